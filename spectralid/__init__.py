@@ -1,0 +1,65 @@
+"""spectralid: what an unknown substance is, from its Raman or infrared spectrum.
+
+Public names load when first used, so that ``import spectralid`` stays light on a tablet.
+
+Examples
+--------
+>>> import spectralid
+>>> from spectralid import Spectrum
+>>> Spectrum([400.0, 500.0, 600.0], [1.0, 3.0, 1.0], technique="raman").n_points
+3
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Acquisition": "spectralid.spectrum",
+    "Identification": "spectralid.identify",
+    "IntensityUnit": "spectralid.spectrum",
+    "LibraryBuilder": "spectralid.library",
+    "Pipeline": "spectralid.preprocess",
+    "ProcessingStep": "spectralid.spectrum",
+    "ReferenceLibrary": "spectralid.library",
+    "Spectrum": "spectralid.spectrum",
+    "SpectralIDError": "spectralid.errors",
+    "Technique": "spectralid.spectrum",
+    "open_library": "spectralid.library",
+    "read": "spectralid.io",
+    "read_all": "spectralid.io",
+    "write": "spectralid.io",
+}
+
+__all__ = sorted([*_WHERE, "__version__"])
+
+if TYPE_CHECKING:
+    from spectralid.errors import SpectralIDError as SpectralIDError
+    from spectralid.identify import Identification as Identification
+    from spectralid.io import read as read
+    from spectralid.io import read_all as read_all
+    from spectralid.io import write as write
+    from spectralid.library import LibraryBuilder as LibraryBuilder
+    from spectralid.library import ReferenceLibrary as ReferenceLibrary
+    from spectralid.library import open_library as open_library
+    from spectralid.preprocess import Pipeline as Pipeline
+    from spectralid.spectrum import Acquisition as Acquisition
+    from spectralid.spectrum import IntensityUnit as IntensityUnit
+    from spectralid.spectrum import ProcessingStep as ProcessingStep
+    from spectralid.spectrum import Spectrum as Spectrum
+    from spectralid.spectrum import Technique as Technique
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
