@@ -34,7 +34,7 @@ _WHERE = {
     "write": "spectralid.io",
 }
 
-__all__ = sorted([*_WHERE, "__version__"])
+__all__ = ["__version__", *sorted(_WHERE)]
 
 if TYPE_CHECKING:
     from spectralid.errors import SpectralIDError as SpectralIDError

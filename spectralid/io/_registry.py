@@ -24,7 +24,7 @@ __all__ = ["Format", "ReadOptions", "Source", "formats", "read", "read_all", "wr
 # One module per format; each defines FORMAT. Order breaks ties between equally confident sniffers.
 _MODULES: Final = ("jcamp", "spc", "spa", "opus", "wdf", "hdf5", "foreign", "text")
 
-# No single vibrational spectrum, nor a sensible map for an officer or a library, comes near this size; a bound
+# No spectrum, nor a map an officer or a library could want, comes near this size; a bound
 # keeps a mistaken 10 GB file from filling a tablet's memory.
 MAXIMUM_BYTES: Final = 128 * 1024 * 1024
 HEAD_BYTES: Final = 64 * 1024
@@ -161,7 +161,8 @@ def _load(file: str | os.PathLike[str] | IO[bytes], name: str) -> Source:
         source = Source(shown, data, path)
     if len(source.data) > MAXIMUM_BYTES:
         raise UnreadableFileError(
-            f"it is longer than the {MAXIMUM_BYTES / 2**20:.0f} MB a spectrum file may have.", file=source.name
+            f"it is longer than the {MAXIMUM_BYTES / 2**20:.0f} MB a spectrum file may have.",
+            file=source.name,
         )
     if not source.data.strip(b"\0 \t\r\n"):
         raise UnreadableFileError("it is empty.", file=source.name)
@@ -225,8 +226,7 @@ def _with_technique(spectrum: Spectrum, options: ReadOptions, source: Source) ->
         return spectrum
     if spectrum.technique is Technique.UNKNOWN or (
         # The file says "infrared"; the caller adds how it was sampled.
-        spectrum.technique is Technique.FTIR
-        and wanted.is_infrared
+        spectrum.technique is Technique.FTIR and wanted.is_infrared
     ):
         return spectrum.replace(technique=wanted)
     if wanted is Technique.FTIR and spectrum.technique.is_infrared:
