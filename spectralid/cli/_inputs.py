@@ -1,0 +1,81 @@
+"""What the commands that read spectrum files share: options, standard input, going on after a bad file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spectralid.errors import InputError, MissingDependencyError, SpectralIDError
+from spectralid.spectrum import Spectrum
+
+__all__ = ["Unread", "add_reading_options", "print_json", "progress", "read_input", "report_unread"]
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An input that could not be read, and why."""
+
+    name: str
+    error: SpectralIDError
+
+
+def add_reading_options(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
+    """Add FILE, ``--technique``, ``--laser`` and ``--format``."""
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+" if several else 1,
+        help="spectrum files; '-' reads one from standard input",
+    )
+    parser.add_argument(
+        "--technique",
+        choices=["raman", "ftir_atr", "ftir_transmission", "ftir"],
+        help="technique, for files that do not state it",
+    )
+    parser.add_argument(
+        "--laser", type=float, metavar="NM", help="laser wavelength in nm, for axes in nm that lack it"
+    )
+    parser.add_argument("--format", metavar="NAME", help="file format, to skip recognition by content")
+
+
+def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:
+    """Read one input; one that cannot be read comes back as `Unread`, so that a batch goes on."""
+    from spectralid.io import read_all
+
+    shown = "standard input" if name == STDIN else name
+    try:
+        return read_all(
+            sys.stdin.buffer if name == STDIN else Path(name),
+            technique=args.technique,
+            laser_nm=args.laser,
+            format=args.format,
+            name=shown,
+        )
+    except (InputError, MissingDependencyError) as error:
+        return Unread(shown, error)
+
+
+def progress(items: Sequence[Any], unit: str) -> Any:
+    """A progress bar on standard error over `items`; silent when nobody watches or there is little to do."""
+    from tqdm import tqdm
+
+    return tqdm(items, unit=unit, disable=len(items) < 8 or not sys.stderr.isatty(), leave=False)
+
+
+def report_unread(item: Unread) -> None:
+    """One sentence on standard error, above a running progress bar if there is one."""
+    from tqdm import tqdm
+
+    tqdm.write(f"spectralid: {item.error}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON document on standard output; strict JSON, so any tool can read it."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))

@@ -1,0 +1,83 @@
+"""Entry point: parse, run one sub-command, and turn every error into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from spectralid import __version__
+from spectralid.cli import convert, identify, info, library, plot, scan
+from spectralid.cli._exit import Exit
+from spectralid.errors import DeviceError, FileError, LibraryError, ParameterError, SpectralIDError
+
+__all__ = ["main"]
+
+# numpy's linear algebra gains nothing from threads on one spectrum and loses a factor on small machines; the
+# variables only count when set before numpy is first imported, which is why they are set here.
+_THREAD_VARIABLES: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+_EPILOG: Final = """\
+exit codes: 0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
+            2 usage · 3 unreadable input · 4 library · 5 instrument · 1 internal error
+All results are presumptive until a laboratory confirms them."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spectralid",
+        description="What an unknown substance is, from its Raman or infrared spectrum.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"spectralid {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (scan, identify, convert, plot, info, library):
+        module.add_parser(commands)
+    return parser
+
+
+def _exit_code(error: SpectralIDError) -> Exit:
+    if isinstance(error, ParameterError):
+        return Exit.USAGE
+    if isinstance(error, LibraryError):
+        return Exit.LIBRARY
+    if isinstance(error, DeviceError):
+        return Exit.DEVICE
+    if isinstance(error, FileError):
+        return Exit.UNREADABLE
+    return Exit.UNREADABLE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process by default.
+
+    Returns
+    -------
+    int
+        An exit code of `spectralid.cli._exit.Exit`.
+    """
+    for variable in _THREAD_VARIABLES:
+        os.environ.setdefault(variable, "1")
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except SpectralIDError as error:
+        print(f"spectralid: {error}", file=sys.stderr)
+        return _exit_code(error)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.IDENTIFIED
+    except KeyboardInterrupt:
+        print("spectralid: interrupted; what was already written is kept.", file=sys.stderr)
+        return 130
+    return code

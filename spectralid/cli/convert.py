@@ -1,0 +1,60 @@
+"""``spectralid convert``: spectrum files from one format into another, with their history."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, Final
+
+from spectralid.cli._exit import Exit
+from spectralid.cli._inputs import Unread, add_reading_options, progress, read_input, report_unread
+from spectralid.errors import ParameterError
+
+__all__ = ["add_parser"]
+
+_SUFFIX: Final = {"jcamp-dx": ".jdx", "text": ".csv", "hdf5": ".h5", "nexus": ".nxs"}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "convert",
+        help="convert spectrum files to another format",
+        description="Convert spectrum files to JCAMP-DX, text, HDF5 or NeXus, keeping facts and history.",
+    )
+    add_reading_options(parser)
+    parser.add_argument("--to", required=True, choices=sorted(_SUFFIX), help="format to write")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="PATH",
+        help="file to write (one input) or folder (several inputs)",
+    )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from spectralid.io import write
+
+    to_folder = len(args.files) > 1 or args.output.is_dir()
+    if to_folder:
+        if args.output.is_file():
+            raise ParameterError("--output", str(args.output), "a folder when there are several inputs")
+        args.output.mkdir(parents=True, exist_ok=True)
+    failed = False
+    written: set[Path] = set()
+    for file in progress(args.files, "file"):
+        loaded = read_input(file, args)
+        if isinstance(loaded, Unread):
+            report_unread(loaded)
+            failed = True
+            continue
+        target = args.output / (Path(file).stem + _SUFFIX[args.to]) if to_folder else args.output
+        # Two inputs of one name must not overwrite each other, nor anything that was there before.
+        if target in written:
+            target = target.with_stem(f"{target.stem}-{loaded[0].sha256[:8]}")
+        if target.exists() and not args.force:
+            raise ParameterError("--output", str(target), "a file that does not exist yet (or give --force)")
+        write(loaded, target, format=args.to)
+        written.add(target)
+    return Exit.UNREADABLE if failed else Exit.IDENTIFIED

@@ -1,0 +1,130 @@
+"""``spectralid identify FILE…``: what is it, how sure are we, and what happens next."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectralid.cli._exit import Exit
+from spectralid.cli._inputs import (
+    Unread,
+    add_reading_options,
+    print_json,
+    progress,
+    read_input,
+    report_unread,
+)
+from spectralid.errors import InputError
+
+if TYPE_CHECKING:
+    from spectralid.identify import Identification
+    from spectralid.library import ReferenceLibrary
+    from spectralid.spectrum import Spectrum
+    from spectralid.verdict import Verdict
+
+__all__ = ["add_library_option", "add_parser", "save_figure"]
+
+
+def add_library_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--library``."""
+    parser.add_argument(
+        "--library",
+        "-l",
+        metavar="FILE",
+        help="reference library (default: the one that comes with spectralid)",
+    )
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "identify",
+        help="identify the substance in spectrum files",
+        description="Identify the substance in each spectrum against a reference library. Presumptive.",
+    )
+    add_reading_options(parser)
+    add_library_option(parser)
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="candidates to list (default 5)")
+    parser.add_argument("--full", action="store_true", help="the whole verdict for each of several spectra")
+    parser.add_argument("--json", action="store_true", help="print results as JSON")
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR", help="save a picture of each spectrum over its best matches"
+    )
+    parser.set_defaults(run=run)
+
+
+def save_figure(
+    spectrum: Spectrum, identification: Identification, library: ReferenceLibrary, file: Path
+) -> None:
+    """Save the spectrum over its best matches as a picture."""
+    from spectralid.plot import match_figure, save
+
+    save(match_figure(spectrum, identification, library), file)
+
+
+def _figure_path(folder: Path, spectrum: Spectrum, index: int) -> Path:
+    stem = Path(spectrum.source or spectrum.name or "spectrum").stem
+    # The identity keeps spectra of equally named files, or of one file, apart.
+    return folder / f"{stem}-{index}-{spectrum.sha256[:8]}.png"
+
+
+def _worst(codes: list[int]) -> int:
+    return max(codes, default=Exit.IDENTIFIED)
+
+
+def _line(spectrum_name: str, identification: Identification, verdict: Verdict) -> str:
+    best = identification.candidates[0] if identification.candidates else None
+    against = f"{best.compound_name} {best.score:.3f}" if best else "no comparable reference"
+    return f"{spectrum_name}: {verdict.kind.value} – {verdict.headline} (best match {against})"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from spectralid.identify import identify
+    from spectralid.library import open_library
+    from spectralid.verdict import decide
+
+    if args.figures:
+        args.figures.mkdir(parents=True, exist_ok=True)
+    results: list[dict[str, Any]] = []
+    refused: list[dict[str, str]] = []
+    codes: list[int] = []
+    with open_library(args.library) as library:
+        for file in progress(args.files, "file"):
+            loaded = read_input(file, args)
+            spectra = [] if isinstance(loaded, Unread) else loaded
+            failures = [loaded] if isinstance(loaded, Unread) else []
+            for index, spectrum in enumerate(spectra):
+                shown = spectrum.source or file
+                if len(spectra) > 1:
+                    shown += f" [{index + 1}]"
+                try:
+                    identification = identify(spectrum, library, top=args.top)
+                except InputError as error:
+                    failures.append(Unread(shown, error))
+                    continue
+                verdict = decide(identification, library)
+                codes.append(Exit[verdict.kind.name])
+                if args.figures:
+                    save_figure(
+                        spectrum, identification, library, _figure_path(args.figures, spectrum, index + 1)
+                    )
+                if args.json:
+                    results.append(
+                        {
+                            "file": shown,
+                            "verdict": verdict.to_dict(),
+                            "identification": identification.to_dict(),
+                        }
+                    )
+                elif args.full or (len(args.files) == 1 and len(spectra) == 1):
+                    print(f"{shown}\n{verdict.text()}\n")
+                else:
+                    print(_line(shown, identification, verdict))
+            for failure in failures:
+                report_unread(failure)
+                refused.append({"file": failure.name, "error": str(failure.error)})
+    if args.json:
+        print_json({"presumptive": True, "results": results, "unreadable": refused})
+    return Exit.UNREADABLE if refused else _worst(codes)

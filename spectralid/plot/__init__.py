@@ -1,0 +1,7 @@
+"""Figures for people: the spectrum, and the spectrum over its best matches with what is left unexplained."""
+
+from spectralid.plot._style import save
+from spectralid.plot.match import match_figure
+from spectralid.plot.spectrum import spectrum_figure
+
+__all__ = ["match_figure", "save", "spectrum_figure"]
