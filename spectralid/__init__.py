@@ -34,7 +34,23 @@ _WHERE = {
     "write": "spectralid.io",
 }
 
-__all__ = ["__version__", *sorted(_WHERE)]
+__all__ = [
+    "Acquisition",
+    "Identification",
+    "IntensityUnit",
+    "LibraryBuilder",
+    "Pipeline",
+    "ProcessingStep",
+    "ReferenceLibrary",
+    "SpectralIDError",
+    "Spectrum",
+    "Technique",
+    "__version__",
+    "open_library",
+    "read",
+    "read_all",
+    "write",
+]
 
 if TYPE_CHECKING:
     from spectralid.errors import SpectralIDError as SpectralIDError

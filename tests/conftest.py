@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
+# Before numpy loads: one BLAS thread per process, as in production (docs/architecture.md).
+for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Deadlines time code on a machine that others use too; derandomised so that CI fails only for a reason.
+settings.register_profile("spectralid", deadline=None, derandomize=True)
+settings.load_profile("spectralid")
 
 
 @pytest.fixture(scope="session")

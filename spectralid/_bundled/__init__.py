@@ -1,4 +1,4 @@
-"""Where the data folders ``libraries/`` and ``devices/`` lie, in a wheel, an editable install or a checkout."""
+"""Where ``libraries/`` and ``devices/`` lie: in a wheel, an editable install or a checkout."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ __all__ = ["Exit"]
 class Exit(IntEnum):
     """Exit codes of every ``spectralid`` command.
 
-    Over several inputs the command ends with the first that applies: 3 if any input could not be read, else the
-    highest verdict code, so that 0 means every input was read and identified.
+    Over several inputs the command ends with the first that applies: 3 if any input could not be read, else
+    the highest verdict code, so that 0 means every input was read and identified.
     """
 
     IDENTIFIED = 0

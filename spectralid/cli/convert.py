@@ -41,20 +41,22 @@ def run(args: argparse.Namespace) -> int:
         if args.output.is_file():
             raise ParameterError("--output", str(args.output), "a folder when there are several inputs")
         args.output.mkdir(parents=True, exist_ok=True)
+        planned = [args.output / (Path(file).stem + _SUFFIX[args.to]) for file in args.files]
+    else:
+        planned = [args.output]
+    for target in planned:
+        if target.exists() and not args.force:
+            raise ParameterError("--output", str(target), "a file that does not exist yet (or give --force)")
     failed = False
     written: set[Path] = set()
-    for file in progress(args.files, "file"):
+    for file, target in zip(progress(args.files, "file"), planned, strict=True):
         loaded = read_input(file, args)
         if isinstance(loaded, Unread):
             report_unread(loaded)
             failed = True
             continue
-        target = args.output / (Path(file).stem + _SUFFIX[args.to]) if to_folder else args.output
-        # Two inputs of one name must not overwrite each other, nor anything that was there before.
-        if target in written:
-            target = target.with_stem(f"{target.stem}-{loaded[0].sha256[:8]}")
-        if target.exists() and not args.force:
-            raise ParameterError("--output", str(target), "a file that does not exist yet (or give --force)")
-        write(loaded, target, format=args.to)
-        written.add(target)
+        # Two inputs of one name must not overwrite each other.
+        unique = target.with_stem(f"{target.stem}-{loaded[0].sha256[:8]}") if target in written else target
+        write(loaded, unique, format=args.to)
+        written.add(unique)
     return Exit.UNREADABLE if failed else Exit.IDENTIFIED
