@@ -1,0 +1,157 @@
+"""What a library holds, as immutable values: compounds, references and where each reference comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from spectralid.spectrum import Spectrum, Technique
+
+__all__ = ["Compound", "Reference", "ReferenceInfo", "Tier"]
+
+
+class Tier(StrEnum):
+    """What a reference spectrum rests on; it travels with every result.
+
+    A `COMPUTED` reference can support a family or a lead for a chemist; it never identifies on its own.
+    """
+
+    MEASURED = "measured"
+    LITERATURE = "literature"
+    COMPUTED = "computed"
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """A substance: what it is called, what it is, and what handling it asks for; empty where not known.
+
+    Attributes
+    ----------
+    slug : str
+        Stable identity within spectralid: lower-case letters, digits and hyphens.
+    name : str
+        Name for people.
+    synonyms : tuple of str
+        Other names.
+    cas : str
+        CAS registry number.
+    inchikey : str
+        Standard InChIKey.
+    smiles : str
+        Structure as SMILES, where its licence lets it be shipped.
+    formula : str
+        Molecular formula.
+    category : str
+        ``family/subfamily``: the first part for the officer, the second for the chemist.
+    schedule : str
+        Schedule of the US Controlled Substances Act, ``List I``, ``List II``, ``FRS`` or ``none``.
+    hazards : tuple of str
+        Handling hazards (``"ultra-potent-opioid"``, ``"oxidizer"`` …).
+    salt_forms : tuple of str
+        Commonly met salts.
+    fentanyl_related : str
+        ``"yes"``, ``"parent"``, ``"no"`` or empty.
+    verification : str
+        How well name and structure were checked: ``"verified"``, ``"single-source"``, ``"name only"`` …
+    """
+
+    slug: str
+    name: str
+    synonyms: tuple[str, ...] = ()
+    cas: str = ""
+    inchikey: str = ""
+    smiles: str = ""
+    formula: str = ""
+    category: str = ""
+    schedule: str = ""
+    hazards: tuple[str, ...] = ()
+    salt_forms: tuple[str, ...] = ()
+    fentanyl_related: str = ""
+    verification: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form; what is not known is left out."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in pairs if v}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Compound:
+        """Inverse of `to_dict`; keys of a newer version are ignored."""
+        known: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in data.items()
+            if k in cls.__dataclass_fields__
+        }
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceInfo:
+    """All about one reference except its values.
+
+    Attributes
+    ----------
+    id : str
+        Stable identity: compound, form, technique and the start of the spectrum's SHA-256.
+    compound_slug : str
+        The compound it is a spectrum of.
+    form : str
+        Salt, hydrate or polymorph where it is not the compound as such (``"monohydrate"``), else empty.
+    technique : Technique
+        How it was measured (or for what technique it was computed).
+    tier : Tier
+        What it rests on.
+    source : str
+        Where it comes from.
+    licence : str
+        Terms under which it may be used.
+    url, citation : str
+        Where to look it up.
+    range_cm1 : tuple of float
+        Lowest and highest axis value of the native spectrum in cm⁻¹.
+    n_points : int
+        Points of the native spectrum.
+    resolution_cm1 : float or None
+        Spectral resolution in cm⁻¹.
+    laser_nm : float or None
+        Excitation wavelength in nm.
+    quality : float or None
+        For a reference that models a measurement (fitted bands): correlation of its derivative spectrum with
+        the measurement's, -1 … 1. ``None`` where nothing of the kind applies.
+    spectrum_sha256 : str
+        Identity of the native spectrum.
+    """
+
+    id: str
+    compound_slug: str
+    form: str
+    technique: Technique
+    tier: Tier
+    source: str
+    licence: str
+    url: str
+    citation: str
+    range_cm1: tuple[float, float]
+    n_points: int
+    resolution_cm1: float | None
+    laser_nm: float | None
+    quality: float | None
+    spectrum_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference with its native spectrum.
+
+    Attributes
+    ----------
+    info : ReferenceInfo
+        What and whence.
+    spectrum : Spectrum
+        The spectrum as it was added, value for value.
+    """
+
+    info: ReferenceInfo
+    spectrum: Spectrum

@@ -1,0 +1,382 @@
+"""A reference library opened for reading: metadata read when first asked for, values memory-mapped."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralid import _bundled
+from spectralid.errors import InvalidSpectrumError, LibraryError
+from spectralid.library._values import Compound, Reference, ReferenceInfo, Tier
+from spectralid.library.schema import FORMAT, SCHEMA, array_digest, grid_key, manifest_sha256
+from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
+
+__all__ = ["ReferenceLibrary", "open_library"]
+
+# Beyond this much for /manifest the file was not written by us; it keeps a damaged size from filling memory.
+_MANIFEST_LIMIT = 64 * 2**20
+
+
+def open_library(path_or_name: str | os.PathLike[str] = "spectralid") -> ReferenceLibrary:
+    """Open a reference library.
+
+    Parameters
+    ----------
+    path_or_name : path or str
+        A library file, or the name of a bundled library (``"spectralid"``).
+
+    Returns
+    -------
+    ReferenceLibrary
+
+    Raises
+    ------
+    LibraryError
+        If there is none of that name, or the file is damaged, no library, or of a newer major version.
+    """
+    path = Path(path_or_name)
+    if not path.is_file() and path.name == str(path_or_name):
+        bundled = _bundled.path("libraries", path.name if path.suffix == ".h5" else f"{path.name}.h5")
+        path = bundled if bundled.is_file() else path
+    if not path.is_file():
+        raise LibraryError(
+            f"There is no library file {str(path_or_name)!r} and no bundled library of that name."
+        )
+    return ReferenceLibrary(path)
+
+
+class _Place:
+    """Where the values of one dataset lie in the file."""
+
+    __slots__ = ("dtype", "offset", "shape")
+
+    def __init__(self, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self.offset = offset
+        self.dtype = dtype
+        self.shape = shape
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+def _datasets(file: Any) -> dict[str, _Place]:
+    import h5py
+
+    found: dict[str, _Place] = {}
+
+    def visit(name: str, node: Any) -> None:
+        if not isinstance(node, h5py.Dataset):
+            return
+        offset = node.id.get_offset()
+        if offset is None and node.size:
+            raise LibraryError(
+                f"{file.filename}: the values of /{name} are compressed or chunked, so another program wrote "
+                "the file; build the library again."
+            )
+        found["/" + name] = _Place(offset or 0, node.dtype, node.shape)
+
+    file.visititems(visit)
+    return found
+
+
+def _check_schema(file: Any, path: Path) -> None:
+    if file.attrs.get("format") != FORMAT:
+        raise LibraryError(f"{path}: this HDF5 file is not a spectralid library.")
+    stated = str(file.attrs.get("schema", ""))
+    try:
+        major = int(stated.split(".")[0])
+    except ValueError:
+        raise LibraryError(f"{path}: the library states no version; it is damaged.") from None
+    if major > SCHEMA[0]:
+        raise LibraryError(
+            f"{path}: the library has format {stated}, newer than the {SCHEMA[0]}.x this spectralid reads; "
+            "update spectralid."
+        )
+
+
+class ReferenceLibrary:
+    """A reference library, read-only.
+
+    Opening reads where things lie and the manifest. Compounds and references are parsed, and their checksum
+    checked, when first used; matrices and native spectra are memory-mapped. Nothing is kept open but the
+    mapping, so one instance serves many threads, and it pickles by path.
+
+    Parameters
+    ----------
+    path : path
+        The library file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name, version : str
+        As its builder named it.
+    sha256 : str
+        Identity of the content: changes with any value in it.
+    manifest : dict
+        See `spectralid.library.schema`.
+    techniques : tuple of Technique
+        Techniques that have references.
+    n_references : int
+        Number of references.
+
+    Raises
+    ------
+    LibraryError
+        If the file is damaged, truncated, no library, or of a newer major version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        import h5py
+
+        self.path = Path(path).absolute()
+        try:
+            with h5py.File(self.path, "r") as file:
+                _check_schema(file, self.path)
+                self._places = _datasets(file)
+            with self.path.open("rb") as plain:
+                self._map: mmap.mmap | None = mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ)
+        except LibraryError:
+            raise
+        # h5py passes on whatever HDF5 met in a damaged file: OSError, KeyError, RuntimeError, ValueError …
+        except Exception as error:
+            raise LibraryError(
+                f"{self.path}: it is not a library, or is damaged or cut short ({_first_line(error)})."
+            ) from error
+        self.manifest = self._read_manifest()
+        self.name = str(self.manifest["name"])
+        self.version = str(self.manifest["version"])
+        self.sha256 = str(self.manifest["sha256"])
+        self.n_references = int(self.manifest["references"])
+        self.techniques = tuple(Technique(t) for t in self.manifest["techniques"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.path, self.sha256)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; arrays already handed out stay valid."""
+        self._map = None
+
+    def __len__(self) -> int:
+        return self.n_references
+
+    def __repr__(self) -> str:
+        return f"<ReferenceLibrary {self.name!r} {self.version}, {self.n_references} references>"
+
+    def _damaged(self, what: str) -> LibraryError:
+        return LibraryError(f"{self.path}: {what}; the library is damaged. Get or build it again.")
+
+    def raw(self, dataset: str) -> np.ndarray[Any, Any]:
+        """One dataset as it lies in the file, memory-mapped and read-only; its checksum is not looked at.
+
+        Parameters
+        ----------
+        dataset : str
+            Path as in `spectralid.library.schema`.
+
+        Raises
+        ------
+        LibraryError
+            If it is not there or lies outside the file.
+        """
+        if self._map is None:
+            raise LibraryError(f"{self.path}: the library was closed.")
+        place = self._places.get(dataset)
+        if place is None:
+            raise self._damaged(f"{dataset} is missing")
+        if not place.count:
+            return np.empty(place.shape, place.dtype)
+        if place.offset + place.count * place.dtype.itemsize > len(self._map):
+            raise self._damaged(f"{dataset} reaches beyond the end of the file")
+        values = np.frombuffer(self._map, place.dtype, place.count, place.offset)
+        return values.reshape(place.shape)
+
+    def _read_manifest(self) -> dict[str, Any]:
+        values = self.raw("/manifest")
+        if values.dtype != np.uint8 or values.size > _MANIFEST_LIMIT:
+            raise self._damaged("the manifest has the wrong form")
+        try:
+            manifest: dict[str, Any] = json.loads(values.tobytes())
+            intact = manifest["sha256"] == manifest_sha256(manifest)
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            raise self._damaged("the manifest does not have its checksum")
+        for name, entry in manifest["datasets"].items():
+            place = self._places.get(name)
+            if place is None or [place.dtype.str, list(place.shape)] != [entry["dtype"], entry["shape"]]:
+                raise self._damaged(f"{name} is missing or has another form than the manifest says")
+        return manifest
+
+    def _checked(self, dataset: str) -> np.ndarray[Any, Any]:
+        values = self.raw(dataset)
+        entry = self.manifest["datasets"].get(dataset)
+        if entry is None or array_digest(values).hex() != entry["sha256"]:
+            raise self._damaged(f"{dataset} does not have its checksum")
+        return values
+
+    def _columns(self, dataset: str) -> dict[str, list[Any]]:
+        columns: dict[str, list[Any]] = json.loads(self._checked(dataset).tobytes())
+        return columns
+
+    @cached_property
+    def compounds(self) -> tuple[Compound, ...]:
+        """Every compound, in the order they were added."""
+        columns = self._columns("/compounds")
+        names = tuple(columns)
+        return tuple(
+            Compound.from_dict(dict(zip(names, row, strict=True)))
+            for row in zip(*columns.values(), strict=True)
+        )
+
+    @cached_property
+    def references(self) -> tuple[ReferenceInfo, ...]:
+        """Every reference without its values, in the order they were added."""
+        columns = self._columns("/references/info")
+        columns["technique"] = [Technique(t) for t in columns["technique"]]
+        columns["tier"] = [Tier(t) for t in columns["tier"]]
+        columns["range_cm1"] = [(low, high) for low, high in columns["range_cm1"]]
+        known = [columns[name] for name in ReferenceInfo.__dataclass_fields__]
+        return tuple(ReferenceInfo(*row) for row in zip(*known, strict=True))
+
+    @cached_property
+    def _compound_of_slug(self) -> dict[str, Compound]:
+        return {c.slug: c for c in self.compounds}
+
+    @cached_property
+    def _position_of_id(self) -> dict[str, int]:
+        return {r.id: i for i, r in enumerate(self.references)}
+
+    @cached_property
+    def _facts_start(self) -> npt.NDArray[np.int64]:
+        return self._checked("/references/facts_start")
+
+    @cached_property
+    def _native_index(self) -> npt.NDArray[np.int64]:
+        return self._checked("/native/index")
+
+    def compound(self, slug: str) -> Compound:
+        """The compound with that slug.
+
+        Raises
+        ------
+        LibraryError
+            If the library has none.
+        """
+        try:
+            return self._compound_of_slug[slug]
+        except KeyError:
+            raise LibraryError(f"The library {self.name!r} has no compound {slug!r}.") from None
+
+    def _grid_path(self, technique: Technique | str, part: str) -> str:
+        key = grid_key(Technique.parse(str(technique)))
+        path = f"/grids/{key}/{part}"
+        if path not in self._places:
+            raise LibraryError(f"The library {self.name!r} has no {key} references.")
+        return path
+
+    def grid(self, technique: Technique | str) -> FloatArray:
+        """The common grid of a technique in cm⁻¹, shape (n_grid,).
+
+        Raises
+        ------
+        LibraryError
+            If the library has no reference comparable with `technique`.
+        TechniqueError
+            If `technique` is unknown.
+        """
+        return np.asarray(self._checked(self._grid_path(technique, "axis")), dtype=np.float64)
+
+    def matrix(self, technique: Technique | str) -> npt.NDArray[np.float32]:
+        """Intensities of every comparable reference on the common grid.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_rows, n_grid)
+            Read-only, memory-mapped; NaN where a reference does not cover the grid; infrared as absorbance.
+
+        Raises
+        ------
+        LibraryError, TechniqueError
+            As for `grid`.
+        """
+        return self.raw(self._grid_path(technique, "matrix"))
+
+    def rows(self, technique: Technique | str) -> tuple[ReferenceInfo, ...]:
+        """What the rows of `matrix` are.
+
+        Raises
+        ------
+        LibraryError, TechniqueError
+            As for `grid`.
+        """
+        references = self.references
+        return tuple(references[i] for i in self._checked(self._grid_path(technique, "rows")).tolist())
+
+    def reference(self, id: str) -> Reference:
+        """One reference with its native spectrum.
+
+        Raises
+        ------
+        LibraryError
+            If there is none with that id, or its values do not have the identity recorded for them.
+        """
+        position = self._position_of_id.get(id)
+        if position is None:
+            raise LibraryError(f"The library {self.name!r} has no reference {id!r}.")
+        return self._reference(position)
+
+    def _reference(self, position: int) -> Reference:
+        info = self.references[position]
+        start, stop = self._facts_start[position : position + 2].tolist()
+        points, *places = self._native_index[position].tolist()
+        try:
+            facts = json.loads(self.raw("/references/facts")[start:stop].tobytes())
+            spectrum = Spectrum(
+                axis=self._native(points, *places[0:2]),
+                intensity=self._native(points, *places[2:4]),
+                sd=None if places[4] < 0 else self._native(points, *places[4:6]),
+                technique=info.technique,
+                unit=IntensityUnit(facts["unit"]),
+                acquisition=Acquisition.from_dict(facts.get("acquisition", {})),
+                history=[ProcessingStep.from_dict(step) for step in facts.get("history", ())],
+                name=facts.get("name", ""),
+                source=facts.get("source", ""),
+            )
+        except (InvalidSpectrumError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(f"the spectrum of reference {info.id!r} cannot be read") from error
+        if spectrum.sha256 != info.spectrum_sha256:
+            raise self._damaged(f"the spectrum of reference {info.id!r} is not the one that was stored")
+        return Reference(info, spectrum)
+
+    def _native(self, points: int, pool: int, first: int) -> np.ndarray[Any, Any]:
+        return self.raw(("/native/float64", "/native/float32")[pool])[first : first + points]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _reopen(path: Path, sha256: str) -> ReferenceLibrary:
+    library = ReferenceLibrary(path)
+    if library.sha256 != sha256:
+        raise LibraryError(f"{path}: the library was replaced by another one since it was first opened.")
+    return library
