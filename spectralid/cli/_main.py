@@ -20,8 +20,9 @@ __all__ = ["main"]
 _THREAD_VARIABLES: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 _EPILOG: Final = """\
-exit codes: 0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
-            2 usage · 3 unreadable input · 4 library · 5 instrument · 1 internal error
+exit codes:
+            0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
+            2 usage · 3 unreadable input · 4 library · 5 device · 1 internal error
 All results are presumptive until a laboratory confirms them."""
 
 
@@ -80,4 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("spectralid: interrupted; what was already written is kept.", file=sys.stderr)
         return 130
+    except Exception as error:
+        # A defect of ours. An officer can do nothing with a traceback; a developer asks for it.
+        if os.environ.get("SPECTRALID_DEBUG"):
+            raise
+        print(
+            f"spectralid: internal error ({type(error).__name__}: {error}); nothing recorded is lost. "
+            "Set SPECTRALID_DEBUG=1 to see where, and report it.",
+            file=sys.stderr,
+        )
+        return Exit.INTERNAL
     return code

@@ -1,0 +1,201 @@
+"""The command line: what it prints, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from spectralid import LibraryBuilder, Spectrum, read, write
+from spectralid.cli import main
+from spectralid.cli._exit import Exit
+from spectralid.library import Compound, Tier
+
+AXIS = np.arange(200.0, 2000.0, 2.0)
+BANDS = {
+    "aspirin": (320, 550, 750, 1045, 1190, 1606, 1750),
+    "benzene": (606, 992, 1178, 1585),
+    "ethanol": (434, 884, 1052, 1096, 1276, 1454),
+    "quartz": (206, 265, 355, 464, 808, 1160),
+}
+
+
+def _bands(name: str, noise: float, seed: int = 1) -> Spectrum:
+    """Gaussian bands on a sloping background, made without the package's own band shapes."""
+    rng = np.random.default_rng(seed)
+    heights = np.linspace(1.0, 0.4, len(BANDS[name]))
+    y = sum(h * np.exp(-0.5 * ((AXIS - p) / 5) ** 2) for h, p in zip(heights, BANDS[name], strict=True))
+    y = y + 0.3 + 2e-4 * AXIS + rng.normal(0, noise, AXIS.size)
+    return Spectrum(AXIS, y, "raman", name=name)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    builder = LibraryBuilder("test")
+    for name in BANDS:
+        builder.add(_bands(name, 0.002), Compound(name, name.title()), tier=Tier.MEASURED, licence="CC0-1.0")
+    path = tmp_path / "test.h5"
+    builder.write(path)
+    return path
+
+
+@pytest.fixture
+def benzene(tmp_path: Path) -> Path:
+    path = tmp_path / "unknown.csv"
+    write(_bands("benzene", 0.01, seed=2), path)
+    return path
+
+
+def test_identify_names_the_substance_as_an_officer_would_read_it(library, benzene, capsys) -> None:
+    assert main(["identify", str(benzene), "--library", str(library)]) == Exit.IDENTIFIED
+    out = capsys.readouterr().out
+    assert "Benzene" in out
+    assert "PRESUMPTIVE" in out.upper()
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_identify_json_is_complete_and_strict(library, benzene, capsys) -> None:
+    assert main(["identify", str(benzene), "--library", str(library), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (result,) = document["results"]
+    assert document["presumptive"] is True
+    assert document["unreadable"] == []
+    assert result["file"] == str(benzene)
+    assert result["verdict"]["kind"] == "IDENTIFIED"
+    assert result["identification"]["candidates"][0]["compound_slug"] == "benzene"
+    assert result["identification"]["spectrum_sha256"] == read(benzene).sha256
+
+
+def test_a_bad_file_is_reported_and_the_batch_goes_on(library, benzene, tmp_path, capsys) -> None:
+    empty, garbage = tmp_path / "empty.csv", tmp_path / "garbage.spc"
+    empty.write_bytes(b"")
+    garbage.write_bytes(bytes(range(256)) * 20)
+    files = [str(empty), str(benzene), str(garbage), str(tmp_path / "absent.csv"), str(benzene)]
+    assert main(["identify", *files, "--library", str(library)]) == Exit.UNREADABLE
+    captured = capsys.readouterr()
+    assert captured.out.count("Benzene") == 2
+    complaints = captured.err.splitlines()
+    assert len(complaints) == 3
+    for complaint, name in zip(complaints, (empty, garbage, tmp_path / "absent.csv"), strict=True):
+        assert complaint.startswith(f"spectralid: {name}")
+    assert "Traceback" not in captured.err
+
+
+def test_identify_saves_a_picture_per_spectrum(library, benzene, tmp_path, capsys) -> None:
+    folder = tmp_path / "pictures"
+    assert main(["identify", str(benzene), "-l", str(library), "--figures", str(folder)]) == 0
+    (picture,) = folder.iterdir()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.stem.startswith("unknown-1-")
+
+
+def test_identify_reads_standard_input(library, benzene, capsys, monkeypatch) -> None:
+    stdin = SimpleNamespace(buffer=io.BytesIO(benzene.read_bytes()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert main(["identify", "-", "--library", str(library)]) == 0
+    assert "Benzene" in capsys.readouterr().out
+
+
+def test_an_unknown_substance_is_not_named(library, tmp_path, capsys) -> None:
+    rng = np.random.default_rng(3)
+    y = sum(np.exp(-0.5 * ((AXIS - p) / 5) ** 2) for p in (250, 410, 690, 930, 1330, 1510, 1880))
+    path = tmp_path / "unknown.csv"
+    write(Spectrum(AXIS, y + rng.normal(0, 0.01, AXIS.size), "raman"), path)
+    assert main(["identify", str(path), "--library", str(library), "--json"]) in (
+        Exit.NO_MATCH,
+        Exit.INCONCLUSIVE,
+    )
+    assert json.loads(capsys.readouterr().out)["results"][0]["verdict"]["escalate"] is True
+
+
+def test_noise_is_poor_signal(library, tmp_path, capsys) -> None:
+    path = tmp_path / "noise.csv"
+    write(Spectrum(AXIS, np.random.default_rng(4).normal(5, 1, AXIS.size), "raman"), path)
+    assert main(["identify", str(path), "--library", str(library)]) == Exit.POOR_SIGNAL
+    capsys.readouterr()
+
+
+def test_wrong_technique_is_one_sentence(library, tmp_path, capsys) -> None:
+    path = tmp_path / "infrared.csv"
+    write(_bands("benzene", 0.01).replace(technique="ftir_atr", unit="absorbance"), path)
+    assert main(["identify", str(path), "--library", str(library)]) == Exit.UNREADABLE
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert "ftir_atr" in complaint
+
+
+def test_a_damaged_library_has_its_own_exit_code(benzene, tmp_path, capsys) -> None:
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 100)
+    assert main(["identify", str(benzene), "--library", str(broken)]) == Exit.LIBRARY
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert str(broken) in complaint
+
+
+@pytest.mark.parametrize("target", ["jcamp-dx", "text", "hdf5"])
+def test_convert_keeps_the_identity(benzene, tmp_path, target, capsys) -> None:
+    output = tmp_path / "out" / "x.any"
+    output.parent.mkdir()
+    assert main(["convert", str(benzene), "--to", target, "-o", str(output)]) == 0
+    assert read(output).sha256 == read(benzene).sha256
+
+
+def test_convert_never_overwrites_unasked(benzene, tmp_path, capsys) -> None:
+    folder = tmp_path / "out"
+    arguments = ["convert", str(benzene), str(benzene), "--to", "jcamp-dx", "-o", str(folder)]
+    assert main(arguments) == 0
+    assert len(list(folder.iterdir())) == 2  # two inputs of one name do not overwrite each other
+    before = {p: p.read_bytes() for p in folder.iterdir()}
+    assert main(arguments) == Exit.USAGE
+    assert {p: p.read_bytes() for p in folder.iterdir()} == before
+    assert main([*arguments, "--force"]) == 0
+
+
+def test_info_describes_without_judging(benzene, capsys) -> None:
+    assert main(["info", str(benzene), "--json"]) == 0
+    (about,) = json.loads(capsys.readouterr().out)["spectra"]
+    assert about["technique"] == "raman"
+    assert about["points"] == AXIS.size
+    assert about["range_cm1"] == [200.0, 1998.0]
+    assert main(["info", str(benzene)]) == 0
+    assert about["sha256"] in capsys.readouterr().out
+
+
+def test_plot_writes_a_picture(benzene, tmp_path) -> None:
+    picture = tmp_path / "x.png"
+    assert main(["plot", str(benzene), "--baseline", "-o", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main(["plot", str(benzene), "-o", str(tmp_path / "x.doc")]) == Exit.USAGE
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["identify"], ["convert", "x"], ["--nonsense"]])
+def test_wrong_usage_exits_with_2(arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == Exit.USAGE
+    assert "usage: spectralid" in capsys.readouterr().err
+
+
+def test_help_documents_every_exit_code(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for code in Exit:
+        assert f" {code.value} {code.name.lower().split('_')[0]}" in shown
+
+
+def test_a_defect_ends_in_a_sentence_and_not_in_a_traceback(benzene, capsys, monkeypatch) -> None:
+    def defect(*args: object, **kwargs: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("spectralid.io.read_all", defect)
+    assert main(["info", str(benzene)]) == Exit.INTERNAL
+    (complaint,) = capsys.readouterr().err.splitlines()
+    assert "ZeroDivisionError" in complaint
+    assert "SPECTRALID_DEBUG" in complaint
+    monkeypatch.setenv("SPECTRALID_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["info", str(benzene)])
