@@ -2,7 +2,7 @@
 
     python benchmarks/readers.py [--details] [COLLECTION …]
 
-"Failed" is an exception outside spectralid's own family, and must be zero everywhere. A refusal is a sentence; with
+"Failed" is an exception outside spectralid's own family and must be zero. A refusal is a sentence; with
 ``--details`` each is printed, so that a person can judge whether it is right.
 """
 
