@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from spectralid.errors import UnreadableFileError, UnsupportedContentError
+from spectralid.io._binary import need, text
 from spectralid.spectrum import FloatArray
 
 __all__ = [
@@ -154,21 +155,6 @@ def looks_like_spc(head: bytes) -> bool:
     return bool(counted and known and math.isfinite(first) and math.isfinite(last))
 
 
-def _text(raw: bytes) -> str:
-    # Programs of the time wrote their code page; Latin-1 maps every byte and is right for most.
-    return raw.split(b"\0", 1)[0].decode("latin-1").strip()
-
-
-def _need(data: bytes, start: int, length: int, what: str, file: str) -> None:
-    if start < 0 or start + length > len(data):
-        raise UnreadableFileError(
-            f"the file ends here, but its {what} reaches to byte {start + length}; it is cut short or "
-            "damaged. Copy it again from where it came from.",
-            file=file,
-            where=f"byte {len(data)}",
-        )
-
-
 def _labels(raw: bytes, flags: int) -> tuple[str, str, str]:
     if not flags & _CUSTOM_LABELS:
         return "", "", ""
@@ -196,10 +182,10 @@ def _packed_time(packed: int) -> tuple[str, str]:
     return "", f"{year}-{month}-{day} {hour}:{minute}"
 
 
-def _parse_log(text: str) -> tuple[dict[str, str], str]:
+def _parse_log(log: str) -> tuple[dict[str, str], str]:
     entries: dict[str, str] = {}
     rest: list[str] = []
-    for line in text.replace("\r", "\n").split("\n"):
+    for line in log.replace("\r", "\n").split("\n"):
         key, equals, value = line.partition("=")
         if equals and key.strip():
             entries.setdefault(key.strip(), value.strip())
@@ -218,7 +204,7 @@ def _log(data: bytes, start: int, order: str) -> tuple[dict[str, str], str, bool
     raw = data[start + text_offset : start + size]
     # Some writers claim more than they write; a text that is ended by its NUL is whole all the same.
     damaged = text_offset > size or (start + size > len(data) and b"\0" not in raw)
-    return *_parse_log(_text(raw)), damaged
+    return *_parse_log(text(raw)), damaged
 
 
 def read_header(data: bytes, file: str) -> SpcHeader:
@@ -246,7 +232,7 @@ def read_header(data: bytes, file: str) -> SpcHeader:
     if data[1] == OLD:
         return _old_header(data, file)
     order = ">" if data[1] == NEW_BIG_ENDIAN else "<"
-    _need(data, 0, _NEW_HEADER, "header", file)
+    need(data, 0, _NEW_HEADER, "header", file)
     flags, version, technique, exponent, n_points = struct.unpack_from(f"{order}BBBbI", data, 0)
     first, last, n_traces = struct.unpack_from(f"{order}ddI", data, 8)
     packed_date, resolution, source = struct.unpack_from(f"{order}I9s9s", data, 32)
@@ -259,13 +245,13 @@ def read_header(data: bytes, file: str) -> SpcHeader:
         n_points=n_points, n_traces=n_traces or 1, first=first, last=last,
         x_type=data[28], y_type=data[29], z_type=data[30], z_step=z_step, w_planes=w_planes,
         labels=_labels(labels, flags), time=time, time_as_written=time_as_written,
-        resolution=_text(resolution), source=_text(source), comment=_text(comment), method=_text(method),
+        resolution=text(resolution), source=text(source), comment=text(comment), method=text(method),
         log=log, log_text=log_text, log_damaged=log_damaged,
     )  # fmt: skip
 
 
 def _old_header(data: bytes, file: str) -> SpcHeader:
-    _need(data, 0, _OLD_HEADER, "header", file)
+    need(data, 0, _OLD_HEADER, "header", file)
     flags, version, exponent, n_points, first, last = struct.unpack_from("<BBhfff", data, 0)
     x_type, y_type, year, month, day, hour, minute, resolution = struct.unpack_from("<BBHBBBB8s", data, 16)
     comment, labels = struct.unpack_from("<130s30s", data, 64)
@@ -286,14 +272,14 @@ def _old_header(data: bytes, file: str) -> SpcHeader:
         x_type=x_type, y_type=y_type, z_type=z_type, z_step=0.0, w_planes=0,
         labels=_labels(labels, flags),
         time=time, time_as_written="" if time or not year else f"{year}-{month}-{day} {hour}:{minute}",
-        resolution=_text(resolution), source="", comment=_text(comment), method="",
+        resolution=text(resolution), source="", comment=text(comment), method="",
         log={}, log_text="", log_damaged=False,
     )  # fmt: skip
 
 
 def _axis(data: bytes, start: int, n_points: int, order: str, file: str) -> FloatArray:
     """Explicit x values, shape (n_points,)."""
-    _need(data, start, 4 * n_points, "x values", file)
+    need(data, start, 4 * n_points, "x values", file)
     return np.frombuffer(data, f"{order}f4", n_points, start).astype(np.float64)
 
 
@@ -335,14 +321,14 @@ def _exponent(header: SpcHeader, of_trace: int) -> int:
 def _starts(data: bytes, header: SpcHeader, order: str, file: str) -> Iterator[int]:
     """Where each trace that brings its own x begins."""
     if header.n_points:
-        _need(data, header.n_points, _DIRECTORY_ENTRY * header.n_traces, "directory of traces", file)
+        need(data, header.n_points, _DIRECTORY_ENTRY * header.n_traces, "directory of traces", file)
         for i in range(header.n_traces):
             yield struct.unpack_from(f"{order}I", data, header.n_points + _DIRECTORY_ENTRY * i)[0]
         return
     start = _NEW_HEADER
     for _ in range(header.n_traces):
         yield start
-        _need(data, start, _SUBHEADER, "trace header", file)
+        need(data, start, _SUBHEADER, "trace header", file)
         (n_points,) = struct.unpack_from(f"{order}I", data, start + 16)
         start += _SUBHEADER + n_points * (4 + _width(header, data, start))
 
@@ -409,16 +395,16 @@ def _common(data: bytes, header: SpcHeader, order: str, file: str) -> list[tuple
     explicit = 4 * n if header.flags & _X_VALUES else 0
     # The least possible length is checked before the axis is made, so that a false count costs nothing.
     least = 2 if header.flags & _SHORT_INTEGERS else 4
-    _need(data, start, explicit + header.n_traces * (_SUBHEADER + n * least), "spectrum", file)
+    need(data, start, explicit + header.n_traces * (_SUBHEADER + n * least), "spectrum", file)
     x = _axis(data, start, n, order, file) if explicit else _even_axis(header, file)
     start += explicit
     traces = []
     for _ in range(header.n_traces):
-        _need(data, start, _SUBHEADER, "trace header", file)
+        need(data, start, _SUBHEADER, "trace header", file)
         of_trace, z, z_next, w = _subheader(data, start, order)
         width = _width(header, data, start)
         start += _SUBHEADER
-        _need(data, start, n * width, "spectrum", file)
+        need(data, start, n * width, "spectrum", file)
         y = _ordinates(data, header, start, n, _exponent(header, of_trace), order)
         start += n * width
         traces.append((Trace(x, y, z, w), z_next))
@@ -430,7 +416,7 @@ def _separate(data: bytes, header: SpcHeader, order: str, file: str) -> list[tup
     traces = []
     taken = 0
     for start in _starts(data, header, order, file):
-        _need(data, start, _SUBHEADER, "trace header", file)
+        need(data, start, _SUBHEADER, "trace header", file)
         of_trace, z, z_next, w = _subheader(data, start, order)
         (n,) = struct.unpack_from(f"{order}I", data, start + 16)
         width = _width(header, data, start)
@@ -442,7 +428,7 @@ def _separate(data: bytes, header: SpcHeader, order: str, file: str) -> list[tup
                 file=file,
                 where=f"byte {start}",
             )
-        _need(data, start + _SUBHEADER, n * (4 + width), "spectrum", file)
+        need(data, start + _SUBHEADER, n * (4 + width), "spectrum", file)
         x = _axis(data, start + _SUBHEADER, n, order, file)
         y = _ordinates(data, header, start + _SUBHEADER + 4 * n, n, _exponent(header, of_trace), order)
         traces.append((Trace(x, y, z, w), z_next))
