@@ -1,0 +1,38 @@
+"""Instruments on a serial line: from the port to a `Spectrum`.
+
+Examples
+--------
+>>> from spectralid.devices import ScanPlan, arm, load_profile, open_device, scan
+>>> def measure(port, operator):
+...     with open_device(port, load_profile("ocean-ventana-785l")) as instrument:
+...         return scan(
+...             instrument, ScanPlan(averages=20), token=arm(operator), acknowledge_unknown_interlock=True
+...         )
+"""
+
+from spectralid.devices.driver import Driver, Identity, Interlock, RawFrame
+from spectralid.devices.laser import ArmToken, LaserOffUnconfirmedError, LaserRefusedError, arm
+from spectralid.devices.ocean import OceanDriver
+from spectralid.devices.ocean import open_ocean as open_device
+from spectralid.devices.profile import Profile, bundled_profiles, load_profile
+from spectralid.devices.session import Progress, ScanPlan, Stage, scan
+
+__all__ = [
+    "ArmToken",
+    "Driver",
+    "Identity",
+    "Interlock",
+    "LaserOffUnconfirmedError",
+    "LaserRefusedError",
+    "OceanDriver",
+    "Profile",
+    "Progress",
+    "RawFrame",
+    "ScanPlan",
+    "Stage",
+    "arm",
+    "bundled_profiles",
+    "load_profile",
+    "open_device",
+    "scan",
+]

@@ -1,0 +1,1 @@
+"""Clients: requests and answers over a line, with deadlines; one module per protocol."""

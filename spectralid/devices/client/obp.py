@@ -1,0 +1,254 @@
+"""Ocean Binary Protocol: one request, its answer, and nothing else.
+
+A question may be asked again when its answer is lost; a command is never repeated, because whether the first
+one was carried out is unknown. Answers to questions given up earlier are recognised by the number they repeat.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from spectralid.devices.codec.obp import (
+    DEFERRED,
+    ERROR_MEANINGS,
+    MINIMUM_FRAME,
+    Checksum,
+    Decoder,
+    FaultKind,
+    Flag,
+    Frame,
+    FramingFault,
+    Message,
+    encode,
+)
+from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
+from spectralid.errors import ProtocolError, TransportError
+
+__all__ = ["ObpClient", "RefusedError"]
+
+MARGIN_S: Final = 2.0
+"""Time an instrument gets to answer, beyond what the line and the integration take: the vendor's own test
+program waits as long."""
+
+RETRIES: Final = 2
+_MD5: Final = b"\x01"
+
+
+class RefusedError(ProtocolError):
+    """The instrument says no.
+
+    Parameters
+    ----------
+    message : str
+        What it refused and why.
+    number : int
+        Its error number.
+    """
+
+    def __init__(self, message: str, *, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+class ObpClient:
+    """Asks one thing at a time over one line.
+
+    Parameters
+    ----------
+    transport : Transport
+        The line.
+    margin_s : float
+        Seconds an answer may take beyond wire time and the time the instrument is known to be busy.
+    new_number : callable
+        Gives the number of the first request. Random by default, so that an answer left over from an earlier
+        program is not taken for one of ours.
+
+    Attributes
+    ----------
+    checksum : Checksum
+        Whether every answer is proved by an MD5.
+    stale_answers : int
+        Answers to earlier questions that were recognised and thrown away.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        margin_s: float = MARGIN_S,
+        new_number: Callable[[], int] = lambda: secrets.randbits(32),
+    ) -> None:
+        self._transport = transport
+        self._margin_s = margin_s
+        self._number = new_number()
+        self._decoder = Decoder()
+        self.checksum = Checksum.ABSENT
+        self.stale_answers = 0
+
+    def close(self) -> None:
+        """Close the line."""
+        self._transport.close()
+
+    def negotiate_checksum(self) -> Checksum:
+        """Ask for MD5 checksums on every message; an instrument that knows none goes on without.
+
+        Raises
+        ------
+        TransportError
+            If the line fails or the instrument is silent.
+        ProtocolError
+            If the answer makes no sense.
+        """
+        answer = self._exchange(Message.CHECKSUM_TYPE, _MD5, Flag.ACK_REQUESTED, 0.0, 0)
+        if not answer.flags & Flag.NACK:
+            self.checksum = Checksum.VERIFIED
+        return self.checksum
+
+    def ask(self, message: Message, data: bytes = b"", *, expect: int = 0, retries: int = RETRIES) -> bytes:
+        """Ask for something that can be asked again, and do so when the answer is lost.
+
+        Parameters
+        ----------
+        message : Message
+            The question.
+        data : bytes
+            Its operands.
+        expect : int
+            Bytes of data the answer is expected to hold, for the time they take on the wire.
+        retries : int
+            How often to ask again.
+
+        Returns
+        -------
+        bytes
+            Data of the answer.
+
+        Raises
+        ------
+        ProtocolError
+            If the instrument refuses or the answer is damaged.
+        TransportError
+            If the line fails or the instrument is silent.
+        """
+        for _ in range(retries):
+            try:
+                return self._data(message, data, Flag.NONE, 0.0, expect)
+            except _DamagedAnswerError:
+                continue
+            except TransportError as error:
+                if error.kind != "timeout":
+                    raise
+        return self._data(message, data, Flag.NONE, 0.0, expect)
+
+    def acquire(self, message: Message, *, busy_s: float, expect: int) -> bytes:
+        """Ask for a measurement, once: asking again would measure again.
+
+        Parameters
+        ----------
+        message : Message
+            The question.
+        busy_s : float
+            Seconds the measurement takes.
+        expect : int
+            Bytes of data the answer is expected to hold.
+
+        Raises
+        ------
+        ProtocolError, TransportError
+            As for `ask`.
+        """
+        return self._data(message, b"", Flag.NONE, busy_s, expect)
+
+    def command(self, message: Message, data: bytes) -> None:
+        """Have something done, once, and acknowledged.
+
+        Raises
+        ------
+        ProtocolError, TransportError
+            As for `ask`. Whether the command was carried out is then unknown; read it back.
+        """
+        self._data(message, data, Flag.ACK_REQUESTED, 0.0, 0)
+
+    def _data(self, message: Message, data: bytes, flags: Flag, busy_s: float, expect: int) -> bytes:
+        answer = self._exchange(message, data, flags, busy_s, expect)
+        refused = answer.flags & (Flag.NACK | Flag.EXCEPTION) or answer.error
+        if refused:
+            meaning = ERROR_MEANINGS.get(answer.error, "the instrument's manual does not list it")
+            what = "reports a hardware fault on" if answer.flags & Flag.EXCEPTION else "refuses"
+            raise RefusedError(
+                f"The instrument on {self._transport.name} {what} {_named(message)}: "
+                f"error {answer.error}, {meaning}.",
+                number=answer.error,
+            )
+        if flags & Flag.ACK_REQUESTED and not answer.flags & Flag.ACK:
+            raise ProtocolError(
+                f"The instrument on {self._transport.name} answered {_named(message)} without saying whether "
+                "it was done; read the setting back."
+            )
+        return answer.data
+
+    def _exchange(self, message: Message, data: bytes, flags: Flag, busy_s: float, expect: int) -> Frame:
+        """Send one request and wait for the one answer that repeats its number."""
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        request = encode(
+            Frame(message=message, data=data, flags=flags, regarding=self._number, checksum=self.checksum)
+        )
+        deadline = Deadline(busy_s + self._wire_s(len(request) + MINIMUM_FRAME + expect) + self._margin_s)
+        self._transport.write(request, deadline)
+        damage: FramingFault | None = None
+        while deadline.left and not _whole(damage):
+            for item in self._decoder.feed(self._transport.read(self._decoder.wanted, deadline)):
+                if isinstance(item, FramingFault):
+                    damage = item
+                elif self._is_answer(item, message):
+                    return item
+        if not _whole(damage):
+            # The unfinished rest must not swallow the next answer.
+            damage = next(iter(self._decoder.flush()), damage)
+        if damage:
+            raise _DamagedAnswerError(
+                f"The answer of the instrument on {self._transport.name} to {_named(message)} was damaged: "
+                f"{damage.detail}. Check cable and baud rate and scan again."
+            )
+        raise TransportError(
+            f"The instrument on {self._transport.name} did not answer {_named(message)} within "
+            f"{deadline.seconds:.1f} s; check power, cable and baud rate.",
+            kind="timeout",
+        )
+
+    def _is_answer(self, frame: Frame, message: Message) -> bool:
+        if frame.regarding != self._number:
+            self.stale_answers += 1
+            return False
+        if frame.error == DEFERRED:
+            return False
+        if frame.message != message:
+            raise ProtocolError(
+                f"The instrument on {self._transport.name} answered {_named(message)} with message "
+                f"{frame.message:#010x}; it does not keep to the protocol."
+            )
+        if self.checksum is Checksum.VERIFIED and frame.checksum is not Checksum.VERIFIED:
+            raise _DamagedAnswerError(
+                f"The instrument on {self._transport.name} answered {_named(message)} without the checksum "
+                "it agreed to; the answer is not used. Scan again."
+            )
+        return True
+
+    def _wire_s(self, count: int) -> float:
+        baud = self._transport.baud
+        return count * BITS_PER_BYTE / baud if baud else 0.0
+
+
+class _DamagedAnswerError(ProtocolError):
+    """The answer was lost to damage on the line: a question may be asked again."""
+
+
+def _whole(damage: FramingFault | None) -> bool:
+    """Whether a whole message came and was damaged, so that there is no use waiting for another."""
+    return damage is not None and damage.kind in (FaultKind.FOOTER, FaultKind.CHECKSUM)
+
+
+def _named(message: Message) -> str:
+    return f"{message.name.lower().replace('_', ' ')} ({message:#010x})"

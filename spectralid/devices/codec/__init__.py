@@ -1,0 +1,1 @@
+"""Codecs: bytes to frames and back, one module per protocol. No clock, no line."""

@@ -1,0 +1,171 @@
+"""Laser safety: off unless armed by the caller, off on every way out, and "off" only when read back.
+
+Software is not an interlock. What is here makes mistakes of software unlikely to leave a laser on; key,
+interlock, shutter and glasses make them harmless.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from spectralid.devices.driver import Driver, Interlock
+from spectralid.errors import DeviceError, ParameterError
+
+__all__ = [
+    "ArmToken",
+    "LaserOffUnconfirmedError",
+    "LaserRefusedError",
+    "arm",
+    "check_permission",
+    "lasing",
+    "switch_off",
+]
+
+OFF_ATTEMPTS: Final = 3
+LONGEST_VALIDITY_S: Final = 600.0
+
+
+class LaserRefusedError(DeviceError):
+    """The laser was not switched on because something that has to come first is missing."""
+
+
+class LaserOffUnconfirmedError(DeviceError):
+    """ALARM: the laser was told to go off and the instrument does not confirm that it is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmToken:
+    """Somebody's consent to switch the laser on, for a while.
+
+    Attributes
+    ----------
+    operator : str
+        Who consented; goes on record with the spectrum.
+    expires : float
+        When it ends, in seconds of the monotonic clock.
+    """
+
+    operator: str
+    expires: float
+
+
+def arm(operator: str, *, valid_s: float = 60.0, clock: Callable[[], float] = time.monotonic) -> ArmToken:
+    """Consent to switching the laser on.
+
+    Never call this from configuration or at import: a person says yes, now.
+
+    Parameters
+    ----------
+    operator : str
+        Who consents.
+    valid_s : float
+        For how long, in seconds, above 0 and at most 600.
+    clock : callable
+        The monotonic clock.
+
+    Raises
+    ------
+    ParameterError
+        If the operator is empty or the time is out of range.
+    """
+    if not operator.strip():
+        raise ParameterError("operator", operator, "the name of the person who arms the laser")
+    if not 0 < valid_s <= LONGEST_VALIDITY_S:
+        raise ParameterError("valid_s", valid_s, f"a time above 0 and at most {LONGEST_VALIDITY_S:g} s")
+    return ArmToken(operator.strip(), clock() + valid_s)
+
+
+def check_permission(
+    driver: Driver,
+    token: ArmToken,
+    *,
+    acknowledge_unknown_interlock: bool,
+    clock: Callable[[], float] = time.monotonic,
+) -> Interlock:
+    """Make sure that the laser may go on.
+
+    Returns
+    -------
+    Interlock
+        State of the interlock, for the record.
+
+    Raises
+    ------
+    LaserRefusedError
+        If the consent has expired, the interlock is open, or its state is unknown and nobody
+        acknowledged that.
+    """
+    _check_token(token, clock)
+    interlock = driver.interlock()
+    if interlock is Interlock.OPEN:
+        raise LaserRefusedError("The interlock of the instrument is open; close it and scan again.")
+    if interlock is Interlock.UNKNOWN and not acknowledge_unknown_interlock:
+        raise LaserRefusedError(
+            "This instrument cannot tell whether its laser interlock is closed; check it yourself and "
+            "acknowledge that it is unknown."
+        )
+    return interlock
+
+
+@contextmanager
+def lasing(driver: Driver, token: ArmToken, *, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Keep the laser on inside the ``with`` block; it is off, confirmed, on every way out.
+
+    Raises
+    ------
+    LaserRefusedError
+        If the consent has expired, or the instrument does not switch the laser on.
+    LaserOffUnconfirmedError
+        If it cannot be confirmed that the laser is off afterwards.
+    """
+    _check_token(token, clock)
+    try:
+        driver.set_laser(True)
+        if not driver.laser_is_on():
+            raise LaserRefusedError(
+                "The instrument acknowledged the laser and leaves it off; check key and interlock."
+            )
+        yield
+    finally:
+        # Also when switching on failed: a lost acknowledgement may have left the laser on.
+        switch_off(driver)
+
+
+def _check_token(token: ArmToken, clock: Callable[[], float]) -> None:
+    if clock() >= token.expires:
+        raise LaserRefusedError(
+            f"The laser was armed by {token.operator} and that has expired; arm it again."
+        )
+
+
+def switch_off(driver: Driver) -> None:
+    """Switch the laser off and have it confirmed.
+
+    Raises
+    ------
+    LaserOffUnconfirmedError
+        If the instrument does not confirm it after three attempts, whatever the reason, a lost line included.
+    """
+    reason = "it still reads back as on"
+    interrupted: KeyboardInterrupt | None = None
+    for _ in range(OFF_ATTEMPTS):
+        try:
+            driver.set_laser(False)
+            if not driver.laser_is_on():
+                break
+        except DeviceError as error:
+            reason = str(error)
+        except KeyboardInterrupt as error:
+            # An impatient second Ctrl-C must not leave the laser on.
+            interrupted = error
+    else:
+        raise LaserOffUnconfirmedError(
+            "LASER OFF UNCONFIRMED: the laser may still be on. Turn the key or cut the power of the "
+            f"instrument now, and keep away from the beam. ({reason})"
+        )
+    if interrupted is not None:
+        raise interrupted
