@@ -52,6 +52,8 @@ _FLOAT_EXPONENT: Final = -128  # 80h read as a signed byte
 _MAXIMUM_TRACES: Final = 100_000
 _HIGHEST_X_TYPE: Final = 30
 _DOUBLE_INTERFEROGRAM: Final = 255
+_Y_TYPES: Final = (*range(27), *range(128, 132))
+_ZIP: Final = b"PK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +140,24 @@ class Trace:
 
 
 def looks_like_spc(head: bytes) -> bool:
-    """Whether the first bytes of a file can be an SPC header, judged by several of its fields."""
-    if len(head) < _OLD_HEADER or head[1] not in VERSIONS or 0 not in head[:_OLD_HEADER]:
+    """Whether the first bytes of a file can be an SPC header, judged by several of its fields.
+
+    A ZIP archive has the version byte of the new format in the same place, so one field is not enough.
+    """
+    if len(head) < _OLD_HEADER or head[1] not in VERSIONS or head.startswith(_ZIP):
         return False
     if head[1] == OLD:
         points, first, last = struct.unpack_from("<3f", head, 4)
-        x_type = head[16]
+        x_type, y_type = head[16:18]
         counted = 1 <= points <= 1e7 and points == int(points)
     else:
         order = ">" if head[1] == NEW_BIG_ENDIAN else "<"
         (points,) = struct.unpack_from(f"{order}I", head, 4)
         first, last = struct.unpack_from(f"{order}2d", head, 8)
-        x_type = head[28]
+        x_type, y_type = head[28:30]
         counted = points < 2**31
-    known = x_type <= _HIGHEST_X_TYPE or x_type == _DOUBLE_INTERFEROGRAM
-    return bool(counted and known and math.isfinite(first) and math.isfinite(last))
+    known = (x_type <= _HIGHEST_X_TYPE or x_type == _DOUBLE_INTERFEROGRAM) and y_type in _Y_TYPES
+    return bool(counted and known and all(v == 0 or 1e-20 < abs(v) < 1e12 for v in (first, last)))
 
 
 def _labels(raw: bytes, flags: int) -> tuple[str, str, str]:
