@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -129,15 +130,46 @@ def _sniff(source: Source) -> float:
     return 0.5 if short and source.suffix == ".spc" else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is known of a file before its traces are looked at.
+
+    `kind` is what the abscissa is; `vouched` that only the caller says so; `laser` the excitation in nm.
+    """
+
+    source: Source
+    options: ReadOptions
+    header: SpcHeader
+    kind: str
+    vouched: bool
+    laser: float | None
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def is_said_infrared(self) -> bool:
+        """Whether the ordinate, or else the caller, says infrared."""
+        asked = self.options.technique
+        return self.unit in _INFRARED_UNITS or bool(asked and asked.is_infrared)
+
+    @property
+    def unit(self) -> IntensityUnit:
+        return _UNITS.get(self.header.y_type, IntensityUnit.ARBITRARY)
+
+
 def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
     header = read_header(source.data, source.name)
     kind = _x_kind(header)
     _refuse_other_techniques(header, kind, source.name)
+    vouched = kind == "unstated"
+    if vouched:
+        kind = _vouched_kind(header, options, source.name)
     laser = _laser(header, options, source.name)
+    file = _File(source, options, header, kind, vouched, laser)
     traces = read_traces(source.data, header, source.name)
-    return [
-        _spectrum(trace, i, traces, header, kind, laser, options, source) for i, trace in enumerate(traces)
-    ]
+    return [_spectrum(file, trace, i, len(traces)) for i, trace in enumerate(traces)]
 
 
 def _x_kind(header: SpcHeader) -> str:
@@ -168,12 +200,25 @@ def _refuse_other_techniques(header: SpcHeader, kind: str, file: str) -> None:
             "spectrum.",
             file=file,
         )
-    if kind in ("pixel", "unstated"):
+    if kind == "pixel":
         raise UnsupportedContentError(
-            "its x axis has no unit or counts detector pixels, so no band position can be told; export it "
-            "with an axis in cm⁻¹.",
+            "its x axis counts detector pixels, so no band position can be told; export it with an axis in "
+            "cm⁻¹.",
             file=file,
         )
+
+
+def _vouched_kind(header: SpcHeader, options: ReadOptions, file: str) -> str:
+    """Kind of an axis without a unit: in cm⁻¹ only if the caller vouches for the technique."""
+    counts = header.first in (0, 1) and header.last - header.first == header.n_points - 1
+    if options.technique is None or counts:
+        raise UnsupportedContentError(
+            f"its x axis ({header.first:g} to {header.last:g}) has no unit, so no band position can be told; "
+            + ("it looks like detector pixels: export it with an axis in cm⁻¹." if counts
+               else "if it is in cm⁻¹ give the technique (raman, ftir), otherwise export it with a unit."),
+            file=file,
+        )  # fmt: skip
+    return "shift" if options.technique is Technique.RAMAN else "wavenumber"
 
 
 def _entry(log: Mapping[str, str], *names: str) -> str:
@@ -203,77 +248,56 @@ def _laser(header: SpcHeader, options: ReadOptions, file: str) -> float | None:
     return stated
 
 
-def _spectrum(
-    trace: Trace,
-    index: int,
-    traces: list[Trace],
-    header: SpcHeader,
-    kind: str,
-    laser: float | None,
-    options: ReadOptions,
-    source: Source,
-) -> Spectrum:
-    unit = _UNITS.get(header.y_type, IntensityUnit.ARBITRARY)
-    axis, technique, history = _abscissa(trace, header, kind, unit, laser, options, source.name)
-    metadata = _metadata(header, trace, index, len(traces))
-    intensity, unit, flags = _ordinate(trace.y, unit, technique, header, metadata)
-    if (
-        technique is Technique.FTIR
-        and header.technique != _FTIR_TECHNIQUE
-        and "ordinate_not_credible" in flags
-    ):
+def _spectrum(file: _File, trace: Trace, index: int, n_traces: int) -> Spectrum:
+    header = file.header
+    axis, technique, history = _abscissa(file, trace.x)
+    metadata = _metadata(header, trace, index, n_traces)
+    intensity, unit, flags = _ordinate(file, trace.y, technique, metadata)
+    is_mislabelled = "ordinate_not_credible" in flags
+    if technique is Technique.FTIR and is_mislabelled and header.technique != _FTIR_TECHNIQUE:
         # Only the label of the ordinate said infrared, and it is wrong.
         technique = Technique.UNKNOWN
     if header.log_damaged:
         flags.append("log_damaged")
-    title = _title(header, source)
+    if file.vouched:
+        flags.append("axis_unit_assumed")
+    title = _title(header, file.source)
     try:
         return Spectrum.from_points(
             axis,
             intensity,
             technique=technique,
             unit=unit,
-            acquisition=_acquisition(header, kind, laser, flags, metadata),
+            acquisition=_acquisition(file, flags, metadata),
             history=history,
-            name=title if len(traces) == 1 else f"{title} [{index + 1}/{len(traces)}]",
-            source=source.name,
+            name=title if n_traces == 1 else f"{title} [{index + 1}/{n_traces}]",
+            source=file.name,
         )
     except InvalidSpectrumError as error:
-        where = "" if len(traces) == 1 else f"trace {index + 1}"
-        raise UnreadableFileError(str(error), file=source.name, where=where) from None
+        where = "" if n_traces == 1 else f"trace {index + 1}"
+        raise UnreadableFileError(str(error), file=file.name, where=where) from None
 
 
-def _abscissa(
-    trace: Trace,
-    header: SpcHeader,
-    kind: str,
-    unit: IntensityUnit,
-    laser: float | None,
-    options: ReadOptions,
-    file: str,
-) -> tuple[FloatArray, Technique, list[ProcessingStep]]:
+def _abscissa(file: _File, x: FloatArray) -> tuple[FloatArray, Technique, list[ProcessingStep]]:
     """Axis in cm⁻¹, the technique it follows from, and what was done to the axis."""
-    x = trace.x
     if x.size < 2:
-        raise UnreadableFileError("it holds fewer than two points.", file=file)
+        raise UnreadableFileError("it holds fewer than two points.", file=file.name)
     if not np.isfinite(x).all():
-        raise UnreadableFileError("its x axis holds values that are not numbers.", file=file)
-    if kind == "shift":
+        raise UnreadableFileError("its x axis holds values that are not numbers.", file=file.name)
+    if file.kind == "shift":
         return x, Technique.RAMAN, []
-    if kind == "wavenumber":
-        if header.technique == _RAMAN_TECHNIQUE and _is_shift(x):
+    if file.kind == "wavenumber":
+        if file.header.technique == _RAMAN_TECHNIQUE and _is_shift(x):
             return x, Technique.RAMAN, []
-        infrared = unit in _INFRARED_UNITS or bool(options.technique and options.technique.is_infrared)
-        if _is_shift(x) or (infrared and x.min() < _VISIBLE_ABOVE_CM1):
-            return x, Technique.FTIR if unit in _INFRARED_UNITS else Technique.UNKNOWN, []
-        return _shift_from(x, "cm-1", laser, infrared, file)
+        if _is_shift(x) or (file.is_said_infrared and x.min() < _VISIBLE_ABOVE_CM1):
+            return x, Technique.FTIR if file.unit in _INFRARED_UNITS else Technique.UNKNOWN, []
+        return _shift_from(file, x, "cm-1")
     if x.min() <= 0:
-        raise UnreadableFileError("its wavelength axis holds values that are not positive.", file=file)
-    nm = x * 1000 if kind == "um" else x
-    infrared = unit in _INFRARED_UNITS or bool(options.technique and options.technique.is_infrared)
-    if infrared and nm.max() > _VISIBLE_BELOW_NM and nm.min() > 0.9 * _VISIBLE_BELOW_NM:
+        raise UnreadableFileError("its wavelength axis holds values that are not positive.", file=file.name)
+    nm = x * 1000 if file.kind == "um" else x
+    if file.is_said_infrared and nm.max() > _VISIBLE_BELOW_NM and nm.min() > 0.9 * _VISIBLE_BELOW_NM:
         return 1e7 / nm, Technique.FTIR, [ProcessingStep("wavelength_to_wavenumber")]
-    return _shift_from(1e7 / nm, "nm", laser, infrared, file)
+    return _shift_from(file, 1e7 / nm, "nm")
 
 
 def _is_shift(x: FloatArray) -> bool:
@@ -282,39 +306,40 @@ def _is_shift(x: FloatArray) -> bool:
 
 
 def _shift_from(
-    wavenumber: FloatArray, unit: str, laser: float | None, infrared: bool, file: str
+    file: _File, wavenumber: FloatArray, unit: str
 ) -> tuple[FloatArray, Technique, list[ProcessingStep]]:
     """Raman shift from the absolute wavenumber of the light, if the laser is known."""
-    if infrared:
+    if file.is_said_infrared:
         raise UnsupportedContentError(
             "it holds an absorption spectrum of visible or ultraviolet light (UV-Vis); spectralid works on "
             "Raman and infrared spectra. Choose the file of such a spectrum.",
-            file=file,
+            file=file.name,
         )
-    if laser is None:
+    if file.laser is None:
         axis = np.sort(1e7 / wavenumber if unit == "nm" else wavenumber)
         raise UnsupportedContentError(
             f"its axis is the {'wavelength' if unit == 'nm' else 'absolute wavenumber'} of the light "
             f"({axis[0]:g} to {axis[-1]:g} {unit}) and it names no laser; if it is a Raman spectrum give the "
             "laser wavelength in nm (laser_nm), otherwise it is UV-Vis or luminescence, which spectralid "
             "does not use.",
-            file=file,
+            file=file.name,
         )
-    shift = 1e7 / laser - wavenumber
+    shift = 1e7 / file.laser - wavenumber
     if shift.min() > _HIGHEST_SHIFT_CM1 or shift.max() < -_HIGHEST_SHIFT_CM1:
         raise UnsupportedContentError(
-            f"with a laser of {laser:g} nm its axis lies beyond any Raman shift; it is luminescence, or the "
-            "laser is another.",
-            file=file,
+            f"with a laser of {file.laser:g} nm its axis lies beyond any Raman shift; it is luminescence, or "
+            "the laser is another.",
+            file=file.name,
         )
     name = "wavelength_to_shift" if unit == "nm" else "wavenumber_to_shift"
-    return shift, Technique.RAMAN, [ProcessingStep(name, {"laser_nm": laser})]
+    return shift, Technique.RAMAN, [ProcessingStep(name, {"laser_nm": file.laser})]
 
 
 def _ordinate(
-    y: FloatArray, unit: IntensityUnit, technique: Technique, header: SpcHeader, metadata: dict[str, str]
+    file: _File, y: FloatArray, technique: Technique, metadata: dict[str, str]
 ) -> tuple[FloatArray, IntensityUnit, list[str]]:
     """Intensity in a unit of ours, and flags; notes in `metadata` what had to be inferred."""
+    unit = file.unit
     if technique is Technique.RAMAN:
         credible = unit not in _INFRARED_UNITS
         return y, unit if credible else IntensityUnit.ARBITRARY, [] if credible else ["ordinate_not_credible"]
@@ -322,7 +347,7 @@ def _ordinate(
     high = float(np.percentile(finite, 95)) if finite.size else 0.0
     if unit is IntensityUnit.ABSORBANCE and high > _CREDIBLE_ABSORBANCE:
         return y, IntensityUnit.ARBITRARY, ["ordinate_not_credible"]
-    if header.y_type in (_TRANSMITTANCE, _REFLECTANCE):
+    if file.header.y_type in (_TRANSMITTANCE, _REFLECTANCE):
         # The format does not say whether these are ratios or percentages.
         percent = high > _RATIO_AT_MOST
         metadata["ordinate_scale"] = f"{'percent' if percent else 'ratio'} (inferred from the values)"
@@ -371,17 +396,15 @@ def _exposure_ms(log: Mapping[str, str]) -> float | None:
     return None if value is None else value * 1000
 
 
-def _acquisition(
-    header: SpcHeader, kind: str, laser: float | None, flags: list[str], metadata: Mapping[str, str]
-) -> Acquisition:
-    log = header.log
+def _acquisition(file: _File, flags: list[str], metadata: Mapping[str, str]) -> Acquisition:
+    header, log = file.header, file.header.log
     averages = _first_number(_entry(log, "accumulations", "accum", "scans"))
     resolution = re.fullmatch(r"(\d*\.?\d+\.?)\s*(?:cm-?1)?", header.resolution, re.I)
-    is_wavenumber = kind in ("wavenumber", "shift")
+    is_wavenumber = file.kind in ("wavenumber", "shift")
     return Acquisition(
         instrument=_entry(log, "model", "instrument") or header.source,
         serial=_entry(log, "serial_number"),
-        laser_nm=laser,
+        laser_nm=file.laser,
         integration_ms=_exposure_ms(log),
         averages=int(averages) if averages else None,
         resolution_cm1=float(resolution[1]) if resolution and is_wavenumber else None,
