@@ -1,0 +1,200 @@
+"""From one spectrum and one library to ranked candidates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import spectralid
+from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
+from spectralid.identify.quality import signal_quality
+from spectralid.identify.result import Candidate, Identification
+from spectralid.identify.retrieval import Hit, RetrievalIndex
+from spectralid.identify.similarity import DERIVATIVE_WIDTH
+from spectralid.library import ReferenceLibrary
+from spectralid.spectrum import IntensityUnit, Spectrum, Technique
+
+__all__ = ["METHOD", "Identifier", "identify"]
+
+METHOD: Final = f"derivative-cosine/1, window {DERIVATIVE_WIDTH:g} cm⁻¹, spectralid {spectralid.__version__}"
+
+# A verdict weighs the best compound against the next one, so one alone is no basis for it.
+_MINIMUM_TOP: Final = 2
+
+_RATIO: Final = frozenset(
+    {IntensityUnit.TRANSMITTANCE, IntensityUnit.PERCENT_TRANSMITTANCE, IntensityUnit.REFLECTANCE}
+)
+_WORDS: Final = {
+    Technique.RAMAN: "Raman",
+    Technique.FTIR: "infrared",
+    Technique.FTIR_ATR: "infrared",
+    Technique.FTIR_TRANSMISSION: "infrared",
+}
+
+
+class Identifier:
+    """Identifies spectra against one library, preparing the library's references once.
+
+    Use it for more than one spectrum; `identify` is the same for a single one.
+
+    Parameters
+    ----------
+    library : ReferenceLibrary
+        The library.
+    """
+
+    def __init__(self, library: ReferenceLibrary) -> None:
+        self.library = library
+        self._indices: dict[bool, RetrievalIndex] = {}
+
+    def identify(
+        self, spectrum: Spectrum, *, context: Mapping[str, str] | None = None, top: int = 10
+    ) -> Identification:
+        """See `identify`."""
+        if top < _MINIMUM_TOP:
+            raise ParameterError(
+                "top", top, f"at least {_MINIMUM_TOP}, because the best is judged against the next"
+            )
+        if "peak_table" in spectrum.acquisition.flags:
+            raise InvalidSpectrumError(
+                f"{_called(spectrum)} is a table of peaks, not a measured curve; it cannot be matched by "
+                "shape. Use the full spectrum."
+            )
+        assumptions: list[str] = []
+        query = self._comparable(spectrum, assumptions)
+        result = self._index(query.technique).search_compounds(query, top)
+        if query.technique is Technique.RAMAN:
+            assumptions.append("The Raman shift axis was taken as the file or instrument gives it.")
+        return Identification(
+            spectrum_sha256=spectrum.sha256,
+            spectrum_name=spectrum.name,
+            technique=query.technique,
+            library_name=self.library.name,
+            library_version=self.library.version,
+            library_sha256=self.library.sha256,
+            method=METHOD,
+            candidates=tuple(self._candidate(i, hit) for i, hit in enumerate(result.hits, start=1)),
+            not_comparable=result.not_comparable,
+            n_references=result.n_references,
+            quality=signal_quality(query),
+            assumptions=tuple(assumptions),
+            context=context or {},
+        )
+
+    def _index(self, technique: Technique) -> RetrievalIndex:
+        # All infrared references share one grid and one index.
+        key = technique.is_infrared
+        if key not in self._indices:
+            self._indices[key] = RetrievalIndex.from_library(self.library, technique)
+        return self._indices[key]
+
+    def _comparable(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
+        """The spectrum as it is matched: technique known and in the library, infrared as absorbance."""
+        technique = spectrum.technique
+        offered = self.library.techniques
+        kinds = {t.is_infrared for t in offered}
+        if technique is Technique.UNKNOWN:
+            if len(kinds) != 1:
+                raise TechniqueError(
+                    f"{_called(spectrum)} does not say whether it is Raman or infrared and the library "
+                    f"{self.library.name!r} holds both; state the technique."
+                )
+            technique = offered[0] if len(offered) == 1 else Technique.FTIR
+            assumptions.append(
+                f"The technique was not stated; it was taken as {_WORDS[technique]}, the only kind in the "
+                "library."
+            )
+            spectrum = spectrum.replace(technique=technique)
+        if not any(technique.is_comparable(t) for t in offered):
+            raise TechniqueError(
+                f"{_called(spectrum)} is {_WORDS[technique]}, but the library {self.library.name!r} holds "
+                f"{' and '.join(sorted({_WORDS[t] for t in offered})) or 'nothing'} only; use a library of "
+                "that technique."
+            )
+        return self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum
+
+    def _absorbance(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
+        if spectrum.unit is IntensityUnit.SINGLE_BEAM:
+            raise InputError(
+                f"{_called(spectrum)} is a single-beam spectrum; divide it by its background before matching."
+            )
+        if spectrum.technique is Technique.FTIR:
+            assumptions.append(
+                "How the infrared spectrum was sampled (ATR or transmission) was not stated; relative band "
+                "heights may differ from the references'."
+            )
+        if spectrum.unit in _RATIO:
+            from spectralid.preprocess.convert import to_absorbance
+
+            assumptions.append(f"The {spectrum.unit.value.replace('_', ' ')} was converted to absorbance.")
+            return to_absorbance(spectrum)
+        if spectrum.unit is not IntensityUnit.ABSORBANCE:
+            assumptions.append(f"The ordinate ({spectrum.unit.value}) was taken as absorbance.")
+        return spectrum
+
+    def _candidate(self, rank: int, hit: Hit) -> Candidate:
+        info = hit.reference
+        return Candidate(
+            rank=rank,
+            compound_slug=info.compound_slug,
+            compound_name=self.library.compound(info.compound_slug).name,
+            reference_id=info.id,
+            form=info.form,
+            tier=info.tier,
+            score=hit.score,
+            hqi=None if math.isnan(hit.hqi) else hit.hqi,
+            overlap_cm1=hit.overlap_cm1,
+            reference_share=hit.reference_share,
+            query_share=hit.query_share,
+        )
+
+
+def _called(spectrum: Spectrum) -> str:
+    label = spectrum.name or spectrum.source
+    return f"The spectrum {label!r}" if label else "The spectrum"
+
+
+def identify(
+    spectrum: Spectrum,
+    library: ReferenceLibrary,
+    *,
+    context: Mapping[str, str] | None = None,
+    top: int = 10,
+) -> Identification:
+    """Rank the compounds of a library by how like the spectrum they are.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        As measured: raw Raman counts need no baseline correction; infrared transmittance is converted.
+    library : ReferenceLibrary
+        Compared are all references of the technique.
+    context : mapping of str to str, optional
+        Facts of the scene, recorded with the result.
+    top : int
+        Compounds to list, at least 2.
+
+    Returns
+    -------
+    Identification
+        Scores are likeness, not probabilities; `spectralid.verdict.decide` says what may be concluded.
+
+    Raises
+    ------
+    TechniqueError
+        If the library has no reference of the technique, or the technique is not stated and the library holds
+        both kinds.
+    InvalidSpectrumError
+        If the spectrum is a table of peaks.
+    InputError
+        If it is a single-beam spectrum.
+    ParameterError
+        If `top` is below 2.
+
+    Notes
+    -----
+    The axis is taken as given and no shift is searched: a free shift per query names wrong substances
+    confidently (simulated and seen on real files). An instrument whose axis is off must be calibrated.
+    """
+    return Identifier(library).identify(spectrum, context=context, top=top)
