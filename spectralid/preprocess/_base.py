@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 import spectralid
 from spectralid.errors import InvalidSpectrumError, ParameterError
 from spectralid.preprocess._constraints import Axis, Constraint
+from spectralid.preprocess._points import as_axis, as_spectra
 from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum
 
 __all__ = ["OUTCOME", "Step", "StepResult", "Transformer"]
@@ -100,7 +101,7 @@ class Transformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             If `X` does not hold spectra.
         """
         self.validate()
-        self.n_features_in_ = _as_spectra(X).shape[1]
+        self.n_features_in_ = as_spectra(X).shape[1]
         return self
 
     def transform(self, X: npt.ArrayLike) -> FloatArray:
@@ -121,7 +122,7 @@ class Transformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             As `apply`; the latter also if `X` has another number of points than what was fitted.
         """
         fitted = getattr(self, "n_features_in_", None)
-        X = _as_spectra(X)
+        X = as_spectra(X)
         if fitted is not None and X.shape[1] != fitted:
             raise InvalidSpectrumError(
                 f"{type(self).__name__} was fitted to spectra of {fitted} points; these have {X.shape[1]}."
@@ -194,7 +195,7 @@ class Step(Transformer):
     def apply(self, axis: npt.ArrayLike | None, X: npt.ArrayLike) -> StepResult:
         """Do the work on arrays and say how it went; see `Transformer.apply`."""
         self.validate()
-        X = _as_spectra(X)
+        X = as_spectra(X)
         if axis is None:
             if self._needs_axis():
                 raise ParameterError(
@@ -202,12 +203,7 @@ class Step(Transformer):
                 )
             points = np.arange(X.shape[1], dtype=np.float64)
         else:
-            Axis().check("axis", axis)
-            points = np.asarray(axis, dtype=np.float64)
-            if points.size != X.shape[1]:
-                raise InvalidSpectrumError(
-                    f"Axis and intensities differ in length: {points.size} against {X.shape[1]} points."
-                )
+            points = as_axis(axis, X.shape[1])
         return self._map(points, X)
 
     def __call__(self, spectrum: Spectrum) -> Spectrum:
@@ -263,26 +259,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
-
-
-def _as_spectra(X: npt.ArrayLike) -> FloatArray:
-    try:
-        array = np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidSpectrumError("The intensities hold something that is not a real number.") from None
-    if array.ndim != 2:
-        raise InvalidSpectrumError(
-            f"Intensities must have the shape (n_spectra, n_points); got {array.shape}. "
-            "For one spectrum give intensity[np.newaxis]."
-        )
-    if array.shape[0] < 1 or array.shape[1] < 2:
-        raise InvalidSpectrumError(
-            f"At least one spectrum of two points is needed; got an array of shape {array.shape}."
-        )
-    infinite = np.argwhere(np.isinf(array))
-    if infinite.size:
-        row, point = infinite[0]
-        raise InvalidSpectrumError(
-            f"The intensity is infinite in spectrum {row} at point {point}; mark missing points as NaN."
-        )
-    return array

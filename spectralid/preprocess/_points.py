@@ -1,4 +1,4 @@
-"""What the steps need to know about an axis and about missing points."""
+"""What the steps need to know about axes, intensities and missing points."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from spectralid.errors import InvalidSpectrumError
+from spectralid.preprocess._constraints import Axis
 from spectralid.spectrum import FloatArray
 
-__all__ = ["by_missing", "is_even", "local_spacing", "mean_spacing", "runs"]
+__all__ = ["as_axis", "as_spectra", "by_missing", "is_even", "local_spacing", "mean_spacing", "runs"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -89,3 +91,52 @@ def runs(axis: FloatArray, measured: BoolArray, reach: float | FloatArray) -> li
     allowed = np.broadcast_to(reach, axis.size - 1)[points[:-1]]
     cuts = np.flatnonzero(np.diff(axis[points]) > allowed) + 1
     return np.split(points, cuts)
+
+
+def as_spectra(X: npt.ArrayLike) -> FloatArray:
+    """`X` as float array of shape (n_spectra, n_points).
+
+    Raises
+    ------
+    InvalidSpectrumError
+        If it is none, or holds infinities.
+    """
+    try:
+        array = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidSpectrumError("The intensities hold something that is not a real number.") from None
+    if array.ndim != 2:
+        raise InvalidSpectrumError(
+            f"Intensities must have the shape (n_spectra, n_points); got {array.shape}. "
+            "For one spectrum give intensity[np.newaxis]."
+        )
+    if array.shape[0] < 1 or array.shape[1] < 2:
+        raise InvalidSpectrumError(
+            f"At least one spectrum of two points is needed; got an array of shape {array.shape}."
+        )
+    infinite = np.argwhere(np.isinf(array))
+    if infinite.size:
+        row, point = infinite[0]
+        raise InvalidSpectrumError(
+            f"The intensity is infinite in spectrum {row} at point {point}; mark missing points as NaN."
+        )
+    return array
+
+
+def as_axis(axis: npt.ArrayLike, n_points: int) -> FloatArray:
+    """`axis` as float array of `n_points` points.
+
+    Raises
+    ------
+    ParameterError
+        If it is not finite and strictly ascending.
+    InvalidSpectrumError
+        If it has another length.
+    """
+    Axis().check("axis", axis)
+    points = np.asarray(axis, dtype=np.float64)
+    if points.size != n_points:
+        raise InvalidSpectrumError(
+            f"Axis and intensities differ in length: {points.size} against {n_points} points."
+        )
+    return points

@@ -12,9 +12,15 @@ import numpy.typing as npt
 from spectralid.errors import ParameterError
 from spectralid.preprocess._base import OUTCOME, Step, StepResult, Transformer
 from spectralid.preprocess._constraints import Axis
+from spectralid.preprocess.atr import ATRCorrection
+from spectralid.preprocess.baseline import Baseline
+from spectralid.preprocess.convert import Convert
+from spectralid.preprocess.crop import Crop
 from spectralid.preprocess.derivative import Derivative
+from spectralid.preprocess.despike import Despike
+from spectralid.preprocess.mark import MarkMissing
 from spectralid.preprocess.normalize import Normalize
-from spectralid.preprocess.resample import Resample
+from spectralid.preprocess.resample_step import Resample
 from spectralid.preprocess.smooth import SavitzkyGolay, Whittaker
 from spectralid.spectrum import ProcessingStep, Spectrum
 
@@ -24,7 +30,13 @@ STEPS: Final[Mapping[str, type[Step]]] = MappingProxyType(
     {
         step.name: step
         for step in (
+            ATRCorrection,
+            Baseline,
+            Convert,
+            Crop,
             Derivative,
+            Despike,
+            MarkMissing,
             Normalize,
             Resample,
             SavitzkyGolay,
