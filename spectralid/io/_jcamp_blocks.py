@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Final
 
 from spectralid.io._jcamp_codec import Malformed
 
-__all__ = ["Block", "Record", "Table", "clean_bytes", "normal_label", "parse_blocks"]
+__all__ = ["Block", "Record", "Table", "clean_bytes", "leading_number", "normal_label", "parse_blocks"]
 
 # Bounds that no real file comes near and that keep a hostile one from filling the memory.
 MAXIMUM_RECORDS: Final = 200_000
@@ -44,6 +45,13 @@ def normal_label(label: str) -> str:
     return re.sub(r"[\s\-/_]", "", label).upper()
 
 
+def leading_number(text: str) -> float | None:
+    """The finite number `text` begins with, decimal comma or point, or ``None``."""
+    match = _NUMBER.match(text)
+    value = math.nan if match is None else float(match[1].replace(",", "."))
+    return value if math.isfinite(value) else None
+
+
 def clean_bytes(data: bytes) -> bytes:
     """The file with one kind of line end, without byte order mark, NUL padding and DOS end-of-file mark."""
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -73,18 +81,16 @@ class Record:
         As the file writes it.
     raw : str
         Its text, comments included.
+    text : str
+        Its text without comments.
     line : int
         Line of the file it begins on.
     """
 
     label: str
     raw: str
+    text: str
     line: int
-
-    @property
-    def text(self) -> str:
-        """Its text without comments."""
-        return _COMMENT.sub("", self.raw).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +162,7 @@ class Block:
 
     def number(self, label: str) -> float | None:
         """The number a record begins with, or ``None`` where there is none."""
-        match = _NUMBER.match(self.text(label))
-        return None if match is None else float(match[1].replace(",", "."))
+        return leading_number(self.text(label))
 
 
 def _records(data: bytes) -> Iterator[tuple[str, int, int, int]]:
@@ -224,7 +229,8 @@ def parse_blocks(data: bytes) -> list[Block]:
         header_bytes += end - start
         if header_bytes > MAXIMUM_HEADER_BYTES:
             raise Malformed(f"the header is longer than {MAXIMUM_HEADER_BYTES >> 20} MB.", line)
-        record = Record(label, _decoded(data[start:end]).strip(), line)
+        raw = _decoded(data[start:end]).strip()
+        record = Record(label, raw, _COMMENT.sub("", raw).strip(), line)
         if key == "PAGE":
             page = record.text
         else:

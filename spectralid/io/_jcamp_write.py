@@ -140,7 +140,8 @@ def _header(spectrum: Spectrum, block_id: int | None) -> Iterator[str]:
             yield f"##{label}={_line(text)}"
     yield f"##$SPECTRALID TECHNIQUE={spectrum.technique.value}"
     yield f"##$SPECTRALID UNIT={spectrum.unit.value}"
-    yield f"##$SPECTRALID SHA256={spectrum.sha256}"
+    yield "##$SPECTRALID SHA256="
+    yield spectrum.sha256
     if title != spectrum.name:
         yield "##$SPECTRALID NAME="
         yield from _json_lines(spectrum.name)
