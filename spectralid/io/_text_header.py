@@ -49,7 +49,7 @@ class Role(Enum):
 _POSITIONS: Final = frozenset(
     {"x", "y", "z", "xum", "yum", "zum", "xμm", "yμm", "zμm", "time", "times", "row", "column", "spectrum"}
 )
-_PIXELS: Final = frozenset({"index", "point", "points", "channel", "no", "number", "datapoint", "id"})
+_PIXELS: Final = frozenset({"index", "point", "points", "channel", "datapoint"})
 
 
 def plain(text: str) -> str:
@@ -161,13 +161,16 @@ def _pairs(lines: Iterable[str], delimiter: str) -> dict[str, str]:
         bare = line.strip().strip('"')
         marked = bare.startswith("#")
         bare = bare.lstrip("#%!").strip()
+        if bare.startswith("_"):
+            # The Raman Open Database writes CIF: the name, blanks, the value.
+            bare = bare.replace(" ", "=", 1)
         # A marked line is "#key=value" or "#key: value"; elsewhere the table's own separator comes first.
-        marks = ("=", ":") if marked else (delimiter, "=", ":", "\t", ";", ",")
+        marks = ("=", ":") if marked or bare.startswith("_") else (delimiter, "=", ":", "\t", ";", ",")
         mark = next((m for m in marks if m and m in bare), None)
         if mark is None or len(pairs) >= MAXIMUM_FIELDS:
             continue
         key, value = bare.split(mark, 1)
-        key, value = key.strip(' \t"'), value.strip(' \t";,')
+        key, value = key.strip(' \t"'), value.strip(" \t\";,'")
         if key and len(key) <= 80 and key not in pairs:
             pairs[key] = value[:1000]
     return pairs
@@ -177,7 +180,7 @@ class _Fields:
     """Header fields by their plain names."""
 
     def __init__(self, pairs: Mapping[str, str], decimal: str) -> None:
-        self._by_name = {plain(k): v for k, v in reversed(pairs.items()) if v}
+        self._by_name = {plain(k): v for k, v in reversed(list(pairs.items())) if v}
         self._decimal = decimal
 
     def text(self, *names: str) -> str:
@@ -199,7 +202,8 @@ class _Fields:
 def _laser(fields: _Fields) -> float | None:
     value = fields.positive(
         "laserwavelength", "laserwavelengthnm", "lasernm", "laser", "wl", "excitationwavelength",
-        "excitationwavelengthnm", "excitation", "excitationnm", "ramanlaserwavelength",
+        "excitationwavelengthnm", "excitation", "excitationnm",
+        "ramanmeasurementdeviceexcitationlaserwavelength",
     )  # fmt: skip
     return value if value is not None and 100 < value < 2000 else None
 
@@ -214,7 +218,7 @@ def _integration(fields: _Fields) -> float | None:
                               "exposuretimesec")  # fmt: skip
     if seconds is not None:
         return 1000 * seconds
-    # ENLIGHTEN writes milliseconds; its versions before 3 seem to have written seconds, so nothing is claimed.
+    # ENLIGHTEN writes milliseconds; versions before 3 seem to have written seconds: nothing is claimed there.
     version = fields.number("enlightenversion")
     if version is not None and version >= 3:
         return fields.positive("integrationtime")
@@ -268,24 +272,27 @@ def read_header(lines: Iterable[str], delimiter: str, decimal: str) -> Header:
     """
     pairs = _pairs(lines, delimiter)
     fields = _Fields(pairs, decimal)
-    averages = fields.positive("scanaveraging", "averagenumber", "accumulations", "averages", "scanstoaverage",
-                               "noofaccumulations", "accumulation")  # fmt: skip
+    averages = fields.positive(
+        "scanaveraging", "averagenumber", "accumulations", "averages", "scanstoaverage", "noofaccumulations",
+        "accumulation",
+    )  # fmt: skip
     acquisition = Acquisition(
         instrument=fields.text("model", "instrument", "instrumentmodel", "device", "spectrometermodel",
-                               "spectrometer"),
+                               "spectrometer", "ramanmeasurementdevicemodel"),
         serial=fields.text("serialnumber", "devicesn", "serial"),
         laser_nm=_laser(fields),
-        power_mw=fields.positive("laserpowermw"),
+        power_mw=fields.positive("laserpowermw", "ramanmeasurementdevicepoweronsample"),
         integration_ms=_integration(fields),
         averages=None if averages is None else round(averages) or None,
-        resolution_cm1=fields.positive("spectralrescm", "spectralrescm1", "resolution", "resolutioncm1"),
+        resolution_cm1=fields.positive("spectralrescm", "spectralrescm1", "resolution", "resolutioncm1",
+                                       "ramanmeasurementdeviceresolution"),
         time=_time(fields),
         operator=fields.text("operator", "user"),
         metadata=pairs,
     )  # fmt: skip
     return Header(
         acquisition=acquisition,
-        name=fields.text("names", "materialscientificname", "samplename", "name"),
+        name=fields.text("names", "materialscientificname", "samplename", "name", "chemicalnamemineral"),
         axis=_axis_kind(fields),
         unit=unit_in(fields.text("axisunit0", "yunits", "yunit", "yaxisunit", "yaxisunits", "ordinate")),
         technique=technique_in(

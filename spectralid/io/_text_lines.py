@@ -22,9 +22,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 # A line of numbers, whatever separates them and whichever decimal sign they use; words for a missing value
 # may stand among them. Letters other than an exponent's disqualify a line.
-_NUMERIC: Final = re.compile(
-    r'[\s\d+\-.,;"eE]*(?:(?:nan|n/a|na|null|none)[\s\d+\-.,;"eE]*)*', re.IGNORECASE
-)
+_NUMERIC: Final = re.compile(r'[\s\d+\-.,;"eE]*(?:(?:nan|n/a|na|null|none)[\s\d+\-.,;"eE]*)*', re.IGNORECASE)
 _DIGIT: Final = re.compile(r"\d")
 _FIELD: Final = re.compile(r'[^\s;,"]+')
 _COMMENT_STARTS: Final = ("#", "//", "%", "!", ";", "'")
@@ -75,7 +73,7 @@ def _utf16_without_mark(data: bytes, name: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """Lines without their ends (``\\r\\n``, ``\\n`` or ``\\r``); the last is what follows the last end."""
+    """Lines without their ends (of Windows, Unix or old Mac); the last is what follows the last end."""
     # Not str.splitlines: it also splits at form feeds and at characters Latin-1 text may hold.
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 

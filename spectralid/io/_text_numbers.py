@@ -264,4 +264,3 @@ def _parse_row(row: Line, dialect: Dialect, width: int, name: str, *, is_last: b
             file=name,
             where=where,
         ) from None
-

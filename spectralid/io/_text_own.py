@@ -33,7 +33,7 @@ def write_own(spectra: Sequence[Spectrum]) -> bytes:
         raise ParameterError(
             "spectra",
             f"{len(spectra)} spectra on different axes",
-            "on one shared axis to stand in one text file (resample them, write a file for each, or write HDF5)",
+            "on one shared axis to share a text file (resample them, write a file for each, or write HDF5)",
         )
     lines = [MARK]
     headings = ["axis_cm1"]
@@ -125,7 +125,5 @@ def read_own(lines: Sequence[str], source: Source) -> list[Spectrum]:
                 f"{error} To use edited values, remove the line '# sha256:'.", file=source.name
             ) from None
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise UnreadableFileError(
-                f"the header of spectrum {i} is damaged.", file=source.name
-            ) from None
+            raise UnreadableFileError(f"the header of spectrum {i} is damaged.", file=source.name) from None
     return spectra

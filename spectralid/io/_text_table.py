@@ -34,10 +34,12 @@ __all__ = ["Axis", "columns_of", "make_axis", "make_spectrum", "tall_spectra"]
 
 MINIMUM_ROWS: Final = 5
 
-# A vibrational spectrum's axis lies in here: beyond are nm of visible light taken for cm⁻¹, time, mass, pixels.
+# A vibrational spectrum's axis lies in here; beyond are visible light, time, mass and pixels.
 HIGHEST_CM1: Final = 15_000.0
 LOWEST_CM1: Final = -6_000.0
 LEAST_REACH_CM1: Final = 60.0
+
+_NUMBER: Final = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 
 _INFRARED_UNITS: Final = frozenset(
     {
@@ -284,6 +286,9 @@ def columns_of(heading: str, width: int, delimiter: str) -> list[Column]:
             filled = [n for n in names if n]
             names = filled if len(filled) == width else names
         named_axis = any(role_of(n) in AXIS_ROLES for n in names)
+        if any("=" in n or _NUMBER.fullmatch(n) for n in names):
+            # A header field, not headings.
+            return []
         if len(names) == width or (1 < len(names) < width and named_axis):
             names += [""] * (width - len(names))
             return [Column(i, n, role_of(n)) for i, n in enumerate(names)]
@@ -301,6 +306,11 @@ def _axis_column(columns: Sequence[Column], values: FloatArray, source: Source) 
             )
         if found and not (role is Role.PIXEL and found[0].index > 0):
             return found[0]
+    if columns[0].role not in (Role.GENERIC, Role.POSITION):
+        raise UnreadableFileError(
+            "none of its columns is headed as an axis (Raman shift, wavenumber or wavelength).",
+            file=source.name,
+        )
     return columns[0]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from spectralid.errors import UnreadableFileError
 from spectralid.io._registry import ReadOptions, Source
-from spectralid.io._text_header import AXIS_ROLES, read_header, role_of, technique_in
+from spectralid.io._text_header import AXIS_ROLES, AxisKind, read_header, role_of, technique_in
 from spectralid.io._text_numbers import Dialect, is_monotone
 from spectralid.io._text_table import is_infrared, make_axis, make_spectrum
 from spectralid.spectrum import FloatArray, Spectrum
@@ -98,7 +98,8 @@ def find_wide(lines: Sequence[str], name: str) -> WideTable | None:
 
 def _is_tall(table: WideTable, lines: Sequence[str], name: str) -> bool:
     """Whether the first column, not the first row, is the axis."""
-    if any(role_of(label) in AXIS_ROLES for i, label in table.labels.items() if i < table.start):
+    corner = table.labels.get(0, "")
+    if table.start == 1 and AXIS_ROLES.get(role_of(corner), AxisKind.PIXEL) is not AxisKind.PIXEL:
         return True
     rows = [_fields(x, table.dialect.delimiter) for x in lines[table.line :] if x.strip()]
     first = rows[0][0]

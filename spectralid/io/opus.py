@@ -168,7 +168,7 @@ def _technique(kind: str, parameters: dict[str, Any]) -> Technique:
 
 
 def _time(text: str) -> str:
-    """ISO 8601 of OPUS's date and time, or the text as it is; the package misses the forms of older versions."""
+    """ISO 8601 of OPUS's date and time, or the text as it is; the package misses older versions' forms."""
     bare = text.split(" (")[0].strip()
     for form in ("%d/%m/%Y %H:%M:%S.%f", "%Y/%m/%d %H:%M:%S.%f", "%d/%m/%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S"):
         try:

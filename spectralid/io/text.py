@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from spectralid.errors import FileError, UnreadableFileError, UnsupportedContentError
+from spectralid.errors import FileError, UnsupportedContentError
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.io._text_header import Header, read_header, technique_in
-from spectralid.io._text_lines import TextBlock, decode, find_block, is_comment, is_numeric, split_lines
+from spectralid.io._text_lines import TextBlock, decode, find_block, is_numeric, split_lines
 from spectralid.io._text_numbers import Dialect, detect, parse_rows
 from spectralid.io._text_own import MARK, read_own, write_own
 from spectralid.io._text_table import MINIMUM_ROWS, columns_of, make_axis, make_spectrum, tall_spectra
@@ -61,7 +62,7 @@ def _evenly_spaced(lines: list[str], source: Source, options: ReadOptions) -> li
         return None
     header = Header(Acquisition(), "", None, None, None)
     axis = make_axis(np.linspace(values[1], values[2], int(values[0])), None, header, True, source, options)
-    return [make_spectrum(axis, values[6:], name=source.name.rsplit(".", 1)[0], header=header, source=source)]
+    return [make_spectrum(axis, values[6:], name=Path(source.name).stem, header=header, source=source)]
 
 
 def _heading(block: TextBlock) -> str:
@@ -97,17 +98,17 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
     block = find_block(lines, source.name)
     dialect = detect(block.rows, source.name)
     values, skipped = parse_rows(block.rows, dialect, source.name)
+    if values.shape[0] < MINIMUM_ROWS:
+        raise UnsupportedContentError(
+            f"its table of numbers has only {values.shape[0]} rows; a spectrum has more points.",
+            file=source.name,
+        )
     if values.shape[1] < 2:
         spaced = _evenly_spaced(lines, source, options)
         if spaced is not None:
             return spaced
         raise UnsupportedContentError(
             "it holds a single column of numbers; a spectrum needs an axis column beside the intensities.",
-            file=source.name,
-        )
-    if values.shape[0] < MINIMUM_ROWS:
-        raise UnsupportedContentError(
-            f"its table of numbers has only {values.shape[0]} rows; a spectrum has more points.",
             file=source.name,
         )
     columns = [] if skipped else columns_of(_heading(block), values.shape[1], dialect.delimiter)
