@@ -374,6 +374,12 @@ def read_traces(data: bytes, header: SpcHeader, file: str) -> list[Trace]:
             file=file,
             where="byte 24",
         )
+    if not -128 <= header.exponent <= 128:
+        raise UnreadableFileError(
+            f"the exponent of its intensities ({header.exponent}) makes no sense; it is damaged.",
+            file=file,
+            where="byte 2",
+        )
     order = ">" if header.version == NEW_BIG_ENDIAN else "<"
     if header.version == OLD and (
         header.flags & (_X_PER_TRACE | _X_VALUES) or header.exponent in (_FLOAT_EXPONENT, 128)
