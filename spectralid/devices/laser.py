@@ -151,7 +151,7 @@ def switch_off(driver: Driver) -> None:
         If the instrument does not confirm it after three attempts, whatever the reason, a lost line included.
     """
     reason = "it still reads back as on"
-    interrupted: KeyboardInterrupt | None = None
+    interruption: BaseException | None = None
     for _ in range(OFF_ATTEMPTS):
         try:
             driver.set_laser(False)
@@ -159,13 +159,13 @@ def switch_off(driver: Driver) -> None:
                 break
         except DeviceError as error:
             reason = str(error)
-        except KeyboardInterrupt as error:
-            # An impatient second Ctrl-C must not leave the laser on.
-            interrupted = error
+        except BaseException as error:
+            # An impatient second Ctrl-C, a request to end the program, a fault in the driver: the laser first.
+            interruption = error
     else:
         raise LaserOffUnconfirmedError(
             "LASER OFF UNCONFIRMED: the laser may still be on. Turn the key or cut the power of the "
             f"instrument now, and keep away from the beam. ({reason})"
         )
-    if interrupted is not None:
-        raise interrupted
+    if interruption is not None:
+        raise interruption

@@ -22,6 +22,8 @@ _LASER: Final = b"\x00\x00"
 # Unknown message, invalid data, information that does not exist: how an instrument without a laser answers.
 _NO_SUCH_THING: Final = (2, 6, 12)
 _COEFFICIENTS: Final = 4
+# No spectrometer of this kind sees further; NaN and infinity lie outside too.
+_WAVELENGTHS_NM: Final = (100.0, 10_000.0)
 _BYTES_PER_PIXEL: Final = 2
 
 
@@ -70,9 +72,8 @@ class OceanDriver:
         pixel = np.arange(self._profile.pixels, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             wavelengths = np.polynomial.polynomial.polyval(pixel, coefficients)
-            usable = (
-                np.all(np.isfinite(wavelengths)) and wavelengths[0] > 0 and np.all(np.diff(wavelengths) > 0)
-            )
+            inside = (wavelengths > _WAVELENGTHS_NM[0]) & (wavelengths < _WAVELENGTHS_NM[1])
+            usable = np.all(inside) and np.all(np.diff(wavelengths) > 0)
         if not usable:
             told = ", ".join(f"{c:g}" for c in coefficients)
             raise ProtocolError(

@@ -16,7 +16,6 @@ import serial
 
 from spectralid.errors import TransportError, TransportFault
 
-
 __all__ = ["Deadline", "SerialTransport", "Transport", "open_transport"]
 
 BITS_PER_BYTE: Final = 10
@@ -99,8 +98,8 @@ def _kind(error: BaseException, otherwise: TransportFault) -> TransportFault:
 
 def _failures() -> tuple[type[Exception], ...]:
     """Every type in which pyserial lets a failure of the line through."""
-    # SerialException is an OSError. ValueError: a name pyserial cannot make sense of. TypeError: it reads from a
-    # port closed under it.
+    # SerialException is an OSError. ValueError: a name pyserial cannot make sense of. TypeError: it reads
+    # from a port closed under it.
     common = (OSError, ValueError, TypeError)
     try:
         import termios

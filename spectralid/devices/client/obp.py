@@ -1,7 +1,7 @@
 """Ocean Binary Protocol: one request, its answer, and nothing else.
 
 A question may be asked again when its answer is lost; a command is never repeated, because whether the first
-one was carried out is unknown. Answers to questions given up earlier are recognised by the number they repeat.
+one was carried out is unknown. Answers to questions given up earlier are known by the number they repeat.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ _IMMEDIATE: Final = 16
 MINIMUM_FRAME: Final = _HEADER.size + _TAIL
 """Bytes of a frame without payload: 64."""
 
-# The largest spectrum of the protocol family is 2136 pixels of four bytes with 64 bytes before them; more is a
-# damaged length, and waiting for it would swallow the answers that follow.
+# The largest spectrum of the protocol family is 2136 pixels of four bytes with 64 bytes before them; more is
+# a damaged length, and waiting for it would swallow the answers that follow.
 MAXIMUM_PAYLOAD: Final = 16 * 1024
 
 PROTOCOL: Final = 0x1100

@@ -23,8 +23,8 @@ _FWHM_PER_SIGMA: Final = 2.354820045030949
 _NM_PER_CM: Final = 1e7
 _GRID_NM: Final = 0.02
 _MARGIN_NM: Final = 8.0
-# Band widths come from measured spectra and hold the resolution of the instrument that measured them; a band is
-# at least as wide as a sharp one in a solid.
+# Band widths come from measured spectra and hold the resolution of the instrument that measured them; a band
+# is at least as wide as a sharp one in a solid.
 _SOURCE_RESOLUTION_CM1: Final = 7.0
 _NARROWEST_CM1: Final = 3.0
 
@@ -105,7 +105,7 @@ class Bench:
 
 
 def voigt(x: _Floats, sigma: float, gamma: float) -> _Floats:
-    """Voigt profile of unit area: Gaussian of standard deviation `sigma`, Lorentzian of half width `gamma`."""
+    """Voigt profile of unit area: Gaussian of deviation `sigma`, Lorentzian of half width `gamma`."""
     z = (x + 1j * gamma) / (sigma * np.sqrt(2))
     return np.asarray(wofz(z).real / (sigma * np.sqrt(2 * np.pi)))
 

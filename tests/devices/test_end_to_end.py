@@ -1,0 +1,62 @@
+"""The simulator in a process of its own, and the driver on its serial line."""
+
+import os
+
+import numpy as np
+import pytest
+from scipy.signal import find_peaks
+
+from spectralid.devices import ScanPlan, arm, load_profile, open_device, scan
+from spectralid.devices.sim.launch import Simulator
+from spectralid.devices.sim.samples import find_sample
+from spectralid.errors import TransportError
+
+PROFILE = load_profile("ocean-ventana-785l")
+PLAN = ScanPlan(integration_ms=400.0, averages=4, warning_s=0)
+LINES = [pytest.param(("--tcp",), id="tcp")]
+if os.name == "posix":
+    LINES.append(pytest.param((), id="pty"))
+
+
+def measure(port):
+    with open_device(port, PROFILE) as instrument:
+        return scan(instrument, PLAN, token=arm("test"), acknowledge_unknown_interlock=True)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_scan_shows_the_bands_of_the_sample(line):
+    with Simulator("--substance", "polystyrene", "--seed", "5", *line) as simulator:
+        spectrum = measure(simulator.port)
+        again = measure(simulator.port)  # the line can be opened again
+    strongest = sorted(find_sample("polystyrene"), key=lambda band: -band.height)[:4]
+    peaks, found = find_peaks(spectrum.intensity, prominence=1)
+    best = spectrum.axis[peaks[np.argsort(found["prominences"])[::-1][:4]]]
+    # Half a pixel (up to 2 cm⁻¹) on top of the axis error of about 1 cm⁻¹.
+    np.testing.assert_allclose(np.sort(best), sorted(band.position for band in strongest), atol=3.0)
+    assert spectrum.acquisition.serial == "SIM785L-0001"
+    assert spectrum.acquisition.flags == {"checksum_verified", "interlock_unknown"}
+    difference = (spectrum.intensity - again.intensity) / np.hypot(spectrum.sd, again.sd)
+    # The median of |t| is 0.70 for Student's t with the 12 degrees of freedom of four times four frames.
+    assert np.median(np.abs(difference)) == pytest.approx(0.70, abs=0.08)
+
+
+def test_scan_without_sample_shows_no_band():
+    with Simulator("--seed", "5") as simulator:
+        spectrum = measure(simulator.port)
+    assert np.abs(spectrum.axis[np.argmax(spectrum.intensity)] - 1001) > 50
+
+
+def test_simulator_that_dies_is_a_lost_line():
+    with Simulator() as simulator, open_device(simulator.port, PROFILE) as instrument:
+        simulator.close()
+        with pytest.raises(TransportError) as caught:
+            instrument.acquire()
+    assert caught.value.kind == "disconnected"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no ptys")
+def test_second_program_is_kept_out():
+    with Simulator() as simulator, open_device(simulator.port, PROFILE):
+        with pytest.raises(TransportError) as caught:
+            open_device(simulator.port, PROFILE)
+    assert caught.value.kind == "busy"

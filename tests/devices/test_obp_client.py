@@ -1,0 +1,181 @@
+"""One request, its answer, and nothing else, against a simulated far end that misbehaves."""
+
+from dataclasses import replace
+
+import pytest
+
+from spectralid.devices.client.obp import ObpClient, RefusedError
+from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
+from spectralid.errors import ProtocolError, TransportError
+from tests.devices.lines import MemoryLine, instrument, line_to
+
+
+def client(line: MemoryLine, **kwargs: object) -> ObpClient:
+    return ObpClient(line, margin_s=5.0, **kwargs)
+
+
+def answering(*answers: Frame | bytes | None) -> MemoryLine:
+    """A line that answers the requests in turn; a frame is given the number of the request it answers."""
+    rest = list(answers)
+
+    def answer(data: bytes) -> bytes:
+        (request,) = Decoder().feed(data)
+        reply = rest.pop(0)
+        if isinstance(reply, Frame):
+            return encode(replace(reply, regarding=request.regarding))
+        return reply or b""
+
+    return MemoryLine(answer)
+
+
+SERIAL = Frame(Message.SERIAL_NUMBER, b"ABC", Flag.RESPONSE)
+
+
+def test_question_and_answer():
+    assert client(line_to(instrument())).ask(Message.SERIAL_NUMBER) == b"SIM-TEST"
+
+
+def test_md5_is_used_once_agreed():
+    line = line_to(instrument())
+    asking = client(line)
+    assert asking.negotiate_checksum() is Checksum.VERIFIED
+    asking.ask(Message.SERIAL_NUMBER)
+    assert [r.checksum for r in line.requests] == [Checksum.ABSENT, Checksum.VERIFIED]
+
+
+def test_instrument_without_md5_goes_on_without():
+    asking = client(answering(Frame(Message.CHECKSUM_TYPE, flags=Flag.NACK, error=2), SERIAL))
+    assert asking.negotiate_checksum() is Checksum.ABSENT
+    assert asking.ask(Message.SERIAL_NUMBER) == b"ABC"
+
+
+def test_answer_without_the_agreed_checksum_is_not_used():
+    line = answering(Frame(Message.CHECKSUM_TYPE, flags=Flag.ACK), *[SERIAL] * 3)
+    asking = client(line)
+    asking.negotiate_checksum()
+    with pytest.raises(ProtocolError, match="without the checksum"):
+        asking.ask(Message.SERIAL_NUMBER)
+
+
+def test_stale_answer_is_thrown_away():
+    stale = encode(Frame(Message.SERIAL_NUMBER, b"OLD", Flag.RESPONSE, regarding=41))
+    line = MemoryLine(lambda _: stale + encode(replace(SERIAL, regarding=43)))
+    asking = client(line, new_number=lambda: 42)
+    assert asking.ask(Message.SERIAL_NUMBER) == b"ABC"
+    assert asking.stale_answers == 1
+
+
+def test_doubled_answer_does_not_become_the_next_one():
+    device = instrument()
+    line = line_to(device, lambda answer: answer * 2)
+    asking = client(line)
+    asking.ask(Message.SERIAL_NUMBER)
+    assert asking.ask(Message.WAVELENGTH_COEFFICIENT_COUNT) == b"\x04"
+    assert asking.stale_answers == 1
+
+
+def test_late_answer_after_a_timeout_is_thrown_away():
+    late: list[bytes] = []
+
+    def answer(data: bytes) -> bytes:
+        (request,) = Decoder().feed(data)
+        own = encode(replace(SERIAL, data=bytes([len(late)]), regarding=request.regarding))
+        late.append(own)
+        # The first answer comes only with the second request, before its own.
+        return b"" if len(late) == 1 else b"".join(late)
+
+    asking = client(MemoryLine(answer))
+    assert asking.ask(Message.SERIAL_NUMBER) == b"\x01"
+
+
+def test_questions_are_repeated_measurements_and_commands_are_not():
+    silent = answering(*[None] * 5)
+    with pytest.raises(TransportError, match="did not answer serial number") as caught:
+        client(silent).ask(Message.SERIAL_NUMBER)
+    assert caught.value.kind == "timeout"
+    assert len(silent.written) == 3
+    for call in (
+        lambda c: c.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=0),
+        lambda c: c.command(Message.SET_LIGHT_SOURCE_ENABLE, b"\0\0\1"),
+    ):
+        silent = answering(None)
+        with pytest.raises(TransportError):
+            call(client(silent))
+        assert len(silent.written) == 1
+
+
+def test_damaged_answer_is_asked_for_again():
+    damaged = bytearray(encode(SERIAL))
+    damaged[-1] ^= 1
+    line = answering(bytes(damaged), SERIAL)
+    assert client(line).ask(Message.SERIAL_NUMBER) == b"ABC"
+    assert len(line.written) == 2
+
+
+def test_damaged_measurement_is_an_error_and_the_next_one_works():
+    device = instrument()
+    damage = iter([False, True, False])
+
+    def corrupt(answer: bytes) -> bytes:
+        flipped = bytearray(answer)
+        if next(damage):
+            flipped[500] ^= 0x10
+        return bytes(flipped)
+
+    asking = client(line_to(device, corrupt))
+    asking.negotiate_checksum()
+    with pytest.raises(ProtocolError, match="checksum does not fit"):
+        asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=2048)
+    assert len(asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=2048)) == 2048
+
+
+def test_truncated_answer_does_not_swallow_the_next():
+    device = instrument()
+    cut = iter([60, None])
+    asking = client(line_to(device, lambda answer: answer[: next(cut)]))
+    with pytest.raises(ProtocolError, match="broke off after 60 bytes"):
+        asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=2048)
+    assert asking.ask(Message.SERIAL_NUMBER) == b"SIM-TEST"
+
+
+def test_noise_before_the_answer_does_no_harm():
+    line = line_to(instrument(), lambda answer: b"\xc1\x00hello\xc1\xc0" + answer)
+    assert client(line).ask(Message.SERIAL_NUMBER) == b"SIM-TEST"
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"), [(7, "not ready"), (2, "unknown"), (13, "internal error"), (99, "does not list it")]
+)
+def test_refusal_says_what_and_why(error, meaning):
+    line = answering(Frame(Message.SERIAL_NUMBER, flags=Flag.NACK, error=error))
+    with pytest.raises(RefusedError, match=f"serial number .*error {error}, .*{meaning}") as caught:
+        client(line).ask(Message.SERIAL_NUMBER)
+    assert caught.value.number == error
+    assert len(line.written) == 1
+
+
+def test_exception_flag_is_an_error_although_data_came():
+    line = answering(replace(SERIAL, flags=Flag.RESPONSE | Flag.EXCEPTION, error=13))
+    with pytest.raises(ProtocolError, match="hardware fault"):
+        client(line).ask(Message.SERIAL_NUMBER)
+
+
+def test_deferred_answer_is_waited_for():
+    def answer(data: bytes) -> bytes:
+        (request,) = Decoder().feed(data)
+        deferred = Frame(Message.SERIAL_NUMBER, error=255, regarding=request.regarding)
+        return encode(deferred) + encode(replace(SERIAL, regarding=request.regarding))
+
+    assert client(MemoryLine(answer)).ask(Message.SERIAL_NUMBER) == b"ABC"
+
+
+def test_answer_to_another_question_is_refused():
+    with pytest.raises(ProtocolError, match="does not keep to the protocol"):
+        client(answering(replace(SERIAL, message=0x1234))).ask(Message.SERIAL_NUMBER)
+
+
+def test_setting_must_be_acknowledged():
+    line = answering(Frame(Message.SET_INTEGRATION_TIME, flags=Flag.RESPONSE))
+    with pytest.raises(ProtocolError, match="without saying whether"):
+        client(line).command(Message.SET_INTEGRATION_TIME, b"\0\0\0\1")
+    assert line.requests[0].flags == Flag.ACK_REQUESTED

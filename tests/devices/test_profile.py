@@ -1,0 +1,65 @@
+import pytest
+
+from spectralid import _bundled
+from spectralid.devices.profile import bundled_profiles, load_profile
+from spectralid.errors import FileError, ParameterError
+
+TEXT = _bundled.path("devices", "ocean-ventana-785l.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", bundled_profiles())
+def test_bundled_profiles_load(name):
+    profile = load_profile(name)
+    assert profile.integration_ms[0] < profile.integration_ms[1]
+    assert "interlock" in profile.safety
+
+
+def test_ventana():
+    profile = load_profile("ocean-ventana-785l")
+    assert (profile.protocol, profile.baud, profile.pixels, profile.adc_max) == ("obp", 9600, 1024, 65535)
+    assert profile.laser_nm == 785.0
+    assert profile.integration_ms == (22.0, 60_000.0)
+    assert not profile.tried_on_hardware
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("baud = 9600", "", "line.baud"),
+        ("baud = 9600", 'baud = "fast"', "line.baud"),
+        ("pixels = 1024", "pixels = 1024.5", "detector.pixels"),
+        ("adc_max = 65535", "adc_max = 0", "detector.adc_max"),
+        ("wavelength_nm = 785.0", "wavelength_nm = 0", "laser.wavelength_nm"),
+        ("wavelength_nm = 785.0", "wavelength_nm = nan", "laser.wavelength_nm"),
+        ("maximum_ms = 60000", "maximum_ms = 1", "integration.maximum_ms"),
+        ('protocol = "obp"', 'protocol = "smoke"', "protocol"),
+        ("tried_on_hardware = false", 'tried_on_hardware = "no"', "tried_on_hardware"),
+        ('name = "Ocean Ventana 785L Raman"', 'name = " "', "name"),
+        ("[detector]", "[other]", "detector.pixels"),
+        ("[line]", "line = 3\n[lines]", "line.baud"),
+    ],
+)
+def test_wrong_key_is_named(tmp_path, old, new, key):
+    assert old in TEXT
+    file = tmp_path / "mine.toml"
+    file.write_text(TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(FileError, match="mine.toml") as caught:
+        load_profile(str(file))
+    assert caught.value.where == f"key {key}"
+
+
+def test_not_toml(tmp_path):
+    file = tmp_path / "bad.toml"
+    file.write_bytes(b"name = [")
+    with pytest.raises(FileError, match="not valid TOML"):
+        load_profile(str(file))
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(FileError, match="UTF-8"):
+        load_profile(str(file))
+    with pytest.raises(FileError, match="cannot be read"):
+        load_profile(str(tmp_path / "none.toml"))
+
+
+def test_unknown_name_lists_the_known():
+    with pytest.raises(ParameterError, match="ocean-ventana-785l"):
+        load_profile("tricorder")
