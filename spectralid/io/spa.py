@@ -115,23 +115,26 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:  # noqa: ARG0
             "it does not begin as an OMNIC file does.", file=source.name, where="byte 0"
         )
     groups = _groups(_sections(data, source.name), source.name)
-    claimed = 0
-    spectra = []
-    for i, group in enumerate(groups):
-        header = group[0]
-        need(data, header.start, _HEADER_LEAST, "header", source.name)
-        (n_points,) = struct.unpack_from("<I", data, header.start + 4)
-        claimed += 4 * n_points
-        # Also met by a directory that names one section many times over.
-        if claimed > len(data):
-            raise UnreadableFileError(
-                f"the file ends here, but its spectra claim {claimed} bytes; it is cut short or damaged. "
-                "Copy it again from where it came from.",
-                file=source.name,
-                where=f"byte {len(data)}",
-            )
-        spectra.append(_spectrum(data, group, n_points, source, i if len(groups) > 1 else None))
-    return spectra
+    counts = [_count(data, group[0], source.name) for group in groups]
+    # Also met by a directory that names one section many times over.
+    if 4 * sum(counts) > len(data):
+        raise UnreadableFileError(
+            f"the file ends here, but its spectra claim {4 * sum(counts)} bytes; it is cut short or damaged. "
+            "Copy it again from where it came from.",
+            file=source.name,
+            where=f"byte {len(data)}",
+        )
+    numbers: list[int | None] = [None] if len(groups) == 1 else list(range(len(groups)))
+    return [
+        _spectrum(data, group, n_points, source, i)
+        for group, n_points, i in zip(groups, counts, numbers, strict=True)
+    ]
+
+
+def _count(data: bytes, header: _Section, file: str) -> int:
+    """Number of points a spectrum claims to have."""
+    need(data, header.start, _HEADER_LEAST, "header", file)
+    return int(struct.unpack_from("<I", data, header.start + 4)[0])
 
 
 def _sections(data: bytes, file: str) -> list[_Section]:
