@@ -230,7 +230,7 @@ def _on_grid(spectrum: Spectrum) -> npt.NDArray[np.float32]:
     from spectralid.preprocess.resample import resample
 
     grid = common_grid(grid_key(spectrum.technique))
-    intensity = _comparable_intensity(spectrum)
+    intensity = _comparable(spectrum)
     low, high = spectrum.range
     if high < grid[0] or low > grid[-1]:
         raise ParameterError(
@@ -242,24 +242,19 @@ def _on_grid(spectrum: Spectrum) -> npt.NDArray[np.float32]:
     return row
 
 
-def _comparable_intensity(spectrum: Spectrum) -> FloatArray:
+def _comparable(spectrum: Spectrum) -> FloatArray:
     """Intensities as they are matched: infrared as absorbance, Raman as they are."""
-    unit = spectrum.unit
-    if not spectrum.technique.is_infrared or unit in (IntensityUnit.ABSORBANCE, IntensityUnit.ARBITRARY):
+    from spectralid.preprocess.convert import to_absorbance
+
+    if not spectrum.technique.is_infrared:
         return spectrum.intensity
-    if unit not in (
-        IntensityUnit.TRANSMITTANCE,
-        IntensityUnit.PERCENT_TRANSMITTANCE,
-        IntensityUnit.REFLECTANCE,
-    ):
+    converted = to_absorbance(spectrum)
+    # Many old files state no ordinate; what cannot be told to be wrong is taken as absorbance.
+    if converted.unit not in (IntensityUnit.ABSORBANCE, IntensityUnit.ARBITRARY):
         raise ParameterError(
-            "unit", unit.value, "absorbance, transmittance or reflectance for an infrared reference"
+            "unit", spectrum.unit.value, "absorbance, transmittance or reflectance for an infrared reference"
         )
-    ratio = spectrum.intensity / (100.0 if unit is IntensityUnit.PERCENT_TRANSMITTANCE else 1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        absorbance = -np.log10(ratio)
-    # No light at all: the absorbance is unknown there, not infinite.
-    return np.where(np.isfinite(absorbance), absorbance, np.nan)
+    return converted.intensity
 
 
 def _facts(spectrum: Spectrum) -> Mapping[str, Any]:

@@ -1,0 +1,166 @@
+"""``spectralid library``: import, info, verify and export of reference libraries."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from spectralid.cli._exit import Exit
+from spectralid.cli._inputs import print_json, progress
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command and its sub-commands."""
+    parser = subparsers.add_parser(
+        "library",
+        help="make, describe, check and export reference libraries",
+        description="Make, describe, check and export reference libraries.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_import(commands)
+
+    info = commands.add_parser("info", help="what is in a library")
+    verify = commands.add_parser(
+        "verify", help="check every checksum; exit code 4 if anything is damaged", description=_VERIFY
+    )
+    export = commands.add_parser(
+        "export",
+        help="write every reference to a file, with an index",
+        description="Write every reference to a file of its own and index.csv beside them; "
+        "'library import' takes the folder back.",
+    )
+    for sub in (info, verify, export):
+        sub.add_argument(
+            "library", metavar="LIB", nargs="?", default="spectralid",
+            help="library file or name of a bundled library (default: %(default)s)",
+        )  # fmt: skip
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+    export.add_argument("--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to")
+    export.add_argument(
+        "--format", choices=["jcamp-dx", "text"], default="jcamp-dx", help="format (default: %(default)s)"
+    )
+    info.set_defaults(run=_info)
+    verify.set_defaults(run=_verify)
+    export.set_defaults(run=_export)
+
+
+_VERIFY = "Check every checksum of a library; exit code 4 if anything is damaged, naming the entries."
+
+
+def _add_import(commands: Any) -> None:
+    parser = commands.add_parser(
+        "import",
+        help="make a library from a folder of spectrum files",
+        description="Make a library from every spectrum file below a folder. A file that cannot be read is "
+        "reported and the rest goes on; then the exit code is 3.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder with the files")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="NAME.h5", help="library to write"
+    )
+    parser.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="MAP.csv",
+        help="what the files are: CSV with the column file and any of slug, name, cas, inchikey, form, "
+        "category, technique, tier, source, licence, url, citation … (default: DIR/index.csv if there)",
+    )
+    parser.add_argument(
+        "--technique",
+        choices=["raman", "ftir_atr", "ftir_transmission", "ftir"],
+        help="technique, for files that do not state it",
+    )
+    parser.add_argument(
+        "--tier", choices=["measured", "literature", "computed"], default="measured",
+        help="what the spectra rest on (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--source", default="", help="where the spectra come from")
+    parser.add_argument("--licence", default="", help="terms under which they may be used")
+    parser.add_argument("--name", default="", help="name of the library (default: that of the file)")
+    parser.add_argument("--version", default="1", help="version of the library (default: %(default)s)")
+    parser.add_argument("--created", default="", metavar="DATE", help="date to record (default: today, UTC)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_import)
+
+
+def _import(args: argparse.Namespace) -> int:
+    from spectralid.library.importing import Outcome, import_folder
+
+    report = import_folder(
+        args.folder,
+        args.output,
+        args.mapping,
+        technique=args.technique,
+        tier=args.tier,
+        source=args.source,
+        licence=args.licence,
+        name=args.name,
+        version=args.version,
+        created=args.created or datetime.now(UTC).date().isoformat(),
+        progress=lambda files: progress(files, "file"),
+    )
+    if args.json:
+        print_json(report.to_dict())
+    else:
+        for outcome in (Outcome.UNMATCHED, Outcome.DUPLICATE, Outcome.UNREADABLE):
+            for entry in report.with_outcome(outcome):
+                print(f"spectralid: {entry.message}", file=sys.stderr)
+        if report.mapping:
+            print(f"Mapping: {report.mapping}")
+        print(", ".join(f"{len(report.with_outcome(outcome))} {outcome.value}" for outcome in Outcome) + ".")
+        print(f"Library: {report.library}" if report.library else "No library was written.")
+    return Exit.UNREADABLE if report.with_outcome(Outcome.UNREADABLE) else Exit.IDENTIFIED
+
+
+def _info(args: argparse.Namespace) -> int:
+    from spectralid.library import describe, open_library
+
+    facts = describe(open_library(args.library))
+    if args.json:
+        print_json(facts)
+        return Exit.IDENTIFIED
+    print(f"{facts['name']} {facts['version']}, {facts['created'] or 'date not stated'}")
+    print(f"  file        {facts['path']} ({facts['file_bytes'] / 1e6:.2f} MB, format {facts['schema']})")
+    print(f"  identity    {facts['sha256']}")
+    print(f"  made by     {facts['generator']}: {facts['recipe']}")
+    print(f"  contents    {facts['references']} references of {facts['compounds']} compounds")
+    for title in ("tiers", "techniques", "categories", "licences"):
+        print(f"  {title}")
+        for name, count in facts[title].items():
+            print(f"    {count:6d}  {name}")
+    return Exit.IDENTIFIED
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from spectralid.library import verify_library
+
+    problems = verify_library(args.library)
+    if args.json:
+        print_json({"library": args.library, "intact": not problems, "problems": list(problems)})
+    elif problems:
+        for problem in problems:
+            print(f"spectralid: {problem}", file=sys.stderr)
+    else:
+        print(f"{args.library}: intact, every checksum holds.")
+    return Exit.LIBRARY if problems else Exit.IDENTIFIED
+
+
+def _export(args: argparse.Namespace) -> int:
+    from spectralid.library import export_library, open_library
+
+    count = export_library(
+        open_library(args.library),
+        args.output,
+        args.format,
+        progress=lambda references: progress(references, "reference"),
+    )
+    if args.json:
+        print_json({"folder": str(args.output), "format": args.format, "references": count})
+    else:
+        print(f"{count} references written to {args.output}.")
+    return Exit.IDENTIFIED
