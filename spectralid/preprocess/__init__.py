@@ -36,7 +36,28 @@ _WHERE = {
     "to_absorbance": "convert",
 }
 
-__all__ = ["resample", *sorted(_WHERE)]
+__all__ = [
+    "STEPS",
+    "ATRCorrection",
+    "Baseline",
+    "Convert",
+    "Crop",
+    "Derivative",
+    "Despike",
+    "MarkMissing",
+    "Normalize",
+    "Pipeline",
+    "Resample",
+    "SavitzkyGolay",
+    "Step",
+    "StepResult",
+    "Whittaker",
+    "baseline_of",
+    "despike_frames",
+    "penetration_depth",
+    "resample",
+    "to_absorbance",
+]
 
 if TYPE_CHECKING:
     from spectralid.preprocess._base import Step as Step
