@@ -160,7 +160,7 @@ def switch_off(driver: Driver) -> None:
         except DeviceError as error:
             reason = str(error)
         except BaseException as error:
-            # An impatient second Ctrl-C, a request to end the program, a fault in the driver: the laser first.
+            # A second Ctrl-C, a request to end the program, a fault in the driver: the laser comes first.
             interruption = error
     else:
         raise LaserOffUnconfirmedError(

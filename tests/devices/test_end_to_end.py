@@ -56,7 +56,10 @@ def test_simulator_that_dies_is_a_lost_line():
 
 @pytest.mark.skipif(os.name != "posix", reason="this platform has no ptys")
 def test_second_program_is_kept_out():
-    with Simulator() as simulator, open_device(simulator.port, PROFILE):
-        with pytest.raises(TransportError) as caught:
-            open_device(simulator.port, PROFILE)
+    with (
+        Simulator() as simulator,
+        open_device(simulator.port, PROFILE),
+        pytest.raises(TransportError) as caught,
+    ):
+        open_device(simulator.port, PROFILE)
     assert caught.value.kind == "busy"

@@ -1,7 +1,7 @@
-"""A client nobody here wrote: seabreeze's compiled library opens the simulator as an STS and reads a spectrum.
+"""A client nobody here wrote: seabreeze's compiled library opens the simulator as an STS and reads spectra.
 
-It holds the interpreter while it waits and has no timeouts on serial lines, so it runs in a process of its own that
-is killed when it takes too long.
+It holds the interpreter while it waits and has no timeouts on serial lines, so it runs in a process of its
+own that is killed when it takes too long.
 """
 
 import importlib.util

@@ -43,7 +43,7 @@ def test_wrong_key_is_named(tmp_path, old, new, key):
     assert old in TEXT
     file = tmp_path / "mine.toml"
     file.write_text(TEXT.replace(old, new), encoding="utf-8")
-    with pytest.raises(FileError, match="mine.toml") as caught:
+    with pytest.raises(FileError, match=r"mine\.toml") as caught:
         load_profile(str(file))
     assert caught.value.where == f"key {key}"
 

@@ -43,7 +43,7 @@ def test_numbers_and_facts():
     ramp = np.arange(PROFILE.pixels) / PROFILE.pixels
     np.testing.assert_allclose(spectrum.intensity, 4000 * ramp, atol=1.0)
     np.testing.assert_allclose(spectrum.axis, raman_shift(np.linspace(800.0, 1000.0, PROFILE.pixels), 785.0))
-    # Frames alternate by 30 counts: variance of a frame 300, of the mean of four 75, twice that with the dark.
+    # Frames alternate by 30 counts: variance of a frame 300, of the mean of four 75; the dark adds as much.
     np.testing.assert_allclose(spectrum.sd, np.sqrt(2 * (300 + 1 / 12) / 4), rtol=0.02)
     assert spectrum.technique is Technique.RAMAN
     assert spectrum.unit is IntensityUnit.COUNTS

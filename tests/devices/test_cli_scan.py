@@ -1,0 +1,111 @@
+"""``spectralid scan``: the whole way with the simulator, and what keeps a real laser off."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+from spectralid import LibraryBuilder, Spectrum, read
+from spectralid.cli import main
+from spectralid.cli import scan as command
+from spectralid.cli._exit import Exit
+from spectralid.devices.sim.samples import find_sample
+from spectralid.library import Compound, Tier
+
+AXIS = np.arange(250.0, 2350.0, 2.0)
+SUBSTANCES = ("acetaminophen", "polystyrene")
+
+
+@pytest.fixture
+def library(tmp_path):
+    builder = LibraryBuilder("test")
+    for name in SUBSTANCES:
+        # Gaussian bands: neither the simulator's line shape nor its instrument function.
+        y = sum(
+            band.height * np.exp(-0.5 * ((AXIS - band.position) / (band.fwhm / 2.3548)) ** 2)
+            for band in find_sample(name)
+        )
+        builder.add(
+            Spectrum(AXIS, y + 0.1, "raman", name=name),
+            Compound(name, name.title()),
+            tier=Tier.MEASURED,
+            licence="CC0-1.0",
+        )
+    path = tmp_path / "test.h5"
+    builder.write(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("substance", SUBSTANCES)
+def test_simulated_scan_all_the_way(library, tmp_path, capsys, substance):
+    picture, out = tmp_path / "scan.png", tmp_path / "scan.jdx"
+    measuring = ["--simulate", substance, "--averages", "4", "--seed", "3", "--library", library]
+    code = main(["scan", *measuring, "--save", str(picture), "--out", str(out), "--json"])
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert told["identification"]["candidates"][0]["compound_slug"] == substance
+    assert told["presumptive"] is True
+    assert {"simulated", "interlock_unknown", "checksum_verified"} <= set(told["instrument"]["flags"])
+    assert code == Exit[told["verdict"]["kind"].upper()]
+    assert "sample frames" in printed.err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert read(out).n_points == 1024
+
+
+def test_words_for_the_officer_say_that_it_is_simulated(library, capsys):
+    main(["scan", "--simulate", "polystyrene", "--averages", "4", "--library", library])
+    lines = capsys.readouterr().out.splitlines()
+    assert "SIMULATED, no evidence" in lines[0]
+    assert "polystyrene" in "\n".join(lines[1:]).lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--port", "x"], Exit.USAGE, "--profile"),
+        (["--port", "x", "--profile", "tricorder"], Exit.USAGE, "ocean-ventana-785l"),
+        (["--simulate", "--profile", "ocean-ventana-785l"], Exit.USAGE, "left out"),
+        (["--simulate", "--out", "scan.docx"], Exit.USAGE, "--out"),
+        (["--simulate", "--averages", "0"], Exit.USAGE, "averages"),
+        (["--simulate", "--integration", "1"], Exit.USAGE, "integration time"),
+        (["--simulate", "unobtainium"], Exit.DEVICE, "unobtainium"),
+        (["--port", "x", "--profile", "ocean-ventana-785l"], Exit.DEVICE, "--arm-laser"),
+        (["--port", "x", "--profile", "ocean-ventana-785l", "--arm-laser"], Exit.DEVICE, "at a terminal"),
+    ],
+)
+def test_refusals(library, capsys, monkeypatch, arguments, code, said):
+    monkeypatch.setattr("sys.stdin", io.StringIO("laser on\n"))
+    assert main(["scan", *arguments, "--library", library]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err.splitlines()[-1]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_missing_library_is_noticed_before_the_laser(capsys):
+    assert main(["scan", "--simulate", "--library", "there-is-none.h5"]) == Exit.LIBRARY
+    assert "Simulated" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("typed", ["", "yes\n", "no\n"])
+def test_laser_needs_the_very_words(library, capsys, monkeypatch, typed):
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    arguments = ["--port", "x", "--profile", "ocean-ventana-785l", "--arm-laser", "--operator", "Kim"]
+    assert main(["scan", *arguments, "--library", library]) == Exit.DEVICE
+    told = capsys.readouterr().err
+    assert "interlock" in told
+    assert "never been tried" in told
+    assert "you, Kim, confirm" in told
+    assert told.rstrip().endswith("nothing was measured.")
+
+
+def test_confirmed_laser_goes_on_to_the_port(library, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal(command.CONFIRMATION + "\n"))
+    arguments = ["--port", "/dev/there-is-none", "--profile", "ocean-ventana-785l", "--arm-laser"]
+    assert main(["scan", *arguments, "--library", library]) == Exit.DEVICE
+    assert "Serial port /dev/there-is-none" in capsys.readouterr().err
