@@ -284,10 +284,17 @@ def decode_ordinates(data: bytes, start: int, end: int, number: int) -> Ordinate
     Malformed
         If a line is not such a row, or an ordinate check fails.
     """
-    # "1E5" is one number in a plain table and two in a packed one, so the table is judged as a whole.
-    packed = _is_compressed(table_lines(data, start, end, number))
-    decode = _decode_packed if packed else _decode_plain
-    return decode(table_lines(data, start, end, number))
+    # "1E5" is one number in a plain table and two in a packed one, so the table is judged as a whole; where
+    # E is its only letter, as numbers first.
+    if _is_compressed(table_lines(data, start, end, number)):
+        return _decode_packed(table_lines(data, start, end, number))
+    try:
+        return _decode_plain(table_lines(data, start, end, number))
+    except Malformed as error:
+        try:
+            return _decode_packed(table_lines(data, start, end, number))
+        except Malformed:
+            raise error from None
 
 
 def decode_points(data: bytes, start: int, end: int, number: int) -> tuple[FloatArray, FloatArray]:

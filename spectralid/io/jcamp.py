@@ -190,11 +190,13 @@ def _chosen_tables(block: Block) -> list[Table]:
 
 def _read_blocks(source: Source, options: ReadOptions) -> list[Spectrum]:
     data = clean_bytes(source.data)
-    blocks = [block for block in parse_blocks(data) if not block.is_link]
+    blocks = parse_blocks(data)
     wanted: list[tuple[Block, Kind]] = []
     skipped: list[str] = []
-    empty: Block | None = None
+    empty = blocks[0]
     for block in blocks:
+        if block.is_link:
+            continue
         kind, name = kind_of(block)
         if kind is Kind.FOREIGN:
             skipped.append(name)
@@ -205,7 +207,7 @@ def _read_blocks(source: Source, options: ReadOptions) -> list[Spectrum]:
         elif block.tables:
             skipped.append("a table of peak assignments, no spectrum")
         else:
-            empty = empty or block
+            empty = block
     if not wanted:
         if skipped:
             names = "; ".join(dict.fromkeys(skipped))
@@ -214,7 +216,7 @@ def _read_blocks(source: Source, options: ReadOptions) -> list[Spectrum]:
             )
         raise Malformed(
             "there is no data table (##XYDATA=) in it; the file is truncated or only a header.",
-            blocks[0].line if empty is None else empty.line,
+            empty.line,
         )
     reading = _Reading(data, source, options, skipped)
     spectra: list[Spectrum] = []
