@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from spectralid.errors import UnreadableFileError
+import numpy as np
 
-__all__ = ["need", "text"]
+from spectralid.errors import UnreadableFileError
+from spectralid.spectrum import FloatArray
+
+__all__ = ["floats", "need", "text"]
+
+
+def floats(data: bytes, start: int, count: int, order: str = "<") -> FloatArray:
+    """32-bit IEEE floats of a file, shape (count,); see `need` for what must be checked before."""
+    # A NaN with a signalling pattern marks nothing we care about, and must not print a warning.
+    with np.errstate(invalid="ignore"):
+        return np.frombuffer(data, f"{order}f4", count, start).astype(np.float64)
 
 
 def need(data: bytes, start: int, length: int, what: str, file: str) -> None:

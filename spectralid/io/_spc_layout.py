@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from spectralid.errors import UnreadableFileError, UnsupportedContentError
-from spectralid.io._binary import need, text
+from spectralid.io._binary import floats, need, text
 from spectralid.spectrum import FloatArray
 
 __all__ = [
@@ -285,7 +285,7 @@ def _old_header(data: bytes, file: str) -> SpcHeader:
 def _axis(data: bytes, start: int, n_points: int, order: str, file: str) -> FloatArray:
     """Explicit x values, shape (n_points,)."""
     need(data, start, 4 * n_points, "x values", file)
-    return np.frombuffer(data, f"{order}f4", n_points, start).astype(np.float64)
+    return floats(data, start, n_points, order)
 
 
 def _even_axis(header: SpcHeader, file: str) -> FloatArray:
@@ -302,7 +302,7 @@ def _ordinates(
 ) -> FloatArray:
     """Scaled y values, shape (n_points,); the caller has checked that they are there."""
     if exponent == _FLOAT_EXPONENT:
-        return np.frombuffer(data, f"{order}f4", n_points, start).astype(np.float64)
+        return floats(data, start, n_points, order)
     if header.flags & _SHORT_INTEGERS:
         return np.ldexp(np.frombuffer(data, f"{order}i2", n_points, start).astype(np.float64), exponent - 16)
     if header.version == OLD:

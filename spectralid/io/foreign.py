@@ -100,8 +100,8 @@ _SIGNATURES: Final = (
                "export it as CSV with an axis in cm⁻¹ in LightField or WinSpec"),
 )  # fmt: skip
 
-# Bytes no text holds. In random bytes they are one in nine, in text of any encoding next to none.
-_CONTROL: Final = bytes(b for b in (*range(9), 11, *range(14, 27), *range(28, 32), 127))
+# Bytes no text holds (1Ah ends text of DOS). In random bytes they are one in nine, in text next to none.
+_CONTROL: Final = bytes(b for b in (*range(9), 11, *range(14, 26), *range(28, 32), 127))
 _BINARY_SHARE: Final = 0.02
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from spectralid.errors import InvalidSpectrumError, UnreadableFileError, UnsupportedContentError
-from spectralid.io._binary import need, text
+from spectralid.io._binary import floats, need, text
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.spectrum import (
     Acquisition,
@@ -242,7 +242,7 @@ def _spectrum(
         )
     need(data, stored.start, 4 * n_points, "intensities", file)
     y_name, unit, scale = _ORDINATES.get(y_unit, (f"code {y_unit}", IntensityUnit.ARBITRARY, 1.0))
-    intensity = np.frombuffer(data, "<f4", n_points, stored.start).astype(np.float64) * scale
+    intensity = floats(data, stored.start, n_points) * scale
     title, seconds = text(data[_TITLE]), struct.unpack_from("<I", data, _TIME)[0]
     named = _find(group, _MEMBER_TITLE)
     if member is not None and named and named.start + 260 <= len(data):

@@ -267,7 +267,7 @@ def test_sniffing_goes_by_the_first_words() -> None:
     assert sniff(b"") == 0
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     whole=st.sampled_from([simple([(0x82, experiment(b"a", b"b")), (0x1B, b"Resolution: 4")]), group()]),
     flips=st.lists(st.tuples(st.integers(18, 2500), st.integers(0, 255)), max_size=8),
