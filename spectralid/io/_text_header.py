@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -192,7 +193,8 @@ class _Fields:
         if self._decimal == ",":
             text = text.replace(",", ".")
         found = re.match(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", text)
-        return float(found.group()) if found else None
+        value = float(found.group()) if found else math.inf
+        return value if math.isfinite(value) else None
 
     def positive(self, *names: str) -> float | None:
         value = self.number(*names)

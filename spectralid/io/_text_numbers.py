@@ -6,7 +6,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +22,7 @@ SAMPLE_ROWS: Final = 400
 CHUNK_ROWS: Final = 20_000
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--"})
 
+_MISSING_WORD: Final = re.compile(r"\b(?:n/a|na|null|none)\b", re.IGNORECASE)
 _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
 
 
@@ -96,7 +97,8 @@ def detect(rows: Sequence[Line], name: str) -> Dialect:
         If the commas can be read as decimal signs and as thousands separators and nothing decides.
     """
     step = max(1, len(rows) // SAMPLE_ROWS)
-    sample = [row.text.strip("\r\n") for row in rows[::step]]
+    # Not the last row: it may be cut off, which is found later.
+    sample = [row.text for row in (rows[:-1] or rows)[::step]]
     quoted = any('"' in line for line in sample)
     delimiter = _delimiter(sample)
     dialect = Dialect(delimiter, quoted=quoted and delimiter != "")
@@ -108,14 +110,20 @@ def detect(rows: Sequence[Line], name: str) -> Dialect:
 def _delimiter(sample: Sequence[str]) -> str:
     bare = [line.strip() for line in sample]
     for candidate in ("\t", ";"):
-        if all(candidate in line for line in bare):
+        if _most(candidate in line for line in bare):
             return candidate
-    if not all("," in line for line in bare):
+    if not _most("," in line for line in bare):
         return ""
     if any('","' in line or re.search(r",\s|\s,", line) for line in bare):
         return ","
     # Blanks inside the lines, none of them beside a comma: the comma is the decimal sign.
-    return "" if all(re.search(r"\s", line) for line in bare) else ","
+    return "" if _most(re.search(r"\s", line) is not None for line in bare) else ","
+
+
+def _most(answers: Iterable[bool]) -> bool:
+    # A damaged row must not decide how the table is written; it is named when it is reached.
+    known = list(answers)
+    return sum(known) >= 0.9 * len(known)
 
 
 def _is_paired(sample: Sequence[str]) -> bool:
@@ -214,30 +222,29 @@ def parse_rows(rows: Sequence[Line], dialect: Dialect, name: str) -> tuple[Float
 
 
 def _parse_regular(lines: list[str], dialect: Dialect, width: int) -> FloatArray | None:
-    """The whole block at once where every field is filled and plainly written; ``None`` where not."""
+    """The whole block at once where it is plainly written; ``None`` where it must be read row by row."""
     if dialect.thousands or dialect.quoted or dialect.paired:
         return None
     text = "\n".join(lines)
-    if dialect.delimiter:
-        d = re.escape(dialect.delimiter)
-        if any(line.count(dialect.delimiter) != width - 1 for line in lines):
-            return None
-        if re.search(rf"(?m)(?:^|{d})[^\S\n]*(?:{d}|$)", text):
-            return None
-        text = text.replace(dialect.delimiter, " ")
-    elif any(len(line.split()) != width for line in lines):
-        return None
+    if "n" in text or "N" in text:
+        text = _MISSING_WORD.sub("nan", text)
     if dialect.decimal == ",":
         if "." in text:
             return None
         text = text.replace(",", ".")
-    tokens = text.split()
-    if len(tokens) != len(lines) * width:
-        return None
+    if dialect.delimiter:
+        if any(line.count(dialect.delimiter) != width - 1 for line in lines):
+            return None
+        fields = text.replace("\n", dialect.delimiter).split(dialect.delimiter)
+    else:
+        if any(len(line.split()) != width for line in lines):
+            return None
+        fields = text.split()
     try:
-        return np.fromiter(map(float, tokens), dtype=np.float64, count=len(tokens)).reshape(-1, width)
+        values = [math.nan if not f or f.isspace() else float(f) for f in fields]
     except ValueError:
         return None
+    return np.array(values).reshape(-1, width)
 
 
 def _parse_row(row: Line, dialect: Dialect, width: int, name: str, *, is_last: bool) -> list[float]:

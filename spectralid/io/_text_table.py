@@ -38,6 +38,8 @@ MINIMUM_ROWS: Final = 5
 HIGHEST_CM1: Final = 15_000.0
 LOWEST_CM1: Final = -6_000.0
 LEAST_REACH_CM1: Final = 60.0
+SHORTEST_NM: Final = 100.0
+LONGEST_NM: Final = 1e6
 
 _NUMBER: Final = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 
@@ -113,6 +115,8 @@ def make_axis(
     UnsupportedContentError
         If they lie outside any vibrational spectrum.
     """
+    if not np.isfinite(values).all():
+        raise UnreadableFileError("its axis holds a value that is not finite.", file=source.name)
     flags: tuple[str, ...] = ()
     if kind is AxisKind.PIXEL and values.min() < 0 and not np.all(values == np.round(values)):
         # Pixels are neither negative nor fractional, and neither is a wavelength negative.
@@ -144,13 +148,18 @@ def _from_wavelength(
     options: ReadOptions,
 ) -> Axis:
     nanometres = values * (1000.0 if kind is AxisKind.MICROMETRE else 1.0)
-    if nanometres.min() <= 0:
-        raise UnreadableFileError("its wavelength axis holds values of zero or below.", file=source.name)
+    shortest, longest = float(nanometres.min()), float(nanometres.max())
+    if shortest < SHORTEST_NM or longest > LONGEST_NM:
+        raise UnsupportedContentError(
+            f"its wavelengths run from {shortest:g} to {longest:g} nm: not a vibrational spectrum, or headed "
+            "with the wrong unit.",
+            file=source.name,
+        )
     if infrared:
         wavenumbers = 1e7 / nanometres
         if wavenumbers.max() > HIGHEST_CM1:
             raise UnsupportedContentError(
-                f"its wavelengths begin at {nanometres.min():g} nm: visible or ultraviolet light, not a "
+                f"its wavelengths begin at {shortest:g} nm: visible or ultraviolet light, not a "
                 "vibrational spectrum.",
                 file=source.name,
             )
@@ -158,7 +167,7 @@ def _from_wavelength(
     laser = header.acquisition.laser_nm or options.laser_nm
     if laser is None:
         raise UnreadableFileError(
-            f"its axis is a wavelength ({nanometres.min():.0f} to {nanometres.max():.0f} nm) and it does not "
+            f"its axis is a wavelength ({shortest:.0f} to {longest:.0f} nm) and it does not "
             "state the excitation; give the laser wavelength (laser_nm).",
             file=source.name,
         )
@@ -275,8 +284,9 @@ def columns_of(heading: str, width: int, delimiter: str) -> list[Column]:
     ways = [re.split(r"\s{2,}|\t+", bare), re.split(r"\s*[;,\t]\s*", bare)]
     if delimiter:
         ways.insert(0, heading.rstrip("\r\n").split(delimiter))
-    else:
-        ways.append(bare.split())
+    words = bare.split()
+    if words and role_of(words[0]) in AXIS_ROLES:
+        ways.append(words)
     for fields in ways:
         names = [f.strip().strip('"').lstrip("#").strip() for f in fields]
         while names and not names[-1]:
@@ -318,6 +328,7 @@ def _chosen(columns: Sequence[Column], axis: Column, source: Source) -> list[Col
     others = [c for c in columns if c.index != axis.index and c.role not in AXIS_ROLES]
     for role in (Role.PROCESSED, Role.RAW, Role.GENERIC, Role.POSITION, Role.BASELINED, Role.DERIVED):
         found = [c for c in others if c.role is role]
+        found = [c for c in found if c.heading] or found
         if role is Role.POSITION and axis.role in AXIS_ROLES and len(found) > 1:
             continue
         if found:
@@ -367,6 +378,12 @@ def tall_spectra(
     """
     named = bool(columns)
     columns = columns or [Column(i, "", Role.GENERIC) for i in range(values.shape[1])]
+    if named:
+        # Programs that save their row numbers leave the heading blank.
+        columns = [
+            replace(c, role=Role.PIXEL) if not c.heading and _counts_points(values[:, c.index]) else c
+            for c in columns
+        ]
     axis_column = _axis_column(columns, values, source)
     chosen = _chosen(columns, axis_column, source)
     positions = [c for c in columns if c.role is Role.POSITION and c not in chosen and c is not axis_column]
@@ -377,7 +394,7 @@ def tall_spectra(
     stem = header.name or Path(source.name).stem
     spectra: list[Spectrum] = []
     for position, part in _groups(values, positions):
-        placed = np.isfinite(part[:, axis_column.index])
+        placed = ~np.isnan(part[:, axis_column.index])
         part = part[placed]
         if part.shape[0] < MINIMUM_ROWS:
             raise UnsupportedContentError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,15 +102,15 @@ def _is_tall(table: WideTable, lines: Sequence[str], name: str) -> bool:
     corner = table.labels.get(0, "")
     if table.start == 1 and AXIS_ROLES.get(role_of(corner), AxisKind.PIXEL) is not AxisKind.PIXEL:
         return True
-    rows = [_fields(x, table.dialect.delimiter) for x in lines[table.line :] if x.strip()]
-    first = rows[0][0]
+    delimiter = table.dialect.delimiter
+    first, *others = (x.split(delimiter, 1)[0].strip(' "') for x in lines[table.line :] if x.strip())
     try:
-        column = np.array([table.dialect.number(r[0]) for r in (rows[1:] if table.start else rows)])
+        column = np.array([table.dialect.number(f) for f in ([] if table.start else [first]) + others])
     except ValueError:
         return False
     if column.size < 5 or not np.isfinite(column).all() or not is_monotone(column) or table.start > 1:
         return False
-    if table.start == 1 and not first and table.dialect.delimiter == "\t":
+    if table.start == 1 and not first and delimiter == "\t":
         # LabSpec leaves the corner empty and puts times or points before each spectrum.
         return False
     if np.all(np.diff(table.axis) == 1) and table.axis[0] in (0, 1):
@@ -123,8 +124,12 @@ def _is_tall(table: WideTable, lines: Sequence[str], name: str) -> bool:
 
 
 def _row_values(fields: Sequence[str], table: WideTable, name: str, number: int) -> FloatArray:
+    points = fields[table.start : table.stop]
     try:
-        return np.array([table.dialect.number(f) for f in fields[table.start : table.stop]])
+        if table.dialect.decimal == ".":
+            with contextlib.suppress(ValueError):
+                return np.array([float(f) for f in points])
+        return np.array([table.dialect.number(f) for f in points])
     except ValueError as error:
         raise UnreadableFileError(
             f"a field of this spectrum is not a number ({str(error)[-60:]}); correct or remove the line.",
