@@ -18,7 +18,8 @@ USES = {
     "import spectralid": "import spectralid",
     "… and the Spectrum type": "import spectralid; spectralid.Spectrum",
     "… and reading a text file": (
-        "import io, spectralid; spectralid.read(io.BytesIO(b'1 1\\n2 3\\n3 2\\n'), technique='raman')"
+        "import io, spectralid; "
+        "spectralid.read(io.BytesIO(b''.join(b'%d 1.5\\n' % x for x in range(99))), technique='raman')"
     ),
     "… and opening the bundled library": "import spectralid; spectralid.open_library()",
     "import numpy alone": "import numpy",

@@ -483,16 +483,18 @@ class Spectrum:
         flags : sequence of str
             Validity flags to add.
         """
-        keeps_sd = intensity is None and axis is None
-        return replace(
-            self,
-            axis=self.axis if axis is None else axis,
-            intensity=self.intensity if intensity is None else intensity,
-            sd=sd if sd is not None else (self.sd if keeps_sd else None),
-            unit=self.unit if unit is None else unit,
-            acquisition=self.acquisition.with_flags(*flags) if flags else self.acquisition,
-            history=(*self.history, step),
-        )
+        changes: dict[str, Any] = {"history": (*self.history, step)}
+        if axis is not None:
+            changes["axis"] = axis
+        if intensity is not None:
+            changes["intensity"] = intensity
+        if sd is not None or axis is not None or intensity is not None:
+            changes["sd"] = sd
+        if unit is not None:
+            changes["unit"] = unit
+        if flags:
+            changes["acquisition"] = self.acquisition.with_flags(*flags)
+        return self.replace(**changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form with values; missing points become ``None``."""

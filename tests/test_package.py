@@ -36,7 +36,8 @@ def test_importing_the_package_loads_nothing_else() -> None:
 def test_reading_text_loads_no_heavy_package() -> None:
     program = (
         "import io, spectralid\n"
-        "spectralid.read(io.BytesIO(b'100 1\\n101 2\\n102 4\\n103 3\\n'), technique='raman')"
+        "rows = b''.join(b'%d %d\\n' % (x, (x - 130) ** 2) for x in range(100, 160))\n"
+        "spectralid.read(io.BytesIO(rows), technique='raman')"
     )
     loaded = _modules_loaded_by(program)
     assert loaded & HEAVY == set()
