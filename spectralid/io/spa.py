@@ -297,7 +297,7 @@ def _match(pattern: str, log: str) -> str:
 
 def _resolution(log: str) -> float | None:
     # The last one counts: reprocessing can lower it.
-    found = re.findall(r"R[ée]solution\s*:\s*(\d+(?:[.,]\d+)?)", log)
+    found = re.findall(r"R[ée]solution\s*:\s*(\d{1,4}(?:[.,]\d{1,6})?)", log)
     return float(found[-1].replace(",", ".")) if found else None
 
 

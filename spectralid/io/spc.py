@@ -116,7 +116,9 @@ _HIGHEST_SHIFT_CM1: Final = 4_500.0
 _CREDIBLE_ABSORBANCE: Final = 10.0
 _RATIO_AT_MOST: Final = 2.0
 
-_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)?")
+# Bounded, so that no number is too long for a float.
+_NUMBER: Final = re.compile(r"\d{1,12}(?:[.,]\d{1,12})?")
+_RESOLUTION: Final = re.compile(r"(\d{1,4}\.?\d{0,6}|\.\d{1,6})\s*(?:cm-?1)?", re.IGNORECASE)
 # LabSpec puts the kind of data where others put its name.
 _LABSPEC_DATA_KINDS: Final = ("", "SPECTRUM", "SPIM", "MAP")
 _WIRE_BOILERPLATE: Final = re.compile(r"measurement (?:generated|created) by the", re.I)
@@ -399,15 +401,15 @@ def _exposure_ms(log: Mapping[str, str]) -> float | None:
 def _acquisition(file: _File, flags: list[str], metadata: Mapping[str, str]) -> Acquisition:
     header, log = file.header, file.header.log
     averages = _first_number(_entry(log, "accumulations", "accum", "scans"))
-    resolution = re.fullmatch(r"(\d*\.?\d+\.?)\s*(?:cm-?1)?", header.resolution, re.I)
-    is_wavenumber = file.kind in ("wavenumber", "shift")
+    # The text is without a unit or in that of the axis.
+    resolution = _RESOLUTION.fullmatch(header.resolution) if file.kind in ("wavenumber", "shift") else None
     return Acquisition(
         instrument=_entry(log, "model", "instrument") or header.source,
         serial=_entry(log, "serial_number"),
         laser_nm=file.laser,
         integration_ms=_exposure_ms(log),
         averages=int(averages) if averages else None,
-        resolution_cm1=float(resolution[1]) if resolution and is_wavenumber else None,
+        resolution_cm1=(float(resolution[1]) or None) if resolution else None,
         time=header.time,
         operator=_entry(log, "operator"),
         flags=frozenset(flags),

@@ -323,10 +323,20 @@ def test_damaged_log_is_flagged_and_the_spectrum_kept() -> None:
     assert spectrum == read(whole)
 
 
-def test_resolution_text() -> None:
-    assert read(simple(resolution=b"4.0 CM-1")).acquisition.resolution_cm1 == 4.0
-    assert read(simple(resolution=b"8.")).acquisition.resolution_cm1 == 8.0
-    assert read(simple(resolution=b"-\x9f%mB")).acquisition.resolution_cm1 is None
+@pytest.mark.parametrize(
+    ("text", "resolution"),
+    [
+        (b"4.0 CM-1", 4.0), (b"8.", 8.0), (b".001", 0.001), (b"4cm-1", 4.0),
+        (b"-\x9f%mB", None), (b"4.0.", None), (b"1.0 NM", None), (b"0", None), (b"999999999", None),
+    ],
+)  # fmt: skip
+def test_resolution_text(text: bytes, resolution: float | None) -> None:
+    assert read(simple(resolution=text)).acquisition.resolution_cm1 == resolution
+
+
+def test_numbers_too_long_for_a_float_do_no_harm() -> None:
+    acquisition = read(with_log(simple(), b"SCANS=" + b"9" * 400 + b"\r\n\0")).acquisition
+    assert acquisition.metadata["SCANS"] == "9" * 400
 
 
 @pytest.mark.parametrize(
