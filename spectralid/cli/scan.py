@@ -127,7 +127,7 @@ def _measure(args: argparse.Namespace) -> Spectrum:
         averages=args.averages,
         # Nobody needs a warning of light that does not exist.
         warning_s=0.0 if args.simulate else None,
-        name=args.simulate or "",
+        name=f"simulated {args.simulate}" if args.simulate else "",
     )
     with ExitStack() as stack:
         port = args.port
@@ -196,17 +196,17 @@ def _ending_in_order() -> Iterator[None]:
 
 def _show_progress(progress: Progress) -> None:
     """One line on standard error: rewritten on a terminal, once per stage elsewhere."""
-    last = progress.done == progress.total
+    from spectralid.devices import Stage
+
+    if progress.stage is Stage.WARNING:
+        text, last = f"{progress.stage.value} {progress.done} s", progress.done == 1
+    else:
+        text = f"{progress.stage.value} {progress.done}/{progress.total}"
+        last = progress.done == progress.total
     if sys.stderr.isatty():
-        end = "\n" if last else ""
-        print(
-            f"\r{progress.stage.value} {progress.done}/{progress.total}   ",
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"\r{text:<40}", end="\n" if last else "", file=sys.stderr, flush=True)
     elif last:
-        print(f"{progress.stage.value} {progress.total}", file=sys.stderr)
+        print(text, file=sys.stderr)
 
 
 def _headline(spectrum: Spectrum) -> str:

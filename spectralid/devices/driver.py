@@ -35,13 +35,10 @@ class Identity:
         Serial number.
     wavelengths_nm : ndarray, shape (n_pixels,)
         Wavelength of each pixel, strictly ascending.
-    has_laser : bool
-        Whether it has a laser that can be switched.
     """
 
     serial: str
     wavelengths_nm: FloatArray
-    has_laser: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,9 @@ class Driver(Protocol):
 
     def identify(self) -> Identity:
         """Ask the instrument who it is."""
+
+    def has_laser(self) -> bool:
+        """Whether the instrument has a laser that can be switched."""
 
     def interlock(self) -> Interlock:
         """State of the laser interlock."""

@@ -49,7 +49,7 @@ class OceanDriver:
         return self._profile
 
     def identify(self) -> Identity:
-        """Ask for serial number, wavelength coefficients and laser.
+        """Ask for serial number and wavelength coefficients.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class OceanDriver:
         serial = raw.split(b"\0")[0].decode("ascii", errors="replace").strip()
         if not serial.isprintable() or not serial:
             raise ProtocolError(f"The instrument gives no readable serial number ({raw.hex()}).")
-        return Identity(serial, self._wavelengths(), self._has_laser())
+        return Identity(serial, self._wavelengths())
 
     def _wavelengths(self) -> FloatArray:
         coefficients = [
@@ -82,7 +82,14 @@ class OceanDriver:
             )
         return np.asarray(wavelengths, dtype=np.float64)
 
-    def _has_laser(self) -> bool:
+    def has_laser(self) -> bool:
+        """Whether the instrument knows a laser.
+
+        Raises
+        ------
+        ProtocolError, TransportError
+            If it cannot be asked.
+        """
         try:
             self.laser_is_on()
         except RefusedError as error:

@@ -165,10 +165,11 @@ def scan(
         If the plan does not fit the instrument.
     """
     profile = driver.profile
-    identity = driver.identify()
-    if not identity.has_laser:
-        raise LaserRefusedError(f"{profile.name} {identity.serial} has no laser that can be switched.")
+    if not driver.has_laser():
+        raise LaserRefusedError(f"This {profile.name} says that it has no laser; a Raman scan needs one.")
+    # Before anything that may fail: an earlier program may have left the laser on.
     switch_off(driver)
+    identity = driver.identify()
     interlock = check_permission(
         driver, token, acknowledge_unknown_interlock=acknowledge_unknown_interlock, clock=clock
     )

@@ -87,7 +87,7 @@ class FakeDriver:
         self.stuck_on = False
         self.interlock_state = Interlock.UNKNOWN
         self.integration = 0.0
-        self.has_laser = True
+        self.laser_fitted = True
         self.lines: tuple[int, int, float] = (100, 400, 30.0)  # dark counts, light counts at 100 ms, step
         self.frames = 0
 
@@ -102,7 +102,10 @@ class FakeDriver:
 
     def identify(self) -> Identity:
         self._called("identify")
-        return Identity("T1", np.linspace(800.0, 1000.0, PROFILE.pixels), self.has_laser)
+        return Identity("T1", np.linspace(800.0, 1000.0, PROFILE.pixels))
+
+    def has_laser(self) -> bool:
+        return self.laser_fitted
 
     def interlock(self) -> Interlock:
         return self.interlock_state

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -102,6 +103,14 @@ def test_laser_needs_the_very_words(library, capsys, monkeypatch, typed):
     assert "never been tried" in told
     assert "you, Kim, confirm" in told
     assert told.rstrip().endswith("nothing was measured.")
+
+
+def test_request_to_end_the_program_unwinds_it():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as caught, command._ending_in_order():
+        signal.raise_signal(signal.SIGTERM)
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_confirmed_laser_goes_on_to_the_port(library, capsys, monkeypatch):

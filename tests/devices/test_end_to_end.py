@@ -1,6 +1,7 @@
 """The simulator in a process of its own, and the driver on its serial line."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -44,6 +45,17 @@ def test_scan_without_sample_shows_no_band():
     with Simulator("--seed", "5") as simulator:
         spectrum = measure(simulator.port)
     assert np.abs(spectrum.axis[np.argmax(spectrum.intensity)] - 1001) > 50
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no ptys")
+def test_paced_answers_arrive_whole():
+    fast = replace(PROFILE, baud=921_600)
+    with Simulator("--paced") as simulator, open_device(simulator.port, fast) as instrument:
+        instrument.set_integration(PROFILE.integration_ms[0])
+        frame = instrument.acquire()
+    assert frame.verified
+    # In the dark: offset and a little dark current.
+    assert np.mean(frame.counts) == pytest.approx(1202, abs=2)
 
 
 def test_simulator_that_dies_is_a_lost_line():

@@ -6,6 +6,7 @@ import pytest
 
 from spectralid.devices.client.obp import ObpClient, RefusedError
 from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
+from spectralid.devices.transport import Deadline
 from spectralid.errors import ProtocolError, TransportError
 from tests.devices.lines import MemoryLine, instrument, line_to
 
@@ -172,6 +173,32 @@ def test_deferred_answer_is_waited_for():
 def test_answer_to_another_question_is_refused():
     with pytest.raises(ProtocolError, match="does not keep to the protocol"):
         client(answering(replace(SERIAL, message=0x1234))).ask(Message.SERIAL_NUMBER)
+
+
+def test_interrupted_measurement_is_waited_out_by_what_comes_next():
+    device = instrument()
+    line = line_to(device)
+    deadlines: list[float] = []
+    read = line.read
+
+    def interrupted_once(at_most: int, deadline: Deadline) -> bytes:
+        deadlines.append(deadline.seconds)
+        if len(deadlines) == 1:
+            raise KeyboardInterrupt
+        return read(at_most, deadline)
+
+    line.read = interrupted_once
+    asking = client(line)
+    with pytest.raises(KeyboardInterrupt):
+        asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=60.0, expect=2048)
+    asking.command(Message.SET_LIGHT_SOURCE_ENABLE, b"\0\0\0")
+    assert deadlines[0] == pytest.approx(65.0, abs=1)
+    assert 60.0 < deadlines[1] <= deadlines[0]
+    # The frame nobody took was recognised as one, and what follows need not wait.
+    assert asking.stale_answers == 1
+    asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0.0, expect=2048)
+    asking.ask(Message.SERIAL_NUMBER)
+    assert deadlines[-1] == pytest.approx(5.0, abs=1)
 
 
 def test_setting_must_be_acknowledged():

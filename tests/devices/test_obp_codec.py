@@ -212,7 +212,7 @@ def test_flush_frees_the_way_for_the_next_answer():
     assert decoder.feed(encode(Frame(2))) == [Frame(2)]
 
 
-@given(st.lists(st.one_of(st.binary(max_size=3000), st.just(b"\xc1\xc0" * 500)), max_size=20))
+@given(st.lists(st.one_of(st.binary(max_size=3000), st.just(b"\xc1\xc0" * 500)), max_size=6))
 def test_memory_is_bounded_on_garbage(chunks):
     decoder = Decoder()
     for chunk in chunks:

@@ -22,9 +22,9 @@ def test_order_of_a_scan():
     driver = FakeDriver()
     run(driver)
     assert driver.log == [
-        "identify",
         "laser off",
         "read laser",
+        "identify",
         "set_integration",
         *["acquire off"] * 5,
         "laser on",
@@ -110,13 +110,13 @@ def test_warning_counts_down_before_the_laser():
     assert stages[-1].done == stages[-1].total == 2
 
 
-@pytest.mark.parametrize("moment", range(1, 14))
+@pytest.mark.parametrize("moment", range(1, 15))
 @pytest.mark.parametrize("error", [lost(), KeyboardInterrupt(), SystemExit(143), ZeroDivisionError()])
 def test_laser_is_off_after_a_failure_at_any_moment(moment, error):
     class Failing(FakeDriver):
         def _called(self, call):
             super()._called(call)
-            if len(self.log) == moment + 3:  # after the laser has been switched off to begin with
+            if len(self.log) == moment + 2:  # after the laser has been switched off to begin with
                 raise error
 
     driver = Failing()
@@ -230,10 +230,18 @@ def test_laser_that_does_not_come_on_is_said():
 
 def test_instrument_without_laser():
     driver = FakeDriver()
-    driver.has_laser = False
+    driver.laser_fitted = False
     with pytest.raises(LaserRefusedError, match="no laser"):
         run(driver)
-    assert driver.log == ["identify"]
+    assert driver.log == []
+
+
+def test_laser_left_on_is_switched_off_before_anything_can_fail():
+    driver = FakeDriver()
+    driver.fail("identify", lost())
+    with pytest.raises(TransportError):
+        run(driver)
+    assert not driver.laser
 
 
 def test_too_much_laser_light_is_refused_before_any():

@@ -7,6 +7,7 @@ one was carried out is unknown. Answers to questions given up earlier are known 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -84,6 +85,9 @@ class ObpClient:
         self._margin_s = margin_s
         self._number = new_number()
         self._decoder = Decoder()
+        # An instrument answers in turn: whoever interrupts a measurement, perhaps to switch the laser off, is
+        # heard when it is over.
+        self._busy_until = 0.0
         self.checksum = Checksum.ABSENT
         self.stale_answers = 0
 
@@ -101,12 +105,14 @@ class ObpClient:
         ProtocolError
             If the answer makes no sense.
         """
-        answer = self._exchange(Message.CHECKSUM_TYPE, _MD5, Flag.ACK_REQUESTED, 0.0, 0)
-        if not answer.flags & Flag.NACK:
-            self.checksum = Checksum.VERIFIED
+        try:
+            self._data(Message.CHECKSUM_TYPE, _MD5, Flag.ACK_REQUESTED)
+        except RefusedError:
+            return self.checksum
+        self.checksum = Checksum.VERIFIED
         return self.checksum
 
-    def ask(self, message: Message, data: bytes = b"", *, expect: int = 0, retries: int = RETRIES) -> bytes:
+    def ask(self, message: Message, data: bytes = b"", *, retries: int = RETRIES) -> bytes:
         """Ask for something that can be asked again, and do so when the answer is lost.
 
         Parameters
@@ -115,8 +121,6 @@ class ObpClient:
             The question.
         data : bytes
             Its operands.
-        expect : int
-            Bytes of data the answer is expected to hold, for the time they take on the wire.
         retries : int
             How often to ask again.
 
@@ -134,13 +138,13 @@ class ObpClient:
         """
         for _ in range(retries):
             try:
-                return self._data(message, data, Flag.NONE, 0.0, expect)
+                return self._data(message, data, Flag.NONE)
             except _DamagedAnswerError:
                 continue
             except TransportError as error:
                 if error.kind != "timeout":
                     raise
-        return self._data(message, data, Flag.NONE, 0.0, expect)
+        return self._data(message, data, Flag.NONE)
 
     def acquire(self, message: Message, *, busy_s: float, expect: int) -> bytes:
         """Ask for a measurement, once: asking again would measure again.
@@ -152,14 +156,17 @@ class ObpClient:
         busy_s : float
             Seconds the measurement takes.
         expect : int
-            Bytes of data the answer is expected to hold.
+            Bytes of data the answer is expected to hold, for the time they take on the wire.
 
         Raises
         ------
         ProtocolError, TransportError
             As for `ask`.
         """
-        return self._data(message, b"", Flag.NONE, busy_s, expect)
+        self._busy_until = time.monotonic() + busy_s + self._wire_s(expect)
+        answer = self._data(message, b"", Flag.NONE)
+        self._busy_until = 0.0
+        return answer
 
     def command(self, message: Message, data: bytes) -> None:
         """Have something done, once, and acknowledged.
@@ -169,10 +176,10 @@ class ObpClient:
         ProtocolError, TransportError
             As for `ask`. Whether the command was carried out is then unknown; read it back.
         """
-        self._data(message, data, Flag.ACK_REQUESTED, 0.0, 0)
+        self._data(message, data, Flag.ACK_REQUESTED)
 
-    def _data(self, message: Message, data: bytes, flags: Flag, busy_s: float, expect: int) -> bytes:
-        answer = self._exchange(message, data, flags, busy_s, expect)
+    def _data(self, message: Message, data: bytes, flags: Flag) -> bytes:
+        answer = self._exchange(message, data, flags)
         refused = answer.flags & (Flag.NACK | Flag.EXCEPTION) or answer.error
         if refused:
             meaning = ERROR_MEANINGS.get(answer.error, "the instrument's manual does not list it")
@@ -189,13 +196,14 @@ class ObpClient:
             )
         return answer.data
 
-    def _exchange(self, message: Message, data: bytes, flags: Flag, busy_s: float, expect: int) -> Frame:
+    def _exchange(self, message: Message, data: bytes, flags: Flag) -> Frame:
         """Send one request and wait for the one answer that repeats its number."""
         self._number = (self._number + 1) & 0xFFFFFFFF
         request = encode(
             Frame(message=message, data=data, flags=flags, regarding=self._number, checksum=self.checksum)
         )
-        deadline = Deadline(busy_s + self._wire_s(len(request) + MINIMUM_FRAME + expect) + self._margin_s)
+        busy_s = max(0.0, self._busy_until - time.monotonic())
+        deadline = Deadline(busy_s + self._wire_s(len(request) + MINIMUM_FRAME) + self._margin_s)
         self._transport.write(request, deadline)
         damage: FramingFault | None = None
         while deadline.left and not _whole(damage):

@@ -12,12 +12,12 @@ from spectralid.errors import FileError, ParameterError
 
 __all__ = ["bundled_band_tables", "find_sample", "read_samples"]
 
-# Names of the columns in the band tables there are, the first of each being the simulator's own.
+# Names of the columns: the simulator's own, then those of the band tables the bundled library is made from.
 _COLUMNS: Final = {
-    "substance": ("substance",),
-    "position": ("position_cm1", "position"),
-    "height": ("height", "relative_height"),
-    "fwhm": ("fwhm_cm1", "fwhm"),
+    "substance": ("substance", "entry"),
+    "position": ("position_cm1", "band_cm1"),
+    "height": ("height",),
+    "fwhm": ("fwhm_cm1",),
     "lorentzian": ("eta",),
 }
 
