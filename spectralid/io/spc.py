@@ -118,7 +118,7 @@ _RATIO_AT_MOST: Final = 2.0
 
 # Bounded, so that no number is too long for a float.
 _NUMBER: Final = re.compile(r"\d{1,12}(?:[.,]\d{1,12})?")
-_RESOLUTION: Final = re.compile(r"(\d{1,4}\.?\d{0,6}|\.\d{1,6})\s*(?:cm-?1)?", re.IGNORECASE)
+_RESOLUTION: Final = re.compile(r"(\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})\s*(?:cm-?1)?", re.IGNORECASE)
 # LabSpec puts the kind of data where others put its name.
 _LABSPEC_DATA_KINDS: Final = ("", "SPECTRUM", "SPIM", "MAP")
 _WIRE_BOILERPLATE: Final = re.compile(r"measurement (?:generated|created) by the", re.I)

@@ -59,7 +59,7 @@ KNOWN = {
     "LabSpec XML": (b'<?xml version="1.0" encoding="UTF-8"?>\n<LSX_Data>\n<LSX_Tree>', "a.xml"),
     "TriVista": (b"\xef\xbb\xbf<!--TriVista-File. (c) -->\r\n<XmlMain>", "a.tvf"),
     "WITec": (b"WIT_PR06\0\0", "a.wip"),
-    "PerkinElmer": (b"PEPE2D constant interval DataSet file.\0\0", "a.sp"),
+    "PerkinElmer": (b"PE FL       Subtech     SPECTRUM    BINARY      FLDM\0\0", "a.sp"),
     "Agilent": (b"\0rG\0" + bytes(300), "a.seq"),
     "ENVI": (b"ENVI\ndescription = {\n}\nsamples = 8\nlines = 8\nbands = 3\n", "a.hdr"),
     "Princeton": (winspec(), "a.spe"),
