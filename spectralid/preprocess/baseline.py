@@ -112,8 +112,11 @@ class Baseline(Step):
     Notes
     -----
     Missing points inside the measured range are bridged by a straight line while the baseline is found, and
-    stay missing. Diagnostics: ``"baseline"`` (n_spectra, n_points), NaN outside the measured range; where the
-    method iterates, ``"iterations"`` and ``"converged"`` per spectrum; where it takes it, ``"lam"``.
+    stay missing. arPLS, drPLS and IarPLS judge by the noise below the baseline and go wrong on computed
+    spectra, which have none; ``"airpls"``, ``"asls"`` and ``"snip"`` do not.
+
+    Diagnostics: ``"baseline"`` (n_spectra, n_points), NaN outside the measured range; where the method
+    iterates, ``"iterations"`` and ``"converged"`` per spectrum; where it takes it, ``"lam"``.
 
     References
     ----------
@@ -261,10 +264,12 @@ class Baseline(Step):
             for spectrum in spectra:
                 try:
                     baseline, details = method(spectrum, **arguments)
-                except (ValueError, np.linalg.LinAlgError) as error:
+                except (ValueError, RuntimeError, np.linalg.LinAlgError) as error:
+                    # The hull of a straight line is a page of text; its first line says it.
+                    reason = str(error).partition("\n")[0]
                     raise InvalidSpectrumError(
                         f"The baseline {self.method} cannot be found on this spectrum of {axis.size} points "
-                        f"({error}); try other parameters or another method."
+                        f"({reason}); try other parameters or another method."
                     ) from None
                 if not np.isfinite(baseline).all():
                     raise InvalidSpectrumError(

@@ -21,9 +21,6 @@ BoolArray = npt.NDArray[np.bool_]
 # Median absolute deviation to standard deviation, for Gaussian noise.
 _SD_PER_MAD: Final = 1.4826
 
-# Mean absolute deviation to standard deviation, for Gaussian noise.
-_SD_PER_MEAN: Final = 1.2533
-
 # Points over which the noise is taken to be alike: many times a spike, about one band.
 _NOISE_WINDOW: Final = 31
 
@@ -33,6 +30,10 @@ _SHARPNESS: Final = 0.7
 
 # Share of the range around a spike that it stands above both sides: noise on a steep flank does not.
 _STANDING: Final = 0.5
+
+# Standard deviations of the noise above which a band is clear, and points needed to tell its strength.
+_CLEAR: Final = 10.0
+_LEAST_CLEAR: Final = 5
 
 # Points beside the top that hold more than this share of the spike are part of it.
 _FOOT: Final = 0.1
@@ -138,11 +139,11 @@ def _noise_of_steps(steps: FloatArray) -> FloatArray:
 def _robust_sd(values: FloatArray) -> float:
     """Standard deviation by the median absolute deviation, which outliers do not move.
 
-    Where most values are equal (few counts, computed spectra) that is zero and the mean takes its place.
+    Where most values are equal (few counts, computed spectra) that is zero and the ordinary one takes its
+    place.
     """
-    deviation = np.abs(values - np.median(values))
-    middle = float(np.median(deviation))
-    return _SD_PER_MAD * middle if middle > 0 else _SD_PER_MEAN * float(np.mean(deviation))
+    middle = float(np.median(np.abs(values - np.median(values))))
+    return _SD_PER_MAD * middle if middle > 0 else float(np.std(values))
 
 
 def _running_median(values: FloatArray) -> FloatArray:
@@ -222,11 +223,16 @@ def _against_others(frame: FloatArray, others: FloatArray, threshold: float) -> 
 
 
 def _strength(y: FloatArray, reference: FloatArray) -> float:
-    """How strong `y` is against `reference`, from the rise and fall of both; spikes hardly count."""
-    a, b = np.diff(y), np.diff(reference)
-    usual = np.abs(a - b) <= np.quantile(np.abs(a - b), 0.95)
-    power = float(np.sum(b[usual] ** 2))
-    return float(np.sum(a[usual] * b[usual])) / power if power > 0 else 1.0
+    """How strong the bands of `y` are against those of `reference`; 1 where there are none to tell.
+
+    A median of ratios, so that spikes hardly count, over points so far above the noise that it does not
+    either.
+    """
+    bands = reference - _running_median(reference)
+    clear = bands > _CLEAR * _robust_sd(np.diff(reference))
+    if clear.sum() < _LEAST_CLEAR:
+        return 1.0
+    return float(np.median((y - _running_median(y))[clear] / bands[clear]))
 
 
 def _noise_by_intensity(excess: FloatArray, reference: FloatArray) -> FloatArray:

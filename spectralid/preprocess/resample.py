@@ -101,12 +101,11 @@ def to_grid(
         If the grid is too coarse for the resolution wanted.
     """
     spacing = local_spacing(axis)
-    cells = _cells(grid)
+    cells = _spacing_at(grid, grid, local_spacing(grid))
     reach = np.maximum(GAP_SPACINGS * 1.01 * spacing, from_fwhm or 0.0)
     if to_fwhm is None or from_fwhm is None:
         # A point of the source stands for its own spacing already; variances of boxes add.
-        at_grid = np.interp(grid, (axis[1:] + axis[:-1]) / 2, spacing)
-        box = np.sqrt(np.maximum(cells**2 - at_grid**2, 0.0))
+        box = np.sqrt(np.maximum(cells**2 - _spacing_at(grid, axis, spacing) ** 2, 0.0))
         return _resample(axis, X, grid, method, box, 0.0, reach), None
     if np.max(cells) > to_fwhm:
         raise ParameterError("resolution_cm1", to_fwhm, f"at least the grid's step ({np.max(cells):g} cm⁻¹)")
@@ -187,7 +186,6 @@ def _gaussian_mean(curve: Any, at: FloatArray, room: FloatArray, fwhm: float, sp
     return np.asarray(total / weight[:, np.newaxis])
 
 
-def _cells(grid: FloatArray) -> FloatArray:
-    """Width of the cell of each point: half way to its neighbours."""
-    steps = np.diff(grid)
-    return np.asarray((np.append(steps[:1], steps) + np.append(steps, steps[-1:])) / 2)
+def _spacing_at(positions: FloatArray, axis: FloatArray, spacing: FloatArray) -> FloatArray:
+    """Spacing of `axis` (given for its intervals) at `positions`."""
+    return np.asarray(np.interp(positions, (axis[1:] + axis[:-1]) / 2, spacing))

@@ -189,12 +189,8 @@ def test_numbers_out_of_range_are_refused(step: Step) -> None:
 @every_step
 def test_without_an_axis_it_works_or_says_so(step: Step) -> None:
     X = spectra(2)
-    try:
-        out = clone(step).transform(X)
-    except ParameterError as error:
-        assert error.name == "axis"
-        assert "cm⁻¹" in str(error)
-        assert step._needs_axis()
+    if step._needs_axis():
+        with pytest.raises(ParameterError, match="axis must be the axis in cm⁻¹"):
+            clone(step).transform(X)
     else:
-        assert not step._needs_axis()
-        assert out.shape[0] == 2
+        assert clone(step).transform(X).shape == X.shape

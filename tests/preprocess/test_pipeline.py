@@ -186,7 +186,8 @@ def test_matching_loads_no_scikit_learn_and_spectralid_no_preprocess() -> None:
     code = (
         "import sys, spectralid; assert 'spectralid.preprocess' not in sys.modules\n"
         "from spectralid.preprocess import resample; resample([1, 2, 3], [1.0, 2, 3], [1.5, 2.5])\n"
-        "bad = {'sklearn', 'pybaselines', 'matplotlib', 'scipy.signal'} & set(sys.modules); assert not bad, bad\n"
+        "bad = {'sklearn', 'pybaselines', 'matplotlib', 'scipy.signal'} & set(sys.modules)\n"
+        "assert not bad, bad\n"
         "import spectralid.preprocess as p; assert p.resample is resample and p.Resample(3.0).step_cm1 == 3"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
