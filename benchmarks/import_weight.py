@@ -19,7 +19,7 @@ USES = {
     "… and the Spectrum type": "import spectralid; spectralid.Spectrum",
     "… and reading a text file": (
         "import io, spectralid; "
-        "spectralid.read(io.BytesIO(b''.join(b'%d %d\\n' % (x, x * x % 7) for x in range(99))), technique='raman')"
+        "spectralid.read(io.BytesIO(b''.join(b'%d %d\\n' % (2 * x, x * x % 7) for x in range(99, 300))), technique='raman')"
     ),
     "… and opening the bundled library": "import spectralid; spectralid.open_library()",
     "import numpy alone": "import numpy",
