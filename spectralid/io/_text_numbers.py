@@ -199,7 +199,8 @@ def parse_rows(rows: Sequence[Line], dialect: Dialect, name: str) -> tuple[Float
     UnreadableFileError
         If a row has another number of fields, or a field is no number.
     """
-    counts = [len(dialect.split(row.text)) for row in rows[:SAMPLE_ROWS]]
+    sample = [dialect.split(row.text) for row in rows[:SAMPLE_ROWS]]
+    counts = [len(fields) for fields in sample]
     width = Counter(counts).most_common(1)[0][0]
     skipped = 0
     while counts[skipped] < width:
@@ -215,10 +216,11 @@ def parse_rows(rows: Sequence[Line], dialect: Dialect, name: str) -> tuple[Float
             continue
         for i, row in enumerate(chunk, start):
             out[i] = _parse_row(row, dialect, width, name, is_last=i == last)
-    # A separator that ends every line leaves an empty column.
-    while out.shape[1] > 1 and np.isnan(out[:, -1]).all():
-        out = out[:, :-1]
-    return out, skipped
+    # A separator that ends every line leaves an empty column; one of NaN in so many words is a column.
+    whole = [fields for fields in sample if len(fields) == width]
+    while width > 1 and not any(f[width - 1] for f in whole) and np.isnan(out[:, width - 1]).all():
+        width -= 1
+    return out[:, :width], skipped
 
 
 def _parse_regular(lines: list[str], dialect: Dialect, width: int) -> FloatArray | None:
