@@ -164,7 +164,7 @@ def _even_axis(rows: Ordinates, layout: Layout, table: Table, notes: list[str]) 
             if last is not None:
                 notes.append(f"LASTX is {last:.9g}, FIRSTX and DELTAX lead to {axis[-1]:.9g}.")
             return axis, False
-    if printed.size == n:
+    if printed.size == n and (np.all(np.diff(printed) > 0) or np.all(np.diff(printed) < 0)):
         # One point to a line: the printed abscissae are the axis, evenly spaced or not.
         if stated is not None:
             notes.append(disagreement)
