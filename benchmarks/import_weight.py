@@ -19,7 +19,8 @@ USES = {
     "… and the Spectrum type": "import spectralid; spectralid.Spectrum",
     "… and reading a text file": (
         "import io, spectralid; "
-        "spectralid.read(io.BytesIO(b''.join(b'%d %d\\n' % (2 * x, x * x % 7) for x in range(99, 300))), technique='raman')"
+        "rows = b''.join(b'%d %d\\n' % (2 * x, x * x % 7) for x in range(99, 300)); "
+        "spectralid.read(io.BytesIO(rows), technique='raman')"
     ),
     "… and opening the bundled library": "import spectralid; spectralid.open_library()",
     "import numpy alone": "import numpy",

@@ -18,8 +18,8 @@ wrong, where, and what to do about it. The family::
     │   └── ProtocolError             what arrived on the line is not a valid answer
     └── MissingDependencyError        an optional package is not installed
 
-Rooms add leaves of their own below these: `spectralid.devices` knows a refused laser, a laser whose "off" is not
-confirmed, and an instrument that refuses a command.
+Rooms add leaves of their own below these: `spectralid.devices` knows a refused laser, a laser whose "off" is
+not confirmed, and an instrument that refuses a command.
 """
 
 from __future__ import annotations
