@@ -45,6 +45,7 @@ _NEW_HEADER: Final = 512
 _OLD_HEADER: Final = 256
 _SUBHEADER: Final = 32
 _LOG_HEADER: Final = 64
+_LONGEST_LOG: Final = 64 * 1024  # real ones have a few kilobytes of text
 _DIRECTORY_ENTRY: Final = 12
 _FLOAT_EXPONENT: Final = -128  # 80h read as a signed byte
 
@@ -206,9 +207,10 @@ def _log(data: bytes, start: int, order: str) -> tuple[dict[str, str], str, bool
     if start + _LOG_HEADER > len(data):
         return {}, "", True
     size, _, text_offset = struct.unpack_from(f"{order}3I", data, start)
-    raw = data[start + text_offset : start + size]
+    raw = data[start + text_offset : start + size][:_LONGEST_LOG]
     # Some writers claim more than they write; a text that is ended by its NUL is whole all the same.
-    damaged = text_offset > size or (start + size > len(data) and b"\0" not in raw)
+    cut = start + size > len(data) or size > text_offset + _LONGEST_LOG
+    damaged = text_offset > size or (cut and b"\0" not in raw)
     return *_parse_log(text(raw)), damaged
 
 

@@ -119,6 +119,8 @@ _RATIO_AT_MOST: Final = 2.0
 # Bounded, so that no number is too long for a float.
 _NUMBER: Final = re.compile(r"\d{1,12}(?:[.,]\d{1,12})?")
 _RESOLUTION: Final = re.compile(r"(\d{1,4}(?:\.\d{0,6})?|\.\d{1,6})\s*(?:cm-?1)?", re.IGNORECASE)
+# Every trace of a file carries the log, unless that would fill the memory: then the first one does.
+_LOG_ENTRIES_REPEATED: Final = 100_000
 # LabSpec puts the kind of data where others put its name.
 _LABSPEC_DATA_KINDS: Final = ("", "SPECTRUM", "SPIM", "MAP")
 _WIRE_BOILERPLATE: Final = re.compile(r"measurement (?:generated|created) by the", re.I)
@@ -377,6 +379,8 @@ def _metadata(header: SpcHeader, trace: Trace, index: int, n_traces: int) -> dic
         if header.w_planes:
             metadata["w"] = f"{trace.w:g}"
     metadata = {key: value for key, value in metadata.items() if value}
+    if index and n_traces * len(header.log) > _LOG_ENTRIES_REPEATED:
+        return metadata
     # The log's own names win nothing over the header's, but none is lost.
     return metadata | {f"log.{key}" if key in metadata else key: value for key, value in header.log.items()}
 

@@ -323,6 +323,23 @@ def test_damaged_log_is_flagged_and_the_spectrum_kept() -> None:
     assert spectrum == read(whole)
 
 
+def test_a_long_log_is_not_repeated_for_each_of_many_traces() -> None:
+    traces = 2000
+    data = bytes(header(flags=MULTI, exponent=FLOAT, points=2, traces=traces))
+    data += traces * (subheader(exponent=FLOAT) + floats([1.0, 2.0]))
+    log = b"".join(b"k%d=%d\r\n" % (i, i) for i in range(100)) + b"\0"
+    spectra = read_all(with_log(data, log))
+    assert spectra[0].acquisition.metadata["k99"] == "99"
+    assert "k99" not in spectra[-1].acquisition.metadata
+    assert spectra[-1].acquisition.metadata["trace"] == "2000 of 2000"
+
+
+def test_a_log_longer_than_any_real_one_is_cut_and_flagged() -> None:
+    spectrum = read(with_log(simple(), b"Operator=Ann\r\n" + b"x=1\r\n" * 20_000 + b"\0"))
+    assert "log_damaged" in spectrum.acquisition.flags
+    assert spectrum.acquisition.operator == "Ann"
+
+
 @pytest.mark.parametrize(
     ("text", "resolution"),
     [
