@@ -186,9 +186,9 @@ class Baseline(Step):
     @classmethod
     def version(cls) -> str:
         """Version of spectralid and of pybaselines, which does the work."""
-        from importlib.metadata import version
+        import pybaselines
 
-        return f"{super().version()}, pybaselines {version('pybaselines')}"
+        return f"{super().version()}, pybaselines {pybaselines.__version__}"
 
     def baseline_of(self, spectrum: Spectrum) -> FloatArray:
         """The baseline that the step would subtract, for showing it.
