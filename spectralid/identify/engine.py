@@ -143,11 +143,16 @@ class Identifier:
             form=info.form,
             tier=info.tier,
             score=hit.score,
-            hqi=None if math.isnan(hit.hqi) else hit.hqi,
+            hqi=_known(hit.hqi),
             overlap_cm1=hit.overlap_cm1,
             reference_share=hit.reference_share,
             query_share=hit.query_share,
+            corroboration=_known(hit.corroboration),
         )
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _called(spectrum: Spectrum) -> str:

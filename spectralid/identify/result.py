@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -43,6 +42,8 @@ class Candidate:
         Range compared, in cm⁻¹.
     reference_share, query_share : float
         Share of the reference's and the query's bands in that range, 0 … 1.
+    corroboration : float or None
+        Derivative-cosine without the reference's strongest band; ``None`` where nothing else was compared.
     """
 
     rank: int
@@ -56,6 +57,7 @@ class Candidate:
     overlap_cm1: tuple[float, float]
     reference_share: float
     query_share: float
+    corroboration: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
@@ -67,10 +69,11 @@ class Candidate:
             "form": self.form,
             "tier": self.tier.value,
             "score": self.score,
-            "hqi": None if self.hqi is None or math.isnan(self.hqi) else self.hqi,
+            "hqi": self.hqi,
             "overlap_cm1": list(self.overlap_cm1),
             "reference_share": self.reference_share,
             "query_share": self.query_share,
+            "corroboration": self.corroboration,
         }
 
     @classmethod

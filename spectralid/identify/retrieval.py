@@ -25,7 +25,7 @@ from spectralid.identify.similarity import (
 from spectralid.library import ReferenceInfo, Tier
 from spectralid.spectrum import FloatArray, Spectrum, Technique
 
-__all__ = ["MINIMUM_OVERLAP", "MINIMUM_SHARE", "Hit", "RetrievalIndex", "SearchResult"]
+__all__ = ["MINIMUM_OVERLAP", "MINIMUM_SHARE", "STRONGEST_BAND", "Hit", "RetrievalIndex", "SearchResult"]
 
 # Below this much common range in cm⁻¹ a reference is not compared: a fingerprint needs room. A third of the
 # 400 … 1,800 cm⁻¹ region most portable instruments share.
@@ -33,6 +33,10 @@ MINIMUM_OVERLAP: Final = 450.0
 # Share of a reference's bands (energy of its derivative) that must lie in the common range. With less, most
 # of what makes the substance recognisable was not looked at, and one chance band decides.
 MINIMUM_SHARE: Final = 0.5
+
+# Width in cm⁻¹ of what is taken for one band when the others are asked whether they agree: a band of up to 20
+# cm⁻¹ with both of its slopes, on an axis that is some cm⁻¹ off.
+STRONGEST_BAND: Final = 60.0
 
 # Rows worked on at a time while the index is built, so that float64 intermediates stay small.
 _BUILD_ROWS: Final = 4096
@@ -64,6 +68,9 @@ class Hit:
         Lowest and highest grid point compared, in cm⁻¹.
     reference_share, query_share : float
         Share of the reference's and of the query's bands (energy of the derivative) in the range compared.
+    corroboration : float
+        Derivative-cosine without the reference's strongest band (`STRONGEST_BAND` wide), -1 … 1: whether the
+        other bands agree too. NaN where nothing else was compared.
     """
 
     reference: ReferenceInfo
@@ -72,6 +79,7 @@ class Hit:
     overlap_cm1: tuple[float, float]
     reference_share: float
     query_share: float
+    corroboration: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +350,7 @@ class RetrievalIndex:
         # Where no reference is known anything may count as covered.
         covered = mask | ~self._known
         if covered.all():
-            return self._block_energy.sum(axis=1, dtype=np.float64)
+            return np.asarray(self._block_energy.sum(axis=1, dtype=np.float64))
         edges = np.arange(0, covered.size, _BLOCK)
         whole = np.logical_and.reduceat(covered, edges)
         single = np.flatnonzero(covered & ~np.repeat(whole, _BLOCK)[: covered.size])
@@ -415,7 +423,16 @@ class RetrievalIndex:
             overlap_cm1=(float(self.grid[both[0]]), float(self.grid[both[-1]])),
             reference_share=_share(derivative, mutual),
             query_share=_share(slopes, mutual),
+            corroboration=derivative_cosine(slopes, self._without_strongest(derivative, mutual)),
         )
+
+    def _without_strongest(self, derivative: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:
+        width = min(round(STRONGEST_BAND / float(self.grid[1] - self.grid[0])), derivative.size)
+        energy = np.where(where, np.nan_to_num(derivative, nan=0.0) ** 2, 0.0)
+        start = int(np.convolve(energy, np.ones(width), mode="valid").argmax())
+        rest = derivative.copy()
+        rest[start : start + width] = np.nan
+        return rest
 
 
 def _share(derivative: FloatArray, where: npt.NDArray[np.bool_]) -> float:

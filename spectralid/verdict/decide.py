@@ -97,6 +97,11 @@ def _obstacles(identification: Identification, policy: Policy) -> list[str]:
         )
     if len(identification.candidates) == 1:
         reasons.append("No second compound could be compared, so the score means little.")
+    if best.corroboration is None or best.corroboration < policy.corroboration:
+        agreement = (
+            "were not compared" if best.corroboration is None else f"agree to {best.corroboration:.2f} only"
+        )
+        reasons.append(f"The match rests on one band: the others {agreement}.")
     if best.query_share < policy.bands_compared:
         reasons.append(
             f"Only {best.query_share:.0%} of the bands of this scan lie in the range of that reference."
@@ -112,8 +117,8 @@ def _identified(identification: Identification, library: ReferenceLibrary, polic
     alarm = alarm_of(compound)
     name = _name(best)
     reasons = [
-        f"Score at least {policy.identified_from:.2f} and a lead of at least {policy.margin:.2f} over the "
-        "next compound."
+        f"Score at least {policy.identified_from:.2f}, a lead of at least {policy.margin:.2f} over the next "
+        "compound, and bands beyond the strongest that agree."
     ]
     escalate = alarm is not Alarm.NOTICE
     if escalate:

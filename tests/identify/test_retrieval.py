@@ -36,7 +36,11 @@ def brute_force(query: np.ndarray, reference: np.ndarray, window: int) -> float:
     q, r = first_derivative(query, window), first_derivative(reference, window)
     both = np.isfinite(q) & np.isfinite(r)
     total = float(np.nansum(r**2))
-    if total == 0 or both.sum() * 3.0 < MINIMUM_OVERLAP or float((r[both] ** 2).sum()) / total < MINIMUM_SHARE:
+    if (
+        total == 0
+        or both.sum() * 3.0 < MINIMUM_OVERLAP
+        or float((r[both] ** 2).sum()) / total < MINIMUM_SHARE
+    ):
         return np.nan
     norm = np.sqrt((q[both] ** 2).sum() * (r[both] ** 2).sum())
     return float((q[both] * r[both]).sum() / norm) if norm > 0 else np.nan
@@ -122,7 +126,11 @@ def test_equal_references_are_listed_in_a_fixed_order() -> None:
     same = substance(GRID, 1)
     infos = [info(2, slug="b"), info(1, slug="b"), info(3, slug="a")]
     index = RetrievalIndex.from_library(arrays([same, same, same], infos), Technique.RAMAN)
-    assert [h.reference.id for h in index.search_many(same[None])[0].hits] == ["ref-003", "ref-001", "ref-002"]
+    assert [h.reference.id for h in index.search_many(same[None])[0].hits] == [
+        "ref-003",
+        "ref-001",
+        "ref-002",
+    ]
 
 
 def test_short_overlap_is_reported_and_never_scored() -> None:
