@@ -90,7 +90,6 @@ _SIGNATURES: Final = (
                "export the spectrum as text or SPC in WITec Project"),
     _Signature(_starts(b"#WXD0000"), "an old Renishaw WiRE experiment (WXD)",
                "save the spectrum as WDF, SPC or text in WiRE"),
-    _Signature(_starts(b"PEPE"), "a PerkinElmer file", "export it as JCAMP-DX, SPC or ASCII in Spectrum"),
     _Signature(_matches(rb"PE (?:FL|UV|IR|LS) "), "a PerkinElmer data manager file (luminescence or UV-Vis)",
                _MAKER),
     _Signature(_starts(b"Andor Technology Multi-Channel File"), "an Andor SIF file",
