@@ -1,11 +1,11 @@
 """Build the bundled library ``spectralid.h5`` from the tables beside this file.
 
-``python libraries/build.py`` builds it and writes ``MANIFEST.json``; ``--check`` builds it in a scratch folder
-and exits with 1 unless file, manifest and rebuilt content agree.
+``python libraries/build.py`` builds it and writes ``MANIFEST.json``; ``--check`` builds it in a scratch
+folder and exits with 1 unless file, manifest and rebuilt content agree.
 
-Made of: ``compounds.csv`` (substances) and ``bands/wasatch_entries.csv`` with ``bands/wasatch_bands.csv`` (bands
-fitted by ``bands/fit_bands.py``). A reference is the sum of its bands over the range that was measured, its
-highest point set to 1.
+Made of: ``compounds.csv`` (substances) and ``bands/wasatch_entries.csv`` with ``bands/wasatch_bands.csv``
+(bands fitted by ``bands/fit_bands.py``). A reference is the sum of its bands over the range that was
+measured, its highest point set to 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import tempfile
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from spectralid import LibraryBuilder, Spectrum, Technique  # noqa: E402
 from spectralid.library import ReferenceLibrary, Tier, verify_library  # noqa: E402
-from spectralid.library.bands import Band, sum_of_bands  # noqa: E402
+from spectralid.library.bands import Band, read_bands, sum_of_bands  # noqa: E402
 from spectralid.library.compounds import read_compounds, read_rows  # noqa: E402
 from spectralid.spectrum import Acquisition, ProcessingStep  # noqa: E402
 
@@ -44,32 +44,13 @@ STEP_CM1 = 1.0
 # Below this correlation of the derivative spectra the bands do not stand for the measurement.
 LOWEST_QUALITY = 0.9
 
-BAND_COLUMNS = ("entry", "band_cm1", "sd_cm1", "height", "height_sd", "fwhm_cm1", "fwhm_sd_cm1", "eta")
 ENTRY_COLUMNS = (
     "entry", "slug", "form", "first_cm1", "last_cm1", "laser_nm", "n_bands", "derivative_correlation",
     "axis_offset_cm1", "axis_offset_sd_cm1",
 )  # fmt: skip
 
 
-def bands_by_entry() -> dict[str, list[Band]]:
-    """The band table, by entry."""
-    table: dict[str, list[Band]] = defaultdict(list)
-    for _, row in read_rows(HERE / "bands/wasatch_bands.csv", required=BAND_COLUMNS, optional=()):
-        table[row["entry"]].append(
-            Band(
-                position=float(row["band_cm1"]),
-                height=float(row["height"]),
-                fwhm=float(row["fwhm_cm1"]),
-                eta=float(row["eta"]),
-                position_sd=float(row["sd_cm1"]),
-                height_sd=float(row["height_sd"]),
-                fwhm_sd=float(row["fwhm_sd_cm1"]),
-            )
-        )
-    return dict(table)
-
-
-def reference_spectrum(row: dict[str, str], bands: list[Band]) -> Spectrum:
+def reference_spectrum(row: Mapping[str, str], bands: Sequence[Band]) -> Spectrum:
     """The sum of an entry's bands over the range that was measured."""
     first, last = float(row["first_cm1"]), float(row["last_cm1"])
     axis = np.arange(math.ceil(first / STEP_CM1), math.floor(last / STEP_CM1) + 1) * STEP_CM1
@@ -101,7 +82,7 @@ def build(path: Path) -> list[str]:
         recipe="libraries/build.py: sums of the bands in libraries/bands/wasatch_bands.csv",
     )
     compounds = {compound.slug: compound for compound in read_compounds(HERE / "compounds.csv")}
-    bands = bands_by_entry()
+    bands = read_bands(HERE / "bands/wasatch_bands.csv")
     left_out = []
     rows = read_rows(HERE / "bands/wasatch_entries.csv", required=ENTRY_COLUMNS, optional=())
     for _, row in rows:
@@ -114,8 +95,8 @@ def build(path: Path) -> list[str]:
             compounds[row["slug"]],
             tier=Tier.LITERATURE,
             form=row["form"],
-            source=f"bands fitted by spectralid to Wasatch ENLIGHTEN default_matching_library/{row['entry']}.csv,"
-            f" commit {COMMIT}",
+            source="bands fitted by spectralid to Wasatch ENLIGHTEN default_matching_library/"
+            f"{row['entry']}.csv, commit {COMMIT}",
             licence=LICENCE,
             url=URL,
             citation=f"Wasatch Photonics, ENLIGHTEN, {URL}, commit {COMMIT} (2026)",

@@ -33,7 +33,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from scipy.optimize import least_squares
 from scipy.signal import savgol_filter
 
-from spectralid.library.bands import Band, sum_of_bands
+from spectralid.library.bands import BAND_COLUMNS, Band, read_bands, sum_of_bands
 
 HERE = Path(__file__).resolve().parent
 
@@ -48,6 +48,7 @@ BASELINE_STIFFNESS = 1e9
 DETECTION_Z = 5.0
 BANDS_PER_ROUND = 12
 MAXIMUM_BANDS = 90
+NEIGHBOURHOOD_CM1 = 60.0
 
 
 @dataclass(frozen=True)
@@ -203,8 +204,12 @@ def _jacobian(x: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _fit(
-    x: np.ndarray, signal: np.ndarray, sd: np.ndarray, bands: list[Band], evaluations: int = 40
+    x: np.ndarray, signal: np.ndarray, sd: np.ndarray, bands: list[Band], evaluations: int = 12
 ) -> list[Band]:
+    """The bands fitted together by weighted least squares, from where they stand.
+
+    While bands still come and go it need not run to the end; `evaluations` bounds how far it goes.
+    """
     start = _pack(bands)
     low = np.tile([0.0, 0.0, FWHM_RANGE[0], 0.0], len(bands))
     high = np.tile([0.0, np.inf, FWHM_RANGE[1], 1.0], len(bands))
@@ -232,6 +237,20 @@ def _fit(
     return [b for b in _unpack(result.x) if b.height > 0]
 
 
+def _fit_near(
+    x: np.ndarray, signal: np.ndarray, sd: np.ndarray, bands: list[Band], place: Band
+) -> list[Band]:
+    """The bands with those beside `place` fitted again, the others as they are."""
+    reach = NEIGHBOURHOOD_CM1 + place.fwhm
+    near = [band for band in bands if abs(band.position - place.position) < reach]
+    far = [band for band in bands if abs(band.position - place.position) >= reach]
+    window = np.abs(x - place.position) < 1.5 * reach
+    if not near or window.sum() < 5 * len(near):
+        return bands
+    rest = signal[window] - sum_of_bands(x[window], far)
+    return far + _fit(x[window], rest, sd[window], near)
+
+
 def _prune(x: np.ndarray, signal: np.ndarray, sd: np.ndarray, bands: list[Band]) -> list[Band]:
     """Without the bands that the information criterion does not want, weakest evidence first."""
     thin = _points_per_value((signal - sum_of_bands(x, bands)) / sd)
@@ -247,8 +266,8 @@ def _prune(x: np.ndarray, signal: np.ndarray, sd: np.ndarray, bands: list[Band])
         weakest = min(without, key=without.__getitem__, default=None)
         # Refitting the others can win back a loss, but hardly this much.
         if weakest is None or without[weakest] - bic > 100:
-            return _fit(x, signal, sd, bands)
-        trial = _fit(x, signal, sd, bands[:weakest] + bands[weakest + 1 :], evaluations=10)
+            return _fit(x, signal, sd, bands, evaluations=40)
+        trial = _fit_near(x, signal, sd, bands[:weakest] + bands[weakest + 1 :], bands[weakest])
         if _bic(signal, sd, sum_of_bands(x, trial), len(trial), thin) < bic:
             bands = trial
         else:
@@ -301,13 +320,6 @@ def axis_offset(bands: Sequence[Band], standard: Sequence[float] = POLYSTYRENE_C
     return AxisOffset(float(d @ w / w.sum()), float(w.sum() ** -0.5), d.size)
 
 
-BAND_COLUMNS = ("entry", "band_cm1", "sd_cm1", "height", "height_sd", "fwhm_cm1", "fwhm_sd_cm1", "eta")
-ENTRY_COLUMNS = (
-    "entry", "slug", "form", "first_cm1", "last_cm1", "laser_nm", "n_bands", "derivative_correlation",
-    "axis_offset_cm1", "axis_offset_sd_cm1",
-)  # fmt: skip
-
-
 def fit_file(path: Path) -> tuple[Fit, tuple[float, float], float]:
     """Fit of one file, its range and its laser wavelength."""
     from spectralid import read
@@ -321,16 +333,22 @@ def band_rows(entry: str, fit: Fit, axis: AxisOffset) -> list[dict[str, str]]:
     """Rows of the band table: positions corrected, heights relative to the strongest band."""
     strongest = max(band.height for band in fit.bands)
     return [
-        {
-            "entry": entry,
-            "band_cm1": f"{band.position - axis.offset:.2f}",
-            "sd_cm1": f"{np.hypot(band.position_sd, axis.sd):.2f}",
-            "height": f"{band.height / strongest:.5f}",
-            "height_sd": f"{band.height_sd / strongest:.5f}",
-            "fwhm_cm1": f"{band.fwhm:.2f}",
-            "fwhm_sd_cm1": f"{band.fwhm_sd:.2f}",
-            "eta": f"{band.eta:.3f}",
-        }
+        dict(
+            zip(
+                BAND_COLUMNS,
+                (
+                    entry,
+                    f"{band.position - axis.offset:.2f}",
+                    f"{np.hypot(band.position_sd, axis.sd):.2f}",
+                    f"{band.height / strongest:.5f}",
+                    f"{band.height_sd / strongest:.5f}",
+                    f"{band.fwhm:.2f}",
+                    f"{band.fwhm_sd:.2f}",
+                    f"{band.eta:.3f}",
+                ),
+                strict=True,
+            )
+        )
         for band in fit.bands
     ]
 
@@ -340,9 +358,9 @@ def _read(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _write(name: str, columns: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
+def _write(name: str, rows: Sequence[dict[str, str]]) -> None:
     with (HERE / name).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -373,8 +391,8 @@ def make(folder: Path) -> None:
                 "axis_offset_sd_cm1": f"{axis.sd:.2f}",
             }
         )
-    _write("wasatch_bands.csv", BAND_COLUMNS, bands)
-    _write("wasatch_entries.csv", ENTRY_COLUMNS, entries)
+    _write("wasatch_bands.csv", bands)
+    _write("wasatch_entries.csv", entries)
 
 
 def check(folder: Path, count: int) -> int:
@@ -382,40 +400,17 @@ def check(folder: Path, count: int) -> int:
 
     Another machine's rounding can lead the fit along another path, so spectra are compared, not digits.
     """
-    entries = sorted(_read("wasatch_entries.csv"), key=lambda row: (int(row["n_bands"]), row["entry"]))[
-        :count
-    ]
-    table = _read("wasatch_bands.csv")
+    entries = sorted(_read("wasatch_entries.csv"), key=lambda row: (int(row["n_bands"]), row["entry"]))
+    stored = read_bands(HERE / "wasatch_bands.csv")
     bad = 0
-    for entry in entries:
-        fit, _, _ = fit_file(folder / f"{entry['entry']}.csv")
-        offset = float(entry["axis_offset_cm1"])
-        again = band_rows(entry["entry"], fit, AxisOffset(offset, float(entry["axis_offset_sd_cm1"]), 0))
-        axis = np.arange(float(entry["first_cm1"]), float(entry["last_cm1"]))
-        stored, fitted = (
-            sum_of_bands(axis, bands_of(rows))
-            for rows in ([row for row in table if row["entry"] == entry["entry"]], again)
-        )
-        agreement = derivative_correlation(stored, fitted)
+    for row in entries[:count]:
+        fit, (low, high), _ = fit_file(folder / f"{row['entry']}.csv")
+        axis = np.arange(low, high)
+        was = sum_of_bands(axis - float(row["axis_offset_cm1"]), stored[row["entry"]])
+        agreement = derivative_correlation(was, sum_of_bands(axis, fit.bands))
         bad += agreement < 0.999
-        print(f"{entry['entry']}: {len(again)} bands, {entry['n_bands']} stored, correlation {agreement:.5f}")
+        print(f"{row['entry']}: {len(fit.bands)} bands, {row['n_bands']} stored, correlation {agreement:.5f}")
     return 1 if bad else 0
-
-
-def bands_of(rows: Sequence[dict[str, str]]) -> list[Band]:
-    """Bands from rows of the band table."""
-    return [
-        Band(
-            position=float(row["band_cm1"]),
-            height=float(row["height"]),
-            fwhm=float(row["fwhm_cm1"]),
-            eta=float(row["eta"]),
-            position_sd=float(row["sd_cm1"]),
-            height_sd=float(row["height_sd"]),
-            fwhm_sd=float(row["fwhm_sd_cm1"]),
-        )
-        for row in rows
-    ]
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ from spectralid.library.store import ReferenceLibrary, open_library
 
 if TYPE_CHECKING:
     from spectralid.library.builder import LibraryBuilder as LibraryBuilder
-    from spectralid.library.describe import describe as describe
     from spectralid.library.export import export_library as export_library
     from spectralid.library.importing import ImportReport as ImportReport
     from spectralid.library.importing import import_folder as import_folder
+    from spectralid.library.summary import describe as describe
     from spectralid.library.verify import verify_library as verify_library
 
 _WHERE = {
     "ImportReport": "importing",
     "LibraryBuilder": "builder",
-    "describe": "describe",
+    "describe": "summary",
     "export_library": "export",
     "import_folder": "importing",
     "verify_library": "verify",

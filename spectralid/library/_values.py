@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from spectralid.errors import ParameterError
 from spectralid.spectrum import Spectrum, Technique
 
 __all__ = ["Compound", "Reference", "ReferenceInfo", "Tier"]
@@ -21,6 +22,20 @@ class Tier(StrEnum):
     MEASURED = "measured"
     LITERATURE = "literature"
     COMPUTED = "computed"
+
+    @classmethod
+    def parse(cls, text: str) -> Tier:
+        """Tier named by `text`.
+
+        Raises
+        ------
+        ParameterError
+            If `text` names none.
+        """
+        try:
+            return cls(text)
+        except ValueError:
+            raise ParameterError("tier", text, "one of " + ", ".join(tier.value for tier in cls)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import math
+import os
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.errors import ParameterError
+from spectralid.errors import ParameterError, UnreadableFileError
+from spectralid.library.compounds import read_rows
 from spectralid.spectrum import FloatArray
 
-__all__ = ["Band", "band_profile", "sum_of_bands"]
+__all__ = ["BAND_COLUMNS", "Band", "band_profile", "read_bands", "sum_of_bands"]
+
+# Columns of a band table: the entry a band belongs to, then the fields of `Band`, each before its deviation.
+BAND_COLUMNS: Final = (
+    "entry",
+    "band_cm1",
+    "sd_cm1",
+    "height",
+    "height_sd",
+    "fwhm_cm1",
+    "fwhm_sd_cm1",
+    "eta",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +111,32 @@ def sum_of_bands(axis: npt.ArrayLike, bands: Sequence[Band]) -> FloatArray:
     for band in bands:
         total += band.height * band_profile(x, band.position, band.fwhm, band.eta)
     return total
+
+
+def read_bands(path: str | os.PathLike[str]) -> dict[str, list[Band]]:
+    """Band table from a CSV file with the columns `BAND_COLUMNS`.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    dict of str to list of Band
+        The bands of each entry, in the order of the file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it cannot be read or a value is no number or outside its range; with its line.
+    """
+    table: dict[str, list[Band]] = defaultdict(list)
+    for line, row in read_rows(path, required=BAND_COLUMNS, optional=()):
+        entry, *cells = (row[name] for name in BAND_COLUMNS)
+        try:
+            position, position_sd, height, height_sd, fwhm, fwhm_sd, eta = map(float, cells)
+            table[entry].append(Band(position, height, fwhm, eta, position_sd, height_sd, fwhm_sd))
+        except ValueError as error:
+            raise UnreadableFileError(str(error), file=str(path), where=f"line {line}") from None
+    return dict(table)

@@ -152,7 +152,7 @@ class LibraryBuilder:
             compound_slug=slug,
             form=form,
             technique=spectrum.technique,
-            tier=Tier(tier),
+            tier=Tier.parse(tier),
             source=source or spectrum.source,
             licence=licence,
             url=url,

@@ -117,14 +117,10 @@ def read_rows(
 
 
 def compound_from_row(row: Mapping[str, str]) -> Compound:
-    """Compound from a CSV row: lists are divided by ``|``, cells of other columns are left."""
-    values = {k: v for k, v in row.items() if k in Compound.__dataclass_fields__ and v}
-    return Compound.from_dict(
-        {
-            k: [p.strip() for p in v.split("|") if p.strip()] if k in LIST_COLUMNS else v
-            for k, v in values.items()
-        }
-    )
+    """Compound from a CSV row: lists are divided by ``|``; other cells than its fields do not count."""
+    values = {k: v for k, v in row.items() if k in Compound.__dataclass_fields__}
+    parts = {k: [p.strip() for p in values[k].split("|") if p.strip()] for k in LIST_COLUMNS & values.keys()}
+    return Compound.from_dict({"slug": "", "name": "", **values, **parts})
 
 
 def read_compounds(path: str | os.PathLike[str]) -> tuple[Compound, ...]:

@@ -183,7 +183,7 @@ def import_folder(
         CompoundIndex(table),
         LibraryBuilder(name or Path(output).stem, version=version, created=created, recipe="imported files"),
         technique,
-        {"tier": str(Tier(tier)), "source": source, "licence": licence},
+        {"tier": Tier.parse(tier), "source": source, "licence": licence},
     )
     entries: list[ImportEntry] = []
     for path in progress(files):
@@ -259,8 +259,8 @@ def _check_row(row: Mapping[str, str]) -> None:
         raise ParameterError("slug", row["slug"], "lower-case letters and digits joined by single hyphens")
     if row.get("technique"):
         Technique.parse(row["technique"])
-    if row.get("tier") and row["tier"] not in list(Tier):
-        raise ParameterError("tier", row["tier"], "one of " + ", ".join(Tier))
+    if row.get("tier"):
+        Tier.parse(row["tier"])
     if row.get("quality"):
         _quality(row["quality"])
 
@@ -299,6 +299,9 @@ class _Importer:
                 compound, form = self._from_row(row)
                 self._merge(compound, f"line {plan.lines[file]}")
                 self._mapped[file] = compound.slug, row.get("form") or form
+        for slug, compound in self._compounds.items():
+            named = compound.name or compound.cas or compound.inchikey or slug
+            self._compounds[slug] = replace(compound, name=named)
 
     def take(self, path: Path, shown: str) -> list[ImportEntry]:
         """Read one file and add what is in it; says what became of each of its spectra."""
@@ -374,7 +377,7 @@ class _Importer:
 
     def _from_row(self, row: Mapping[str, str]) -> tuple[Compound, str]:
         """The compound a mapping row names: that of the table, with what the row says beyond it."""
-        stated = compound_from_row({"slug": "", "name": "", **row})
+        stated = compound_from_row(row)
         found = (
             (self._index.by_slug[stated.slug], "")
             if stated.slug in self._index.by_slug
@@ -382,26 +385,21 @@ class _Importer:
         )
         # A slug that the table does not know is the user's own compound, whatever its name resembles.
         if found is None or (stated.slug and found[0].slug != stated.slug):
-            name = stated.name or stated.slug or stated.cas or stated.inchikey
-            new = replace(
-                stated,
-                slug=stated.slug or make_slug(name),
-                name=name,
-                verification=stated.verification or "name only",
-            )
-            return new, ""
+            slug = stated.slug or make_slug(stated.name or stated.cas or stated.inchikey)
+            return replace(stated, slug=slug), ""
         # Without a slug the row's name was what to look for; with one it is what to call the compound.
         said = {k: v for k, v in stated.to_dict().items() if k != "name" or stated.slug}
         return Compound.from_dict({**found[0].to_dict(), **said, "slug": found[0].slug}), found[1]
 
     def _merge(self, compound: Compound, where: str) -> None:
         """Put together what several rows say of one compound; they may not contradict each other."""
-        known = self._compounds.get(compound.slug, compound).to_dict()
+        known = {"name": "", **self._compounds.get(compound.slug, compound).to_dict()}
         for key, value in compound.to_dict().items():
-            if known.setdefault(key, value) != value:
+            if (known.get(key) or value) != value:
                 raise UnreadableFileError(
                     f"it says {key} {value!r} of {compound.slug}, an earlier row {known[key]!r}.",
                     file=str(self._plan.path),
                     where=where,
                 )
+            known[key] = value
         self._compounds[compound.slug] = Compound.from_dict(known)
