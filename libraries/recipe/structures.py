@@ -22,6 +22,7 @@ PROTONATED = "protonated"
 FORMS = (NEUTRAL, PROTONATED)
 
 GFN2_LARGEST_Z = 86
+WATER_PERMITTIVITY = 78.36
 #: Elements that form molecules; anything else in one fragment is a metal compound.
 # fmt: off
 _MOLECULAR = frozenset({
@@ -56,8 +57,8 @@ class Species:
         What is computed (fragment, protonation and stereochemistry resolved).
     charge, unpaired : int
         Net charge and number of unpaired electrons.
-    solvent : str
-        Name of the implicit solvent, or an empty string for the gas phase.
+    permittivity : float
+        Of the continuum around it; 1 is the gas phase.
     notes : tuple of str
         Choices a reader of the result must know about.
     """
@@ -66,7 +67,7 @@ class Species:
     smiles: str
     charge: int
     unpaired: int
-    solvent: str
+    permittivity: float
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -132,7 +133,7 @@ def species(smiles: str, form: str) -> Species | None:
         charge=charge,
         unpaired=sum(atom.GetNumRadicalElectrons() for atom in isomer.GetAtoms()),
         # A bare ion in vacuum polarises itself and folds on itself; its salt does neither.
-        solvent="water" if charge else "",
+        permittivity=WATER_PERMITTIVITY if charge else 1.0,
         notes=notes,
     )
 

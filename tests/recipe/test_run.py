@@ -84,7 +84,7 @@ def test_a_run_computes_resumes_tells_and_packs(
     assert files == [f"neutral/{METHYLAMINE}.npz", f"neutral/{WATER}.npz", f"protonated/{METHYLAMINE}.npz"]
     log = run.read_lines(work / "log.jsonl")
     assert len(log) == 3
-    assert {record["solvent"] for record in log if record["form"] == "protonated"} == {"ALPB water"}
+    assert {record["solvent"] for record in log if record["charge"]} == {"GB-P16 78.36"}
     assert not list(work.rglob("*.tmp"))
 
     capsys.readouterr()

@@ -38,14 +38,14 @@ def test_molecules_without_carbon_hydrogen_bonds_are_served(smiles: str) -> None
 def test_the_largest_organic_fragment_of_a_salt_is_taken_and_the_rest_named() -> None:
     found = structures.species("O=C([O-])c1ccccc1.[Na+]", NEUTRAL)
     assert found is not None
-    assert (found.smiles, found.charge, found.solvent) == ("O=C([O-])c1ccccc1", -1, "water")
+    assert (found.smiles, found.charge, found.permittivity) == ("O=C([O-])c1ccccc1", -1, 78.36)
     assert found.notes == ("fragments left out: [Na+]",)
 
 
 def test_neutral_molecules_stay_in_the_gas_phase_and_radicals_keep_their_electron() -> None:
     found = structures.species("[N]=O", NEUTRAL)
     assert found is not None
-    assert (found.charge, found.unpaired, found.solvent) == (0, 1, "")
+    assert (found.charge, found.unpaired, found.permittivity) == (0, 1, 1.0)
 
 
 @pytest.mark.parametrize(

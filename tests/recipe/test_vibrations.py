@@ -19,7 +19,7 @@ from vibrations import COMPONENTS, Outcome, Surface
 def computed(smiles: str, form: str = structures.NEUTRAL) -> tuple[structures.Species, Outcome]:
     species = structures.species(smiles, form)
     assert species is not None
-    surface = Surface(species.numbers, species.charge, species.unpaired, species.solvent)
+    surface = Surface(species.numbers, species.charge, species.unpaired, species.permittivity)
     outcome = vibrations.compute(
         surface,
         structures.conformers(species.mol),
@@ -30,7 +30,7 @@ def computed(smiles: str, form: str = structures.NEUTRAL) -> tuple[structures.Sp
 
 
 def surface_of(species: structures.Species) -> Surface:
-    return Surface(species.numbers, species.charge, species.unpaired, species.solvent)
+    return Surface(species.numbers, species.charge, species.unpaired, species.permittivity)
 
 
 # Measured fundamentals (Shimanouchi, NSRDS-NBS 39); the band is the error GFN2-xTB is known for. It is
@@ -184,8 +184,9 @@ def test_translations_and_rotations_have_no_force_constant(smiles: str, external
     np.testing.assert_allclose(mass_weighted.T @ mass_weighted, np.eye(mass_weighted.shape[1]), atol=1e-10)
 
 
-def test_turning_the_molecule_changes_no_line() -> None:
-    species, outcome = computed("CCO")
+@pytest.mark.parametrize(("smiles", "form"), [("CCO", "neutral"), ("CCN", "protonated")])
+def test_turning_the_molecule_changes_no_line(smiles: str, form: str) -> None:
+    species, outcome = computed(smiles, form)
     turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
     if np.linalg.det(turn) < 0:
         turn[:, 0] *= -1
