@@ -100,7 +100,8 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
     values, skipped = parse_rows(block.rows, dialect, source.name)
     if values.shape[0] < MINIMUM_ROWS:
         raise UnsupportedContentError(
-            f"its table of numbers has only {values.shape[0]} rows; a spectrum has more points.",
+            f"it holds no table of numbers of at least {MINIMUM_ROWS} rows (the longest has "
+            f"{values.shape[0]}), so no spectrum.",
             file=source.name,
         )
     if values.shape[1] < 2:

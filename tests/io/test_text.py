@@ -448,7 +448,7 @@ def test_a_number_that_is_none_names_its_line() -> None:
         ("FILE_ID,STRIP,FTIR\na.dx,0.0,0.0\nb.dx,1.0,0.0\n", "no table of numbers"),
         ("mineral__Raman_Data_RAW__21346.txt", "no table of numbers"),
         ("\n".join(str(v) for v in AXIS), "single column"),
-        ("400,1\n401,2\n", "only 2 rows"),
+        ("400,1\n401,2\n", "longest has 2"),
         ('{"x": [1, 2, 3], "y": [4, 5, 6]}', "JSON"),
         ("<?xml version='1.0'?><a>400 1</a>", "XML"),
     ],
