@@ -101,10 +101,14 @@ def as_spectra(X: npt.ArrayLike) -> FloatArray:
     InvalidSpectrumError
         If it is none, or holds infinities.
     """
+    refusal = "The intensities hold something that is not a real number."
+    # Casting complex numbers would only warn, and drop half of each.
+    if np.iscomplexobj(X):
+        raise InvalidSpectrumError(refusal)
     try:
         array = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InvalidSpectrumError("The intensities hold something that is not a real number.") from None
+        raise InvalidSpectrumError(refusal) from None
     if array.ndim != 2:
         raise InvalidSpectrumError(
             f"Intensities must have the shape (n_spectra, n_points); got {array.shape}. "

@@ -134,6 +134,7 @@ def test_version_is_recorded(step: Step) -> None:
         (np.ones((2, 1)), "two points"),
         (np.empty((0, 5)), "At least one"),
         ([["a", "b"]], "not a real number"),
+        (np.ones((1, AXIS.size)) * 1j, "not a real number"),
         (np.full((1, AXIS.size), np.inf), "infinite in spectrum 0 at point 0"),
     ],
 )

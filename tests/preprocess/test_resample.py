@@ -154,6 +154,13 @@ def test_a_hole_in_the_axis_is_a_gap_and_a_coarser_part_is_not() -> None:
     np.testing.assert_array_equal(np.isnan(out), (grid > 399) & (grid < 500))
 
 
+def test_a_point_alone_between_gaps_says_nothing_about_its_surroundings() -> None:
+    y = np.full(FINE.size, np.nan)
+    y[[100, 500, 501, 502]] = 1.0
+    out = resample(FINE, y, FINE)
+    np.testing.assert_array_equal(np.flatnonzero(~np.isnan(out)), [500, 501, 502])
+
+
 def test_batch_with_different_gaps_is_each_on_its_own() -> None:
     rng = np.random.default_rng(4)
     X = rng.normal(size=(6, FINE.size)).cumsum(axis=1)

@@ -156,6 +156,12 @@ def test_whittaker_halves_the_period_it_is_named_for(spacing: float) -> None:
     )
 
 
+def test_whittaker_leaves_what_is_too_little_to_smooth() -> None:
+    X = spectra(2)
+    X[1, 2:] = np.nan
+    np.testing.assert_array_equal(Whittaker(40.0, 2).apply(AXIS, X).intensity[1], X[1])
+
+
 def test_whittaker_keeps_bands_and_lowers_noise() -> None:
     rng = np.random.default_rng(5)
     noise = rng.normal(0, 0.02, size=(20, AXIS.size))
