@@ -137,8 +137,11 @@ def _quantum(token: bytes) -> float:
     return 10.0 ** max(-300, min(300, (int(exponent) if exponent else 0) - places))
 
 
-def _is_compressed(lines: Lines) -> bool:
-    return any(_PSEUDO_DIGIT.search(line) for _, line in lines)
+def _is_compressed(data: bytes, start: int, end: int) -> bool:
+    if not _PSEUDO_DIGIT.search(data, start, end):
+        return False
+    # A letter is there, but perhaps only in a comment or as "NaN".
+    return any(_PSEUDO_DIGIT.search(line) for _, line in table_lines(data, start, end, 0))
 
 
 class _Table:
@@ -209,8 +212,8 @@ def _decode_packed(lines: Lines) -> Ordinates:
         if not _PACKED_LINE.fullmatch(line):
             raise Malformed(f"{_shown(line)} has characters no packed ordinate may have.", number)
         tokens = _PACKED_TOKEN.finditer(line)
-        head = next(tokens)
-        if head[1] is None:
+        head = next(tokens, None)
+        if head is None or head[1] is None:
             raise Malformed(f"{_shown(line)} does not begin with an abscissa.", number)
         table.begin(number, head[1])
         value = math.nan
@@ -286,7 +289,7 @@ def decode_ordinates(data: bytes, start: int, end: int, number: int) -> Ordinate
     """
     # "1E5" is one number in a plain table and two in a packed one, so the table is judged as a whole; where
     # E is its only letter, as numbers first.
-    if _is_compressed(table_lines(data, start, end, number)):
+    if _is_compressed(data, start, end):
         return _decode_packed(table_lines(data, start, end, number))
     try:
         return _decode_plain(table_lines(data, start, end, number))

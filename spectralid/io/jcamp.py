@@ -111,7 +111,7 @@ class _Reading:
             flags.append("header_disagrees")
         if self.skipped:
             flags.append("blocks_skipped")
-            notes.append("Blocks left out: " + "; ".join(self.skipped[:10]) + ".")
+            notes.append("Blocks left out: " + "; ".join(dict.fromkeys(self.skipped))[:300] + ".")
         if notes:
             acquisition = replace(acquisition, metadata={**acquisition.metadata, NOTES: " ".join(notes)})
         technique = {Kind.RAMAN: Technique.RAMAN, Kind.INFRARED: infrared_sampling(block)}

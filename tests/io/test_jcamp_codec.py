@@ -96,6 +96,8 @@ def test_missing_points_repeat():
         ("10 1 2\n20\n", "no ordinate"),
         ("A1B2\n", "begin with an abscissa"),
         ("? 1\n", "begin with an abscissa"),
+        (",\n", "begin with an abscissa"),
+        ("10AB\n,\n", "begin with an abscissa"),
         ("10 1 two 3\n", "packed ordinate"),
         ("10 1 # 3\n", "not a row of numbers"),
         ("10 1.2.3 4\n", "not a row of numbers"),
