@@ -230,11 +230,12 @@ def report(queries: list[Query]) -> str:
         if q.shift_best != q.substance
     ]
     lines += ["", "## Verdicts", "", *verdicts(read), "", "Identified, and not what the file says:", ""]
-    lines += [
+    wrong = [
         f"* {q.collection}/{q.file} ({q.note or q.substance}, {q.role}): {q.named[0]} at {q.score:.3f}"
         for q in read
         if is_wrong(q)
     ]
+    lines += wrong or ["none"]
     named = [q for q in read if q.role == "pure" and q.verdict == "inconclusive"]
     among = sum(q.substance in q.named for q in named)
     lines += [

@@ -8,9 +8,10 @@ from typing import Final
 
 import spectralid
 from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
+from spectralid.identify._hits import Hit
 from spectralid.identify.quality import signal_quality
 from spectralid.identify.result import Candidate, Identification
-from spectralid.identify.retrieval import Hit, RetrievalIndex
+from spectralid.identify.retrieval import RetrievalIndex
 from spectralid.identify.similarity import DERIVATIVE_WIDTH
 from spectralid.library import ReferenceLibrary
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique

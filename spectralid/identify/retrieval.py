@@ -15,17 +15,13 @@ import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from spectralid.errors import ParameterError, TechniqueError
+from spectralid.identify._hits import Hit, exact_hits, squared_correlations
 from spectralid.identify._source import ReferenceSource
-from spectralid.identify.similarity import (
-    derivative_cosine,
-    derivative_window,
-    first_derivative,
-    hit_quality_index,
-)
+from spectralid.identify.similarity import derivative_window, first_derivative
 from spectralid.library import ReferenceInfo, Tier
 from spectralid.spectrum import FloatArray, Spectrum, Technique
 
-__all__ = ["MINIMUM_OVERLAP", "MINIMUM_SHARE", "STRONGEST_BAND", "Hit", "RetrievalIndex", "SearchResult"]
+__all__ = ["MINIMUM_OVERLAP", "MINIMUM_SHARE", "RetrievalIndex", "SearchResult"]
 
 # Below this much common range in cm⁻¹ a reference is not compared: a fingerprint needs room. A third of the
 # 400 … 1,800 cm⁻¹ region most portable instruments share.
@@ -33,10 +29,6 @@ MINIMUM_OVERLAP: Final = 450.0
 # Share of a reference's bands (energy of its derivative) that must lie in the common range. With less, most
 # of what makes the substance recognisable was not looked at, and one chance band decides.
 MINIMUM_SHARE: Final = 0.5
-
-# Width in cm⁻¹ of what is taken for one band when the others are asked whether they agree: a band of up to 20
-# cm⁻¹ with both of its slopes, on an axis that is some cm⁻¹ off.
-STRONGEST_BAND: Final = 60.0
 
 # Rows worked on at a time while the index is built, so that float64 intermediates stay small.
 _BUILD_ROWS: Final = 4096
@@ -50,36 +42,6 @@ _SINGLE_PRECISION: Final = 1e-5
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.intp]
 Measure = Literal["derivative", "hqi"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One reference compared with a query.
-
-    Attributes
-    ----------
-    reference : ReferenceInfo
-        The reference.
-    score : float
-        Derivative-cosine, -1 … 1. A measure of likeness, not a probability.
-    hqi : float
-        Hit quality index without baseline correction, 0 … 1; NaN where one side is constant.
-    overlap_cm1 : tuple of float
-        Lowest and highest grid point compared, in cm⁻¹.
-    reference_share, query_share : float
-        Share of the reference's and of the query's bands (energy of the derivative) in the range compared.
-    corroboration : float
-        Derivative-cosine without the reference's strongest band (`STRONGEST_BAND` wide), -1 … 1: whether the
-        other bands agree too. NaN where nothing else was compared.
-    """
-
-    reference: ReferenceInfo
-    score: float
-    hqi: float
-    overlap_cm1: tuple[float, float]
-    reference_share: float
-    query_share: float
-    corroboration: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +65,8 @@ class SearchResult:
 
 def _unique_rows(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], IntArray]:
     """Distinct rows of a mask and which of them each row is."""
+    if len(mask) == 1:
+        return mask, np.zeros(1, dtype=np.intp)
     packed = np.packbits(mask, axis=1)
     keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
@@ -111,7 +75,7 @@ def _unique_rows(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], In
 
 def _unit(derivatives: FloatArray) -> FloatArray:
     """Rows scaled to unit energy, missing as zero; flat rows stay zero."""
-    filled = np.nan_to_num(derivatives, nan=0.0)
+    filled = np.where(np.isfinite(derivatives), derivatives, 0.0)
     # By the largest value first, so that squares of raw counts neither overflow nor vanish.
     filled /= np.maximum(np.abs(filled).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
     norm = np.sqrt(np.einsum("ij,ij->i", filled, filled))
@@ -153,7 +117,7 @@ class RetrievalIndex:
     derivatives: Float32Array
     window: int
     _known: npt.NDArray[np.bool_]
-    _masks: npt.NDArray[np.bool_]
+    _masks: Float32Array
     _mask_of_row: IntArray
     _block_energy: Float32Array
     _compound_of_row: IntArray
@@ -204,7 +168,7 @@ class RetrievalIndex:
             derivatives=derivatives,
             window=window,
             _known=np.asarray(masks.any(axis=0)),
-            _masks=masks,
+            _masks=masks.astype(np.float32),
             _mask_of_row=mask_of_row,
             _block_energy=energy,
             _compound_of_row=compound_of_row.reshape(-1),
@@ -331,14 +295,14 @@ class RetrievalIndex:
         return results
 
     def _cosines(self, slopes: FloatArray) -> FloatArray:
-        unit = _unit(slopes)
+        unit = _unit(slopes).astype(np.float32)
         masks, mask_of_query = _unique_rows(np.isfinite(slopes))
         within = np.stack([self._energy_within(mask) for mask in masks])
         step = float(self.grid[1] - self.grid[0])
-        common = (masks.astype(np.float32) @ self._masks.T.astype(np.float32)) * step
+        common = (masks.astype(np.float32) @ self._masks.T) * step
         comparable = (common[:, self._mask_of_row] >= MINIMUM_OVERLAP) & (within >= MINIMUM_SHARE)
         query_energy = (unit**2 @ self._masks.T)[:, self._mask_of_row]
-        products = unit.astype(np.float32) @ self.derivatives.T
+        products = unit @ self.derivatives.T
         energy = within[mask_of_query] * query_energy
         usable = comparable[mask_of_query] & (energy > 0)
         scores = np.full(energy.shape, np.nan)
@@ -353,10 +317,11 @@ class RetrievalIndex:
             return np.asarray(self._block_energy.sum(axis=1, dtype=np.float64))
         edges = np.arange(0, covered.size, _BLOCK)
         whole = np.logical_and.reduceat(covered, edges)
-        single = np.flatnonzero(covered & ~np.repeat(whole, _BLOCK)[: covered.size])
-        rest = self.derivatives[:, single]
-        energy: FloatArray = self._block_energy @ whole.astype(np.float64) + np.einsum("ij,ij->i", rest, rest)
-        return energy
+        energy = self._block_energy @ whole.astype(np.float32)
+        for start in edges[np.logical_or.reduceat(covered, edges) & ~whole]:
+            part = slice(start, start + _BLOCK)
+            energy += np.square(self.derivatives[:, part]) @ covered[part].astype(np.float32)
+        return energy.astype(np.float64)
 
     def _hit_qualities(self, x: FloatArray, slopes: FloatArray) -> FloatArray:
         """Squared correlations, NaN wherever the derivative-cosine does not compare either."""
@@ -367,7 +332,7 @@ class RetrievalIndex:
             part = slice(start, start + _BUILD_ROWS)
             block = np.asarray(self.intensities[part], dtype=np.float64)
             for row, query in enumerate(x):
-                out[row, part] = _squared_correlations(query, block)
+                out[row, part] = squared_correlations(query, block)
         out[~comparable] = np.nan
         return out
 
@@ -376,7 +341,16 @@ class RetrievalIndex:
     ) -> SearchResult:
         comparable = np.isfinite(scores)
         eligible = self._representatives(comparable) if per_compound else comparable
-        exact = [self._hit(query, slopes, row) for row in self._shortlist(scores, eligible, k, per_compound)]
+        chosen = self._shortlist(scores, eligible, k, per_compound)
+        exact = exact_hits(
+            query,
+            slopes,
+            [self.rows[i] for i in chosen],
+            self.intensities[chosen],
+            self.derivatives[chosen].astype(np.float64),
+            self._masks[self._mask_of_row[chosen]] > 0,
+            self.grid,
+        )
         exact.sort(key=lambda h: (-h.score, h.reference.compound_slug, h.reference.id))
         if per_compound:
             best: dict[str, Hit] = {}
@@ -396,7 +370,7 @@ class RetrievalIndex:
 
     def _shortlist(
         self, scores: FloatArray, eligible: npt.NDArray[np.bool_], k: int, per_compound: bool
-    ) -> list[int]:
+    ) -> IntArray:
         """Every row that could be among the first `k`, given what single precision leaves uncertain."""
         candidates = np.flatnonzero(eligible)
         values = scores[candidates]
@@ -409,48 +383,4 @@ class RetrievalIndex:
         if ranked.size > k:
             last = np.partition(ranked, ranked.size - k)[ranked.size - k]
             candidates = candidates[values >= last - 2 * _SINGLE_PRECISION]
-        return [int(row) for row in candidates]
-
-    def _hit(self, query: FloatArray, slopes: FloatArray, row: int) -> Hit:
-        derivative = np.where(self._masks[self._mask_of_row[row]], self.derivatives[row], np.nan)
-        intensity = self.intensities[row]
-        both = np.flatnonzero(np.isfinite(query) & np.isfinite(intensity))
-        mutual = np.isfinite(slopes) & np.isfinite(derivative)
-        return Hit(
-            reference=self.rows[row],
-            score=derivative_cosine(slopes, derivative),
-            hqi=hit_quality_index(query, intensity),
-            overlap_cm1=(float(self.grid[both[0]]), float(self.grid[both[-1]])),
-            reference_share=_share(derivative, mutual),
-            query_share=_share(slopes, mutual),
-            corroboration=derivative_cosine(slopes, self._without_strongest(derivative, mutual)),
-        )
-
-    def _without_strongest(self, derivative: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:
-        width = min(round(STRONGEST_BAND / float(self.grid[1] - self.grid[0])), derivative.size)
-        energy = np.where(where, np.nan_to_num(derivative, nan=0.0) ** 2, 0.0)
-        start = int(np.convolve(energy, np.ones(width), mode="valid").argmax())
-        rest = derivative.copy()
-        rest[start : start + width] = np.nan
-        return rest
-
-
-def _share(derivative: FloatArray, where: npt.NDArray[np.bool_]) -> float:
-    squares = np.nan_to_num(derivative, nan=0.0) ** 2
-    return float(squares[where].sum() / squares.sum())
-
-
-def _squared_correlations(query: FloatArray, block: FloatArray) -> FloatArray:
-    """`hit_quality_index` of one spectrum with every row of `block`."""
-    both = np.isfinite(query) & np.isfinite(block)
-    count = np.maximum(both.sum(axis=1, keepdims=True), 1)
-
-    def centred(values: FloatArray) -> FloatArray:
-        known = np.where(both, values, 0.0)
-        return np.where(both, known - known.sum(axis=1, keepdims=True) / count, 0.0)
-
-    a, b = centred(query), centred(block)
-    norm = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    correlation = np.full(norm.shape, np.nan)
-    np.divide(np.einsum("ij,ij->i", a, b), norm, out=correlation, where=norm > 0)
-    return np.asarray(np.clip(correlation, 0.0, 1.0) ** 2)
+        return candidates

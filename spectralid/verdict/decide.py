@@ -156,8 +156,8 @@ def _inconclusive(
         headline = f"one of: {names}"
         words = f"The scan matches one of: {names}. They cannot be told apart by this scan."
     else:
-        headline = f"most like {names}, not close enough to name"
-        words = f"The scan is most like {names}, but not like enough to name a substance."
+        headline = f"most like {names}, not certain enough to name"
+        words = f"The scan is most like {names}, but not certainly enough to name it."
     return Verdict(
         kind=VerdictKind.INCONCLUSIVE,
         alarm=worst([Alarm.UNKNOWN, *map(alarm_of, compounds)]),

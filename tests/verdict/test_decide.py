@@ -193,7 +193,7 @@ def test_close_compounds_are_all_named(verdicts: dict[str, Verdict]) -> None:
 
 def test_something_in_between_is_not_named(verdicts: dict[str, Verdict]) -> None:
     verdict = verdicts["halfway"]
-    assert "not close enough to name" in verdict.headline
+    assert "not certain enough to name" in verdict.headline
     assert any("below 0.95" in r for r in verdict.reasons)
 
 
