@@ -23,6 +23,8 @@ CHUNK_ROWS: Final = 20_000
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--"})
 
 _MISSING_WORD: Final = re.compile(r"\b(?:n/a|na|null|none)\b", re.IGNORECASE)
+_FRACTION: Final = re.compile(r"\d*(?:[eE][-+]?\d+)?")
+_ZERO_FIRST: Final = re.compile(r"0\d")
 _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
 
 
@@ -40,15 +42,15 @@ class Dialect:
         What groups digits.
     quoted : bool
         Whether fields stand in double quotes.
-    paired : bool
-        Whether the comma is both separator and decimal sign, so that two fields make one number.
+    pairs : slice or None
+        Which fields are two halves of a number each, where the comma is both separator and decimal sign.
     """
 
     delimiter: str
     decimal: str = "."
     thousands: str = ""
     quoted: bool = False
-    paired: bool = False
+    pairs: slice | None = None
 
     def split(self, line: str) -> list[str]:
         """Fields of a line, stripped; a separator at the end of the line does not make a field."""
@@ -59,8 +61,10 @@ class Dialect:
         else:
             fields = line.split(self.delimiter)
         fields = [f.strip() for f in fields]
-        if self.paired and len(fields) % 2 == 0:
-            return [f"{a},{b}" for a, b in zip(fields[::2], fields[1::2], strict=True)]
+        if self.pairs is not None:
+            halves = fields[self.pairs]
+            whole = fields[: self.pairs.start]
+            return whole + [",".join(halves[i : i + 2]) for i in range(0, len(halves), 2)]
         return fields
 
     def number(self, field: str) -> float:
@@ -103,7 +107,8 @@ def detect(rows: Sequence[Line], name: str) -> Dialect:
     delimiter = _delimiter(sample)
     dialect = Dialect(delimiter, quoted=quoted and delimiter != "")
     if delimiter == "," and not quoted:
-        return replace(dialect, decimal=",", paired=True) if _is_paired(sample) else dialect
+        pairs = _pairs_of(sample)
+        return dialect if pairs is None else replace(dialect, decimal=",", pairs=pairs)
     return _with_decimal(dialect, sample, name)
 
 
@@ -126,19 +131,25 @@ def _most(answers: Iterable[bool]) -> bool:
     return sum(known) >= 0.9 * len(known)
 
 
-def _is_paired(sample: Sequence[str]) -> bool:
-    """Whether commas both separate and mark decimals, as some European exports write them.
+def _pairs_of(sample: Sequence[str]) -> slice | None:
+    """Which fields are halves of numbers where commas both separate and mark decimals.
 
-    Proof is asked for: no decimal point anywhere, an even number of fields, every second one unsigned, and a
-    fraction that begins with a zero (``,007``), which no whole number does.
+    Proof is asked for: no decimal point anywhere, every second field unsigned, and among them one that begins
+    with a zero (``,007``), which no whole number does. A first field may be whole, a last comma superfluous.
     """
-    rows = [line.strip().split(",") for line in sample]
-    if any("." in line or "e" in line.lower() for line in sample) or {len(r) % 2 for r in rows} != {0}:
-        return False
-    fractions = [f.strip() for r in rows for f in r[1::2]]
-    if len(rows[0]) < 4 or not all(f == "" or f.isdigit() for f in fractions):
-        return False
-    return any(len(f) > 1 and f.startswith("0") for f in fractions)
+    rows = [[f.strip() for f in line.split(",")] for line in sample]
+    if any("." in line for line in sample):
+        return None
+    for pairs in (slice(0, None), slice(1, -1), slice(0, -1), slice(1, None)):
+        halves = [row[pairs] for row in rows]
+        if any(len(h) < 2 or len(h) % 2 for h in halves) or (
+            pairs.stop is not None and any(row[-1] for row in rows)
+        ):
+            continue
+        fractions = [f for h in halves for f in h[1::2]]
+        if all(_FRACTION.fullmatch(f) for f in fractions) and any(_ZERO_FIRST.match(f) for f in fractions):
+            return pairs if pairs.start or len(halves[0]) > 2 else None
+    return None
 
 
 def _with_decimal(dialect: Dialect, sample: Sequence[str], name: str) -> Dialect:
@@ -225,7 +236,7 @@ def parse_rows(rows: Sequence[Line], dialect: Dialect, name: str) -> tuple[Float
 
 def _parse_regular(lines: list[str], dialect: Dialect, width: int) -> FloatArray | None:
     """The whole block at once where it is plainly written; ``None`` where it must be read row by row."""
-    if dialect.thousands or dialect.quoted or dialect.paired:
+    if dialect.thousands or dialect.quoted or dialect.pairs is not None:
         return None
     text = "\n".join(lines)
     if "n" in text or "N" in text:

@@ -41,6 +41,9 @@ LEAST_REACH_CM1: Final = 60.0
 SHORTEST_NM: Final = 100.0
 LONGEST_NM: Final = 1e6
 
+# B&W Tek's TXTR files leave that many of their last columns without a heading.
+UNNAMED_COLUMNS: Final = 3
+
 _NUMBER: Final = re.compile(r"[-+]?[\d.,]+(?:[eE][-+]?\d+)?")
 
 _INFRARED_UNITS: Final = frozenset(
@@ -268,7 +271,7 @@ class Column:
     role: Role
 
 
-def columns_of(heading: str, width: int, delimiter: str) -> list[Column]:
+def columns_of(heading: str, width: int, delimiter: str, source: Source) -> list[Column]:
     """Columns of a table by the line above it, or an empty list where that line does not head them.
 
     Parameters
@@ -279,6 +282,13 @@ def columns_of(heading: str, width: int, delimiter: str) -> list[Column]:
         Number of columns of the table.
     delimiter : str
         The table's field separator.
+    source : Source
+        The file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it heads many columns fewer than there are: then the table was not understood.
     """
     bare = heading.strip().lstrip("#%!").strip()
     ways = [re.split(r"\s{2,}|\t+", bare), re.split(r"\s*[;,\t]\s*", bare)]
@@ -299,6 +309,12 @@ def columns_of(heading: str, width: int, delimiter: str) -> list[Column]:
         if any("=" in n or _NUMBER.fullmatch(n) for n in names):
             # A header field, not headings.
             return []
+        if 1 < len(names) < width - UNNAMED_COLUMNS and named_axis:
+            raise UnreadableFileError(
+                f"its headings name {len(names)} columns where its rows have {width}; if its decimal signs "
+                "are commas, export it with decimal points.",
+                file=source.name,
+            )
         if len(names) == width or (1 < len(names) < width and named_axis):
             names += [""] * (width - len(names))
             return [Column(i, n, role_of(n)) for i, n in enumerate(names)]

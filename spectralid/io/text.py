@@ -112,7 +112,7 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
             "it holds a single column of numbers; a spectrum needs an axis column beside the intensities.",
             file=source.name,
         )
-    columns = [] if skipped else columns_of(_heading(block), values.shape[1], dialect.delimiter)
+    columns = [] if skipped else columns_of(_heading(block), values.shape[1], dialect.delimiter, source)
     header = _header(block, dialect, source)
     return tall_spectra(values, columns, header, source, options)
 

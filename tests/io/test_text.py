@@ -109,6 +109,21 @@ def test_comma_as_separator_and_decimal_sign_at_once() -> None:
     np.testing.assert_array_equal(spectrum.intensity, [1202.5123, 770.007, -473.5873, 680.98, 12.5])
 
 
+def test_the_same_behind_a_whole_pixel_number_and_before_a_last_comma() -> None:
+    # As B&W Tek writes CSV with European settings.
+    rows = "".join(f"{i},{400 + i},0{i},{i + 10},0000,2,5E+0{i},\n" for i in range(6))
+    spectrum = one("laser_wavelength,784,82\nPixel,Raman Shift,Dark,Dark Subtracted #1,\n" + rows)
+    np.testing.assert_allclose(spectrum.axis, 400 + 1.01 * np.arange(6))
+    np.testing.assert_allclose(spectrum.intensity, 2.5 * 10.0 ** np.arange(6))
+    assert spectrum.acquisition.laser_nm == 784.82
+
+
+def test_headings_of_far_fewer_columns_than_there_are_are_refused() -> None:
+    rows = "".join(f"{400 + i},5,{i},6,{i},7,{i},8\n" for i in range(6))
+    with pytest.raises(UnreadableFileError, match="decimal points"):
+        read("Raman Shift,Raw,Dark,Reference\n" + rows)
+
+
 def test_whole_number_columns_are_not_taken_for_decimals() -> None:
     rows = "".join(f"{400 + i},5,{100 + i},20\n" for i in range(6))
     assert [s.intensity[0] for s in read(rows)] == [5, 100, 20]
