@@ -152,7 +152,8 @@ def _inconclusive(
     if best.tier is Tier.COMPUTED:
         headline = f"lead only: {names}"
         words = f"The scan is like {names}, but on a computed reference: a lead for a chemist, not a finding."
-    elif len(close) > 1 and best.score >= policy.identified_from:
+    elif len(close) > 1 and len(obstacles) == 1:
+        # Being close to each other is all that stands between them and a name.
         headline = f"one of: {names}"
         words = f"The scan matches one of: {names}. They cannot be told apart by this scan."
     else:

@@ -235,6 +235,18 @@ def test_one_band_in_common_is_no_name(references: ReferenceLibrary) -> None:
     assert not [r for r in verdict.reasons if "below 0.95" in r]
 
 
+def test_one_band_of_two_substances_is_not_said_to_be_one_of_them(tmp_path: Path) -> None:
+    entries = [
+        (Compound("a", "A"), raman(bands(GRID, [992, 450, 620], [1, 0.08, 0.05])), Tier.MEASURED),
+        (Compound("b", "B"), raman(bands(GRID, [993, 1800, 2200], [1, 0.08, 0.05])), Tier.MEASURED),
+    ]
+    verdict = verdict_of(
+        scan(bands(GRID, [992.5, 1180, 1585], [1, 0.1, 0.08]), 1e-4), library(tmp_path, entries)
+    )
+    assert set(verdict.named) == {"a", "b"}
+    assert re.fullmatch(r"most like (A or B|B or A), not certain enough to name", verdict.headline)
+
+
 def test_overloaded_detector_gives_no_name(references: ReferenceLibrary) -> None:
     spectrum = scan(substance(GRID, 1))
     flagged = spectrum.replace(acquisition=Acquisition(flags=frozenset({"saturated"})))
