@@ -286,7 +286,7 @@ def test_jcamp_and_its_text_twin_agree(shared_data, name):
     np.testing.assert_allclose(spectrum.intensity, twin[:, 1], atol=1e-3)
 
 
-def test_every_real_spectrum_survives_writing(readable):
+def test_real_spectra_survive_writing(readable):
     assert FORMAT.write is not None
     # Every form and every sender is among every fifth; all of them take minutes on a slow machine.
     for path, spectra in readable[::5]:
