@@ -130,7 +130,8 @@ def fit_spectrum(x: np.ndarray, y: np.ndarray, *, subtract_baseline: bool = True
 def derivative_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Correlation of two spectra's smoothed first derivatives, which is what retrieval compares."""
     da, db = (savgol_filter(v, 9, 2, deriv=1) for v in (a, b))
-    return float(np.corrcoef(da, db)[0, 1])
+    # No bands at all resemble nothing.
+    return float(np.corrcoef(da, db)[0, 1]) if da.std() > 0 and db.std() > 0 else 0.0
 
 
 def _bic(
@@ -145,9 +146,9 @@ def _points_per_value(residual: np.ndarray) -> float:
     """How many neighbouring points count as one value, from the residual's lag-1 correlation.
 
     The source interpolated its spectra, and what a band model leaves over is smooth: neighbours are not
-    independent.
+    independent. Beyond the seven or so points of one band's width they are.
     """
-    rho = float(np.clip(np.corrcoef(residual[:-1], residual[1:])[0, 1], 0.0, 0.9))
+    rho = float(np.clip(np.corrcoef(residual[:-1], residual[1:])[0, 1], 0.0, 0.75))
     return (1 + rho) / (1 - rho)
 
 
