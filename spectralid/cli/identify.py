@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_reading_options(parser)
     add_library_option(parser)
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="candidates to list (default 5)")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="candidates to list, 2 or more (default 5)")
     parser.add_argument("--full", action="store_true", help="the whole verdict for each of several spectra")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
@@ -81,7 +81,7 @@ def _line(spectrum_name: str, identification: Identification, verdict: Verdict) 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from spectralid.identify import identify
+    from spectralid.identify import Identifier
     from spectralid.library import open_library
     from spectralid.verdict import decide
 
@@ -91,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     refused: list[dict[str, str]] = []
     codes: list[int] = []
     with open_library(args.library) as library:
+        identifier = Identifier(library)
         for file in progress(args.files, "file"):
             loaded = read_input(file, args)
             spectra = [] if isinstance(loaded, Unread) else loaded
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
                 if len(spectra) > 1:
                     shown += f" [{index + 1}]"
                 try:
-                    identification = identify(spectrum, library, top=args.top)
+                    identification = identifier.identify(spectrum, top=args.top)
                 except InputError as error:
                     failures.append(Unread(shown, error))
                     continue

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 from spectralid.errors import ParameterError, TechniqueError
 from spectralid.identify._hits import Hit, exact_hits, squared_correlations
