@@ -47,6 +47,12 @@ _FORMS: Final[Mapping[str, str]] = {
     "hydrate": "hydrate",
 }
 
+# "Magnesium sulfate" is no salt of the compound magnesium: these forms need an organic base (C, H and N).
+_AMINE_SALTS: Final = frozenset(
+    {"sulfate", "phosphate", "citrate", "tartrate", "maleate", "fumarate", "acetate", "oxalate", "mesylate"}
+)
+_AMINE: Final = re.compile(r"C\d*H\d*.*N(?![a-z])")
+
 
 def normalised(name: str) -> str:
     """A name as it is compared: without case, accents, spaces and punctuation; Greek letters stay."""
@@ -188,7 +194,9 @@ class CompoundIndex:
             return named, ""
         base, form = _split_form(name)
         named = self._by_name.get(normalised(base)) if form else None
-        return (named, form) if named else None
+        if named is None or (form in _AMINE_SALTS and not _AMINE.search(named.formula)):
+            return None
+        return named, form
 
 
 def _split_form(name: str) -> tuple[str, str]:

@@ -13,6 +13,9 @@ from spectralid.library.compounds import CompoundIndex, is_cas, make_slug, norma
 TABLE = (
     Compound("cocaine", "Cocaine", synonyms=("Benzoylmethylecgonine",), cas="50-36-2"),
     Compound("caffeine", "Caffeine", ("Théine",), cas="58-08-2", inchikey="RYYVLZVUVIJVGH-UHFFFAOYSA-N"),
+    Compound("codeine", "Codeine", formula="C18H21NO3"),
+    Compound("magnesium", "Magnesium", formula="Mg"),
+    Compound("vinyl", "Vinyl", formula="C2H3"),
     Compound("sodium-acetate", "Sodium acetate", cas="127-09-3"),
     Compound("a-one", "Alpha", synonyms=("Shared name",)),
     Compound("a-two", "Beta", synonyms=("shared-NAME",)),
@@ -35,6 +38,7 @@ def index():
         ("cocaine (free base)", "cocaine", "base"),
         ("Caffeine monohydrate", "caffeine", "monohydrate"),
         ("sodium acetate", "sodium-acetate", ""),
+        ("codeine phosphate", "codeine", "phosphate"),
     ],
 )
 def test_names(index, name, slug, form):
@@ -43,7 +47,19 @@ def test_names(index, name, slug, form):
     assert (found[0].slug, found[1]) == (slug, form)
 
 
-@pytest.mark.parametrize("name", ["", "hydrochloride", "sulfate", "shared name", "cocain", "unknown HCl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "hydrochloride",
+        "sulfate",
+        "shared name",
+        "cocain",
+        "unknown HCl",
+        "magnesium sulfate",
+        "vinyl acetate",
+    ],
+)
 def test_names_that_find_nothing(index, name):
     assert index.find(name=name) is None
 
