@@ -45,7 +45,9 @@ def add_parser(subparsers: Any) -> None:
     )
     add_reading_options(parser)
     add_library_option(parser)
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="candidates to list, 2 or more (default 5)")
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="N", help="candidates to list, 2 or more (default 5)"
+    )
     parser.add_argument("--full", action="store_true", help="the whole verdict for each of several spectra")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
@@ -63,20 +65,22 @@ def save_figure(
     save(match_figure(spectrum, identification, library), file)
 
 
-def _figure_path(folder: Path, spectrum: Spectrum, index: int) -> Path:
-    stem = Path(spectrum.source or spectrum.name or "spectrum").stem
-    # The identity keeps spectra of equally named files, or of one file, apart.
-    return folder / f"{stem}-{index}-{spectrum.sha256[:8]}.png"
+def _figure_path(folder: Path, file: str, index: int, spectrum: Spectrum) -> Path:
+    # The identity keeps the spectra of equally named files apart.
+    return folder / f"{Path(file).stem}-{index}-{spectrum.sha256[:8]}.png"
 
 
 def _worst(codes: list[int]) -> int:
     return max(codes, default=Exit.IDENTIFIED)
 
 
-def _line(spectrum_name: str, identification: Identification, verdict: Verdict) -> str:
-    best = identification.candidates[0] if identification.candidates else None
-    against = f"{best.compound_name} {best.score:.3f}" if best else "no comparable reference"
-    return f"{spectrum_name}: {verdict.kind.value} – {verdict.headline} (best match {against})"
+def _line(shown: str, identification: Identification, verdict: Verdict) -> str:
+    line = f"{shown}: {verdict.kind.value} – {verdict.headline}"
+    if not identification.candidates:
+        return line
+    best = identification.candidates[0]
+    named = "" if best.compound_slug in verdict.named else f"nearest {best.compound_name}, "
+    return f"{line} ({named}score {best.score:.3f})"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,9 +101,7 @@ def run(args: argparse.Namespace) -> int:
             spectra = [] if isinstance(loaded, Unread) else loaded
             failures = [loaded] if isinstance(loaded, Unread) else []
             for index, spectrum in enumerate(spectra):
-                shown = spectrum.source or file
-                if len(spectra) > 1:
-                    shown += f" [{index + 1}]"
+                shown = f"{file} [{index + 1}]" if len(spectra) > 1 else file
                 try:
                     identification = identifier.identify(spectrum, top=args.top)
                 except InputError as error:
@@ -109,7 +111,10 @@ def run(args: argparse.Namespace) -> int:
                 codes.append(Exit[verdict.kind.name])
                 if args.figures:
                     save_figure(
-                        spectrum, identification, library, _figure_path(args.figures, spectrum, index + 1)
+                        spectrum,
+                        identification,
+                        library,
+                        _figure_path(args.figures, file, index + 1, spectrum),
                     )
                 if args.json:
                     results.append(

@@ -217,7 +217,8 @@ def read_all(
         spectra = chosen.read(source, options)
     except InvalidSpectrumError as error:
         raise UnreadableFileError(str(error), file=source.name) from error
-    return [_with_technique(s, options, source) for s in spectra]
+    named = [s if s.source else s.replace(source=source.name) for s in spectra]
+    return [_with_technique(s, options, source) for s in named]
 
 
 def _with_technique(spectrum: Spectrum, options: ReadOptions, source: Source) -> Spectrum:

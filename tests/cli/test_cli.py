@@ -65,7 +65,7 @@ def test_identify_json_is_complete_and_strict(library, benzene, capsys) -> None:
     assert document["presumptive"] is True
     assert document["unreadable"] == []
     assert result["file"] == str(benzene)
-    assert result["verdict"]["kind"] == "IDENTIFIED"
+    assert result["verdict"]["kind"] == "identified"
     assert result["identification"]["candidates"][0]["compound_slug"] == "benzene"
     assert result["identification"]["spectrum_sha256"] == read(benzene).sha256
 
@@ -77,7 +77,7 @@ def test_a_bad_file_is_reported_and_the_batch_goes_on(library, benzene, tmp_path
     files = [str(empty), str(benzene), str(garbage), str(tmp_path / "absent.csv"), str(benzene)]
     assert main(["identify", *files, "--library", str(library)]) == Exit.UNREADABLE
     captured = capsys.readouterr()
-    assert captured.out.count("Benzene") == 2
+    assert captured.out.count(": identified – Benzene (score 0.99") == 2
     complaints = captured.err.splitlines()
     assert len(complaints) == 3
     for complaint, name in zip(complaints, (empty, garbage, tmp_path / "absent.csv"), strict=True):
@@ -124,7 +124,7 @@ def test_wrong_technique_is_one_sentence(library, tmp_path, capsys) -> None:
     write(_bands("benzene", 0.01).replace(technique="ftir_atr", unit="absorbance"), path)
     assert main(["identify", str(path), "--library", str(library)]) == Exit.UNREADABLE
     (complaint,) = capsys.readouterr().err.splitlines()
-    assert "ftir_atr" in complaint
+    assert "is infrared, but the library 'test' holds Raman only" in complaint
 
 
 def test_a_damaged_library_has_its_own_exit_code(benzene, tmp_path, capsys) -> None:
