@@ -68,7 +68,7 @@ def _add_import(commands: Any) -> None:
         type=Path,
         metavar="MAP.csv",
         help="what the files are: CSV with the column file and any of slug, name, cas, inchikey, form, "
-        "category, technique, tier, source, licence, url, citation … (default: DIR/index.csv if there)",
+        "category, technique, tier, source, licence, url, citation … (default: the index.csv of an export)",
     )
     parser.add_argument(
         "--technique",

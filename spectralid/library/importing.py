@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -147,7 +148,7 @@ def import_folder(
         ``hazards``, ``salt_forms``, ``fentanyl_related``, ``verification`` (the compound, see `Compound`;
         lists divided by ``|``), ``form``, ``technique``, ``tier``, ``source``, ``licence``, ``url``,
         ``citation``, ``quality`` (the reference, see `ReferenceInfo`) and ``spectrum_sha256`` (checked).
-        An ``index.csv`` in the folder with a ``file`` column is used if none is given.
+        The ``index.csv`` that `export_library` left in the folder is used if none is given.
     compounds : sequence of Compound, optional
         The table to match against; the bundled one by default.
     technique, tier, source, licence
@@ -205,8 +206,11 @@ def import_folder(
 
 
 def _files_below(root: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise ParameterError("folder", str(error.filename), f"readable with all below it ({error.strerror})")
+
     found = []
-    for folder, subfolders, names in os.walk(root.resolve()):
+    for folder, subfolders, names in os.walk(root.resolve(), onerror=refuse):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         found += [Path(folder, name) for name in names if not name.startswith(".")]
     return sorted(found)
@@ -230,7 +234,7 @@ class _Plan:
         path = None if mapping is None else Path(mapping).resolve()
         if path is None:
             index = root.resolve() / INDEX
-            if not (index.is_file() and _has_file_column(index)):
+            if not _is_export_index(index):
                 return cls(None, {}, {})
             path = index
         rows: dict[str, Mapping[str, str]] = {}
@@ -249,9 +253,12 @@ class _Plan:
         return cls(path, rows, lines)
 
 
-def _has_file_column(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        return "file" in [cell.strip() for cell in file.readline().split(",")]
+def _is_export_index(path: Path) -> bool:
+    # Only what export wrote: a folder's own index.csv may mean anything.
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline().strip() == ",".join(MAPPING_COLUMNS)
 
 
 def _check_row(row: Mapping[str, str]) -> None:
@@ -310,6 +317,10 @@ class _Importer:
             spectra = read_all(path, technique=row.get("technique") or self._technique, name=shown)
         except SpectralIDError as error:
             return [ImportEntry(shown, Outcome.UNREADABLE, str(error))]
+        except Exception as error:
+            # A fault of a reader must not cost the other files; it is reported like any bad file.
+            fault = f"{shown}: reading it failed inside spectralid ({type(error).__name__}: {error})."
+            return [ImportEntry(shown, Outcome.UNREADABLE, fault)]
         return [self._add(spectrum, path, shown, row, len(spectra) == 1) for spectrum in spectra]
 
     def _add(
@@ -372,8 +383,15 @@ class _Importer:
                 how = "its file name" if i == len(names) - 1 else "its header"
                 compound = self._compounds.setdefault(found[0].slug, found[0])
                 return compound, row.get("form") or found[1], how
-        made = Compound(make_slug(path.stem), path.stem, verification="name only")
-        return self._compounds.setdefault(made.slug, made), row.get("form", ""), ""
+        return self._made_from_name(path.stem), row.get("form", ""), ""
+
+    def _made_from_name(self, name: str) -> Compound:
+        slug = make_slug(name)
+        known = self._compounds.get(slug, self._index.by_slug.get(slug))
+        if known and normalised(known.name) != normalised(name):
+            # Names that differ only in what a slug cannot hold (another script) are not one substance.
+            slug = f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return self._compounds.setdefault(slug, Compound(slug, name, verification="name only"))
 
     def _from_row(self, row: Mapping[str, str]) -> tuple[Compound, str]:
         """The compound a mapping row names: that of the table, with what the row says beyond it."""

@@ -11,7 +11,7 @@ import pytest
 from spectralid import Spectrum, write
 from spectralid.cli import main
 from spectralid.errors import LibraryError, ParameterError, UnreadableFileError
-from spectralid.library import Compound, describe, export_library, import_folder, open_library
+from spectralid.library import Compound, describe, export_library, import_folder, importing, open_library
 from spectralid.library.importing import Outcome
 from spectralid.spectrum import Acquisition
 from tests.library.builders import band_spectrum, build_small, small_library
@@ -88,6 +88,41 @@ def test_the_same_spectrum_twice_is_kept_once_and_said(tmp_path):
     (duplicate,) = report.with_outcome(Outcome.DUPLICATE)
     assert duplicate.message == "copy/caffeine.jdx: the same spectrum as caffeine.jdx; kept once."
     assert open_library(tmp_path / "out.h5").n_references == 1
+
+
+def test_names_that_give_the_same_slug_stay_two_substances(tmp_path):
+    folder = tmp_path / "in"
+    put(folder, "甲.jdx", 500)
+    put(folder, "乙.jdx", 600)
+    report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE)
+    library = open_library(tmp_path / "out.h5")
+    names = {entry.file: library.compound(entry.compound_slug).name for entry in report.entries}
+    assert names == {"甲.jdx": "甲", "乙.jdx": "乙"}
+
+
+def test_an_index_of_somebody_else_is_no_mapping(tmp_path):
+    put(tmp_path / "in", "caffeine.jdx", 500)
+    (tmp_path / "in" / "index.csv").write_text("file,colour\ncaffeine.jdx,white\n", encoding="utf-8")
+    report = import_folder(tmp_path / "in", tmp_path / "out.h5", compounds=TABLE)
+    assert report.mapping == ""
+    assert [entry.outcome for entry in report.entries] == [Outcome.IMPORTED, Outcome.UNREADABLE]
+
+
+def test_a_fault_inside_a_reader_costs_one_file(tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    put(folder, "a.jdx", 500)
+    put(folder, "b.jdx", 600)
+    original = importing.read_all
+
+    def faulty(path, **options):
+        if path.name == "a.jdx":
+            raise ZeroDivisionError("division by zero")
+        return original(path, **options)
+
+    monkeypatch.setattr(importing, "read_all", faulty)
+    report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE)
+    assert [entry.outcome for entry in report.entries] == [Outcome.UNREADABLE, Outcome.UNMATCHED]
+    assert "ZeroDivisionError" in report.entries[0].message
 
 
 def test_mapping_decides(tmp_path):
