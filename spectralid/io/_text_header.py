@@ -110,11 +110,11 @@ def unit_in(text: str) -> IntensityUnit | None:
         return IntensityUnit.ABSORBANCE
     if re.search(r"%\s*t\b|%\s*tr|percent[ _]?t|transm\w*\W*%|透过率", low):
         return IntensityUnit.PERCENT_TRANSMITTANCE
-    if "transmit" in low or "transmission" in low:
+    if re.search(r"\btransmi(ttance|ssion)\b", low):
         return IntensityUnit.TRANSMITTANCE
     if "reflectance" in low:
         return IntensityUnit.REFLECTANCE
-    if re.search(r"count|\bcnts?\b", low) and not re.search(r"/\s*s|per s|cps", low):
+    if re.search(r"\bcounts?\b|\bcnts?\b", low) and not re.search(r"/\s*s|per s|cps", low):
         return IntensityUnit.COUNTS
     return None
 

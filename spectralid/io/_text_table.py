@@ -290,35 +290,40 @@ def columns_of(heading: str, width: int, delimiter: str, source: Source) -> list
     UnreadableFileError
         If it heads many columns fewer than there are: then the table was not understood.
     """
+    ways = _split_heading(heading, width, delimiter)
+    whole = next((names for names in ways if len(names) == width), None)
+    part = next((names for names in ways if any(role_of(n) in AXIS_ROLES for n in names)), [])
+    if whole is None and 1 < len(part) < width - UNNAMED_COLUMNS:
+        raise UnreadableFileError(
+            f"its headings name {len(part)} columns where its rows have {width}; if its decimal signs are "
+            "commas, export it with decimal points.",
+            file=source.name,
+        )
+    names = whole or (part if 1 < len(part) < width else [])
+    return (
+        [Column(i, n, role_of(n)) for i, n in enumerate(names + [""] * (width - len(names)))] if names else []
+    )
+
+
+def _split_heading(heading: str, width: int, delimiter: str) -> list[list[str]]:
+    """The ways to take a heading apart, the table's own separator first; a header field has none."""
     bare = heading.strip().lstrip("#%!").strip()
-    ways = [re.split(r"\s{2,}|\t+", bare), re.split(r"\s*[;,\t]\s*", bare)]
-    if delimiter:
-        ways.insert(0, heading.rstrip("\r\n").split(delimiter))
+    ways = [heading.split(delimiter)] if delimiter else []
+    ways += [re.split(r"\s{2,}|\t+", bare), re.split(r"\s*[;,\t]\s*", bare)]
     words = bare.split()
     if words and role_of(words[0]) in AXIS_ROLES:
         ways.append(words)
+    taken: list[list[str]] = []
     for fields in ways:
         names = [f.strip().strip('"').lstrip("#").strip() for f in fields]
+        if any("=" in n or _NUMBER.fullmatch(n) for n in names):
+            continue
         while names and not names[-1]:
             names.pop()
-        if len(names) > 1 and len(names) != width:
-            # Some exports pad the headings, some name fewer columns than there are.
-            filled = [n for n in names if n]
-            names = filled if len(filled) == width else names
-        named_axis = any(role_of(n) in AXIS_ROLES for n in names)
-        if any("=" in n or _NUMBER.fullmatch(n) for n in names):
-            # A header field, not headings.
-            return []
-        if 1 < len(names) < width - UNNAMED_COLUMNS and named_axis:
-            raise UnreadableFileError(
-                f"its headings name {len(names)} columns where its rows have {width}; if its decimal signs "
-                "are commas, export it with decimal points.",
-                file=source.name,
-            )
-        if len(names) == width or (1 < len(names) < width and named_axis):
-            names += [""] * (width - len(names))
-            return [Column(i, n, role_of(n)) for i, n in enumerate(names)]
-    return []
+        # Some exports pad the headings with more separators than the rows have.
+        filled = [n for n in names if n]
+        taken.append(filled if len(filled) == width else names)
+    return taken
 
 
 def _axis_column(columns: Sequence[Column], values: FloatArray, source: Source) -> Column:

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from spectralid.errors import FileError, UnsupportedContentError
+from spectralid.errors import FileError, UnreadableFileError, UnsupportedContentError
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.io._text_header import Header, read_header, technique_in
 from spectralid.io._text_lines import TextBlock, decode, find_block, is_numeric, split_lines
@@ -25,6 +25,9 @@ from spectralid.io._text_wide import find_wide, wide_spectra
 from spectralid.spectrum import Acquisition, Spectrum
 
 __all__ = ["FORMAT"]
+
+# Reading text takes about seven times its size in memory.
+MAXIMUM_BYTES: Final = 64 * 1024 * 1024
 
 _KNOWN: Final = re.compile(
     r"ENLIGHTEN Version|File (?:Version;BW|Format;TXTR)|##?NAMES=|#Acq\. time|#Shining|#shining|"
@@ -87,6 +90,12 @@ def _refuse_documents(text: str, source: Source) -> None:
 
 
 def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
+    if len(source.data) > MAXIMUM_BYTES:
+        raise UnreadableFileError(
+            f"it is {len(source.data) / 2**20:.0f} MB of text, more than the {MAXIMUM_BYTES / 2**20:.0f} MB "
+            "that are read at once; split it.",
+            file=source.name,
+        )
     text = decode(source.data, source.name)
     lines = split_lines(text)
     if text.startswith(MARK):

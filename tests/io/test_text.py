@@ -612,3 +612,9 @@ def test_edited_values_are_read_without_the_recorded_identity() -> None:
     text = FORMAT.write([Spectrum(axis=[400.0, 401.0], intensity=[1.0, 2.0])]).decode()
     kept = [line for line in text.replace("401.0,2.0", "401.0,9.0").split("\n") if "sha256" not in line]
     assert one("\n".join(kept)).intensity[1] == 9.0
+
+
+def test_more_text_than_fits_a_tablet_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spectralid.io.text.MAXIMUM_BYTES", 20)
+    with pytest.raises(UnreadableFileError, match="split it"):
+        read(table(","))
