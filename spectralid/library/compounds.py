@@ -18,6 +18,7 @@ __all__ = ["CompoundIndex", "compound_from_row", "make_slug", "normalised", "rea
 LIST_COLUMNS: Final = frozenset({"synonyms", "hazards", "salt_forms"})
 
 _CAS: Final = re.compile(r"(\d{2,7})-(\d{2})-(\d)")
+_CAS_WITHIN: Final = re.compile(r"(?<![\d-])\d{2,7}-\d{2}-\d(?!\d)")
 
 # What follows a compound's name where a salt or a hydrate is meant, as written and as we call the form.
 _FORMS: Final[Mapping[str, str]] = {
@@ -184,9 +185,11 @@ class CompoundIndex:
     def find(self, *, cas: str = "", inchikey: str = "", name: str = "") -> tuple[Compound, str] | None:
         """The compound and, where the name adds a salt or hydrate, that form; ``None`` if there is none.
 
-        Tried in order: InChIKey, CAS number (if its check digit is right), name, name without its salt form.
+        Tried in order: InChIKey, CAS number (if its check digit is right; one within the name too), name,
+        name without its salt form.
         """
-        found = self._by_inchikey.get(inchikey) or (self._by_cas.get(cas.strip()) if is_cas(cas) else None)
+        numbers = [c for c in (cas.strip(), *_CAS_WITHIN.findall(name)) if is_cas(c)]
+        found = self._by_inchikey.get(inchikey) or (self._by_cas.get(numbers[0]) if numbers else None)
         if found:
             return found, _split_form(name)[1]
         named = self._by_name.get(normalised(name))

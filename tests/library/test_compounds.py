@@ -68,6 +68,9 @@ def test_cas_and_inchikey_come_before_the_name(index):
     assert index.find(cas="58-08-2", name="Cocaine")[0].slug == "caffeine"
     assert index.find(inchikey="RYYVLZVUVIJVGH-UHFFFAOYSA-N", cas="50-36-2")[0].slug == "caffeine"
     assert index.find(cas="50-36-2", name="white powder, hydrochloride") == (TABLE[0], "hydrochloride")
+    assert index.find(name="Powder 58-08-2 run1")[0].slug == "caffeine"
+    assert index.find(name="58-08-2-IR")[0].slug == "caffeine"
+    assert index.find(name="Powder 58-08-21") is None
     # A number with a wrong check digit is not trusted; the name then decides.
     assert index.find(cas="58-08-3", name="Cocaine")[0].slug == "cocaine"
 
