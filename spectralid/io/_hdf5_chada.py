@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from spectralid.errors import UnreadableFileError
+from spectralid.io._assemble import make_axis, make_spectrum
 from spectralid.io._hdf5_safe import SafeGroup
 from spectralid.io._registry import ReadOptions, Source
 from spectralid.io._text_header import AXIS_ROLES, read_header, role_of, technique_in, unit_in
-from spectralid.io._text_table import make_axis, make_spectrum
 from spectralid.spectrum import Spectrum
 
 __all__ = ["is_chada", "read_chada"]

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 
 from spectralid.errors import UnreadableFileError
+from spectralid.io._assemble import is_infrared, make_axis, make_spectrum
 from spectralid.io._registry import ReadOptions, Source
 from spectralid.io._text_header import AXIS_ROLES, AxisKind, read_header, role_of, technique_in
 from spectralid.io._text_numbers import Dialect, is_monotone
-from spectralid.io._text_table import is_infrared, make_axis, make_spectrum
 from spectralid.spectrum import FloatArray, Spectrum
 
 __all__ = ["WideTable", "find_wide", "wide_spectra"]

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spectralid.errors import UnreadableFileError, UnsupportedContentError
+from spectralid.io._assemble import is_infrared, make_axis, make_spectrum
 from spectralid.io._hdf5_own import read_facts, write_facts
 from spectralid.io._hdf5_safe import SafeGroup, open_hdf5
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.io._text_header import AxisKind, Header, technique_in, unit_in
-from spectralid.io._text_table import is_infrared, make_axis, make_spectrum
 from spectralid.spectrum import Acquisition, IntensityUnit, Spectrum, Technique
 
 if TYPE_CHECKING:

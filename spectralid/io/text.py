@@ -15,12 +15,13 @@ from typing import Final
 import numpy as np
 
 from spectralid.errors import FileError, UnreadableFileError, UnsupportedContentError
+from spectralid.io._assemble import make_axis, make_spectrum
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.io._text_header import Header, read_header, technique_in
 from spectralid.io._text_lines import TextBlock, decode, find_block, is_numeric, split_lines
 from spectralid.io._text_numbers import Dialect, detect, parse_rows
 from spectralid.io._text_own import MARK, read_own, write_own
-from spectralid.io._text_table import MINIMUM_ROWS, columns_of, make_axis, make_spectrum, tall_spectra
+from spectralid.io._text_table import MINIMUM_ROWS, columns_of, tall_spectra
 from spectralid.io._text_wide import find_wide, wide_spectra
 from spectralid.spectrum import Acquisition, Spectrum
 

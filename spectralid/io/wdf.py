@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,16 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from spectralid.errors import MissingDependencyError, UnreadableFileError, UnsupportedContentError
+from spectralid.io._assemble import Axis, make_axis, make_spectrum
 from spectralid.io._contain import contained, temporary_file
 from spectralid.io._registry import Format, ReadOptions, Source
-from spectralid.spectrum import (
-    Acquisition,
-    FloatArray,
-    IntensityUnit,
-    ProcessingStep,
-    Spectrum,
-    Technique,
-)
+from spectralid.io._text_header import AxisKind, Header
+from spectralid.spectrum import Acquisition, IntensityUnit, Spectrum
 
 __all__ = ["FORMAT"]
 
@@ -36,6 +31,11 @@ _MAXIMUM_BLOCKS: Final = 10_000
 # What the spectra need. White-light pictures and map shapes are left out: they bring picture decoding and
 # plausibility checks of their own, and a map is read as a list of spectra with positions.
 _WANTED: Final = (b"WDF1", b"DATA", b"XLST", b"YLST", b"ORGN")
+_AXES: Final[dict[str, AxisKind | None]] = {
+    "RamanShift": AxisKind.SHIFT,
+    "Nanometre": AxisKind.NANOMETRE,
+    "Arbitrary": None,
+}
 _POSITIONS: Final = {"Spatial_X": "x_um", "Spatial_Y": "y_um", "Spatial_Z": "z_um"}
 
 
@@ -148,38 +148,23 @@ def _started(data: bytes) -> str:
     return moment.isoformat() if ticks and 1990 < moment.year < 2100 else ""
 
 
-def _axis(
-    facts: dict[str, Any], source: Source, options: ReadOptions
-) -> tuple[FloatArray, float | None, tuple[ProcessingStep, ...], tuple[str, ...]]:
-    """Axis in cm⁻¹, laser in nm, conversion and flags."""
-    axis: FloatArray = facts["axis"]
-    laser = facts["laser_nm"] if math.isfinite(facts["laser_nm"]) and facts["laser_nm"] > 0 else None
-    laser = laser or options.laser_nm
+def _axis(facts: dict[str, Any], header: Header, source: Source, options: ReadOptions) -> Axis:
+    """Axis in cm⁻¹.
+
+    Raises
+    ------
+    UnsupportedContentError
+        If it is neither a Raman shift nor a wavelength.
+    """
     unit = facts["axis_unit"]
-    if unit == "RamanShift":
-        return axis, laser, (), ()
-    if unit == "Nanometre":
-        if laser is None:
-            raise UnreadableFileError(
-                "its axis is a wavelength in nm and it does not state the excitation; give the laser "
-                "wavelength (laser_nm).",
-                file=source.name,
-            )
-        if not np.all(axis > 0):
-            raise UnreadableFileError("its wavelengths are not all above zero.", file=source.name)
-        return (
-            1e7 / laser - 1e7 / axis,
-            laser,
-            (ProcessingStep("wavelength_to_shift", {"laser_nm": laser}),),
-            (),
+    if unit not in _AXES:
+        raise UnsupportedContentError(
+            f"its axis is in {unit}, not a Raman shift or a wavelength; export it from WiRE as Raman shift.",
+            file=source.name,
         )
-    if unit == "Arbitrary" and np.all(np.abs(axis) < 6000):
-        # Files rewritten by other programs state no unit; WiRE's own is the Raman shift.
-        return axis, laser, (), ("axis_unit_not_stated",)
-    raise UnsupportedContentError(
-        f"its axis is in {unit}, not a Raman shift or a wavelength; export it from WiRE as Raman shift.",
-        file=source.name,
-    )
+    axis = make_axis(facts["axis"], _AXES[unit], header, False, source, options)
+    # Files rewritten by other programs state no unit; WiRE's own is the Raman shift.
+    return replace(axis, flags=("axis_unit_not_stated",)) if _AXES[unit] is None else axis
 
 
 def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
@@ -189,23 +174,25 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
     except UnreadableFileError:
         # Newer files list origins of kinds the package does not know; positions are worth less than spectra.
         facts = _package(source, layout.without(source.data, b"ORGN"))
-    axis, laser, history, flags = _axis(facts, source, options)
-    spectra = facts["spectra"].reshape(layout.spectra, layout.points)
+    laser = facts["laser_nm"]
     stem = Path(source.name).stem
     acquisition = Acquisition(
         instrument="Renishaw",
-        laser_nm=laser,
+        laser_nm=laser if math.isfinite(laser) and laser > 0 else None,
         averages=facts["accumulations"] or None,
         time=_started(source.data),
         operator=facts["user"],
-        flags=frozenset(flags),
         metadata={
             key: facts[key]
             for key in ("title", "software", "scan", "measurement", "axis_unit", "unit")
             if facts[key]
         },
     )
-    out = []
+    unit = IntensityUnit.COUNTS if facts["unit"] == "Counts" else IntensityUnit.ARBITRARY
+    header = Header(acquisition, stem, None, unit, None)
+    axis = _axis(facts, header, source, options)
+    spectra = facts["spectra"].reshape(layout.spectra, layout.points)
+    found = []
     for i, values in enumerate(spectra):
         place = {
             _POSITIONS[kind]: f"{where[i]:g}"
@@ -213,21 +200,9 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
             if kind in _POSITIONS
         }
         label = ", ".join(f"{k} {v}" for k, v in place.items()) or str(i + 1)
-        out.append(
-            Spectrum.from_points(
-                axis,
-                values,
-                technique=Technique.UNKNOWN if flags else Technique.RAMAN,
-                unit=IntensityUnit.COUNTS if facts["unit"] == "Counts" else IntensityUnit.ARBITRARY,
-                acquisition=Acquisition.from_dict(
-                    {**acquisition.to_dict(), "metadata": {**acquisition.metadata, **place}}
-                ),
-                history=history,
-                name=stem if len(spectra) == 1 else f"{stem} ({label})",
-                source=source.name,
-            )
-        )
-    return out
+        name = stem if len(spectra) == 1 else f"{stem} ({label})"
+        found.append(make_spectrum(axis, values, name=name, header=header, source=source, metadata=place))
+    return found
 
 
 FORMAT: Final = Format(
