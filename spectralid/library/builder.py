@@ -70,6 +70,7 @@ class LibraryBuilder:
         self._compounds: dict[str, Compound] = {}
         self._infos: dict[str, ReferenceInfo] = {}
         self._spectra: list[Spectrum] = []
+        self._facts: list[bytes] = []
         self._rows: list[tuple[str, np.ndarray[Any, Any]]] = []
 
     def __len__(self) -> int:
@@ -125,8 +126,8 @@ class LibraryBuilder:
         Raises
         ------
         ParameterError
-            If the compound is unknown, the same spectrum of it is there already, or the spectrum does not
-            reach the common grid or cannot be put on it.
+            If the compound is unknown, the same spectrum of it is there already, the spectrum does not reach
+            the common grid or cannot be put on it, or a fact about it is no finite number or no Unicode text.
         TechniqueError
             If the technique is unknown.
         """
@@ -147,7 +148,7 @@ class LibraryBuilder:
         id = "-".join([*parts, spectrum.sha256[:8]])
         if id in self._infos:
             raise ParameterError("spectrum", spectrum.name, f"not yet in the library; it is there as {id!r}")
-        self._infos[id] = ReferenceInfo(
+        info = ReferenceInfo(
             id=id,
             compound_slug=slug,
             form=form,
@@ -164,7 +165,17 @@ class LibraryBuilder:
             quality=quality,
             spectrum_sha256=spectrum.sha256,
         )
+        try:
+            facts = canonical_json(_facts(spectrum))
+            canonical_json(_columns(ReferenceInfo, [info]))
+        except (TypeError, ValueError):
+            # Now rather than in write(), where one bad header would cost all the others.
+            raise ParameterError(
+                "spectrum", spectrum.name, "described by finite numbers and text that is Unicode"
+            ) from None
+        self._infos[id] = info
         self._spectra.append(spectrum)
+        self._facts.append(facts)
         self._rows.append((grid_key(spectrum.technique), row))
         return id
 
@@ -204,12 +215,11 @@ class LibraryBuilder:
 
     def _arrays(self) -> Arrays:
         infos = list(self._infos.values())
-        facts = [canonical_json(_facts(s)) for s in self._spectra]
         arrays = {
             "/compounds": _bytes(canonical_json(_columns(Compound, list(self._compounds.values())))),
             "/references/info": _bytes(canonical_json(_columns(ReferenceInfo, infos))),
-            "/references/facts": _bytes(b"".join(facts)),
-            "/references/facts_start": np.cumsum([0, *map(len, facts)], dtype="<i8"),
+            "/references/facts": _bytes(b"".join(self._facts)),
+            "/references/facts_start": np.cumsum([0, *map(len, self._facts)], dtype="<i8"),
         }
         arrays.update(_native(self._spectra))
         for key in GRIDS:
@@ -236,7 +246,9 @@ def _on_grid(spectrum: Spectrum) -> npt.NDArray[np.float32]:
         raise ParameterError(
             "spectrum", spectrum.name, f"within the common grid, {grid[0]:g} to {grid[-1]:g} cm⁻¹"
         )
-    row: npt.NDArray[np.float32] = resample(spectrum.axis, intensity[np.newaxis], grid)[0].astype("<f4")
+    values = resample(spectrum.axis, intensity[np.newaxis], grid)[0]
+    with np.errstate(over="ignore"):
+        row: npt.NDArray[np.float32] = values.astype("<f4")
     if not np.isfinite(row).any() or np.isinf(row).any():
         raise ParameterError("spectrum", spectrum.name, "finite on some part of the common grid")
     return row

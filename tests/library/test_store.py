@@ -20,7 +20,7 @@ from spectralid.errors import LibraryError, ParameterError, TechniqueError
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.library.schema import common_grid
 from spectralid.preprocess.resample import resample
-from spectralid.spectrum import Technique
+from spectralid.spectrum import Acquisition, Technique
 from tests.library.builders import band_spectrum, build_small, compound, full_facts, small_library
 
 
@@ -255,6 +255,21 @@ class TestBuilder:
         near_infrared = Spectrum(np.linspace(4100.0, 9000.0, 50), np.ones(50), technique="ftir_atr")
         with pytest.raises(ParameterError, match="within the common grid, 400 to 3980"):
             LibraryBuilder("b").add(near_infrared, compound(1), tier="measured")
+
+    @pytest.mark.parametrize(
+        "facts", [{"acquisition": Acquisition(laser_nm=float("nan"))}, {"source": "\udcff.csv"}]
+    )
+    def test_facts_that_cannot_be_stored_are_refused_at_once(self, facts):
+        builder = LibraryBuilder("b")
+        with pytest.raises(ParameterError, match="finite numbers and text that is Unicode"):
+            builder.add(band_spectrum(500, **facts), compound(1), tier="measured")
+        assert len(builder) == 0
+
+    def test_intensities_beyond_float32(self):
+        spectrum = band_spectrum(500)
+        huge = spectrum.replace(intensity=spectrum.intensity * 1e300)
+        with pytest.raises(ParameterError, match="finite on some part of the common grid"):
+            LibraryBuilder("b").add(huge, compound(1), tier="measured")
 
     def test_an_infrared_ordinate_that_has_no_absorbance(self):
         single_beam = band_spectrum(900, technique="ftir_atr", unit="single_beam")
