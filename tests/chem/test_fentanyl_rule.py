@@ -73,8 +73,7 @@ def test_a_phenyl_with_what_b_does_not_list_is_a_further_substituted_monocycle(g
 
 @pytest.mark.parametrize(
     "ring",
-    ["c2ccc3ccccc3c2", "c2c[nH]c3ccccc23", "c2ccc3OCOc3c2", "c2ccc3CCCc3c2", "C2CCC3(CC2)CC3",
-     "C2CC3CCC2C3"],
+    ["c2ccc3ccccc3c2", "c2c[nH]c3ccccc23", "c2ccc3OCOc3c2", "c2ccc3CCCc3c2", "C2CCC3(CC2)CC3", "C2CC3CCC2C3"],
 )
 def test_a_fused_bridged_or_spiro_ring_is_no_monocycle(ring):
     rule = classify(built(chain="CC" + ring))
@@ -194,8 +193,7 @@ def test_any_aromatic_monocycle_on_the_amide(aryl):
 
 @pytest.mark.parametrize(
     "aryl",
-    ["c1ccc3ccccc3c1", "c1ccc3OCOc3c1", "C1CCCCC1", "Cc1ccccc1", "C", "[H]", "C1=CCCCC1",
-     "c1ccc3c(c1)CCC3"],
+    ["c1ccc3ccccc3c1", "c1ccc3OCOc3c1", "C1CCCCC1", "Cc1ccccc1", "C", "[H]", "C1=CCCCC1", "c1ccc3c(c1)CCC3"],
 )
 def test_what_is_no_aromatic_monocycle_on_the_amide_leads_out(aryl):
     assert is_outside(aryl=aryl)
@@ -408,5 +406,5 @@ def test_labels_of_the_enumerated_variants(facts):
     assert len(rows) > 3000
     for row in rows:
         rule = classify(row["smiles"])
-        assert (rule.result, "+".join(rule.modifications)) == ("yes", row["modifications"]),
-        row["variant_id"]
+        found = rule.result, "+".join(rule.modifications)
+        assert found == ("yes", row["modifications"]), row["variant_id"]
