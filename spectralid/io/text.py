@@ -42,8 +42,6 @@ def _sniff(head: Source) -> float:
         text = decode(head.data, head.name)
     except FileError:
         return 0.0
-    except UnicodeError:
-        return 0.0
     if text.startswith(MARK):
         return 1.0
     if _JCAMP.match(text):

@@ -143,6 +143,11 @@ def test_nexus_of_others_with_several_measurements() -> None:
     assert found[2].intensity[-1] == 18.0
 
 
+def test_nexus_can_be_asked_for_by_name() -> None:
+    source = Source("a.nxs", write(nexus.FORMAT, [RAMAN]))
+    assert nexus.FORMAT.read(source, ReadOptions()) == [RAMAN]
+
+
 def test_nexus_without_data_is_refused() -> None:
     with pytest.raises(UnsupportedContentError, match="NeXus"):
         read(made(lambda f: f.create_group("entry").attrs.update({"NX_class": "NXentry"})))
