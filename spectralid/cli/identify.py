@@ -32,6 +32,7 @@ def add_library_option(parser: argparse.ArgumentParser) -> None:
         "--library",
         "-l",
         metavar="FILE",
+        default="spectralid",
         help="reference library (default: the one that comes with spectralid)",
     )
 

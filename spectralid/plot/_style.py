@@ -58,7 +58,7 @@ def dress(axes: Axes, low: float, high: float, *, infrared: bool) -> None:
     axes.grid(True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.ticklabel_format(axis="y", scilimits=(-3, 4))
+    axes.ticklabel_format(axis="y", scilimits=(-3, 6))
 
 
 def line(axes: Axes, x: FloatArray, y: FloatArray, color: str, label: str, width: float = 1.1) -> None:

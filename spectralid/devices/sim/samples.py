@@ -1,4 +1,4 @@
-"""Samples for the simulator, from band tables in CSV files."""
+"""Samples for the simulator, from the band table the bundled library is made from, or from another CSV."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from spectralid import _bundled
 from spectralid.devices.sim.physics import SampleBand
 from spectralid.errors import FileError, ParameterError
 
-__all__ = ["bundled_band_tables", "find_sample", "read_samples"]
+__all__ = ["find_sample", "read_samples"]
 
-# Names of the columns: the simulator's own, then those of the band tables the bundled library is made from.
+# Names of the columns: a table of one's own, then the bundled one.
 _COLUMNS: Final = {
     "substance": ("substance", "entry"),
     "position": ("position_cm1", "band_cm1"),
@@ -20,15 +20,6 @@ _COLUMNS: Final = {
     "fwhm": ("fwhm_cm1",),
     "lorentzian": ("eta",),
 }
-
-
-def bundled_band_tables() -> tuple[Path, ...]:
-    """Band tables that come with spectralid, the simulator's own standards first."""
-    candidates = (
-        _bundled.path("devices", "sim_samples.csv"),
-        _bundled.path("libraries", "bands", "wasatch_bands.csv"),
-    )
-    return tuple(file for file in candidates if file.is_file())
 
 
 def read_samples(file: Path) -> dict[str, tuple[SampleBand, ...]]:
@@ -63,16 +54,14 @@ def read_samples(file: Path) -> dict[str, tuple[SampleBand, ...]]:
 
 
 def find_sample(substance: str) -> tuple[SampleBand, ...]:
-    """Bands of a substance in the bundled band tables.
+    """Bands of a substance in the bundled band table.
 
     Raises
     ------
     ParameterError
-        If no table holds it.
+        If the table does not hold it.
     """
-    known: dict[str, tuple[SampleBand, ...]] = {}
-    for file in reversed(bundled_band_tables()):
-        known |= read_samples(file)
+    known = read_samples(_bundled.path("libraries", "bands", "wasatch_bands.csv"))
     try:
         return known[substance.lower()]
     except KeyError:
