@@ -40,7 +40,7 @@ def add_reading_options(parser: argparse.ArgumentParser, *, several: bool = True
         help="technique, for files that do not state it",
     )
     parser.add_argument(
-        "--laser", type=float, metavar="NM", help="laser wavelength in nm, for axes in nm that lack it"
+        "--laser-nm", type=float, metavar="NM", help="laser wavelength in nm, for axes in nm that lack it"
     )
     parser.add_argument("--format", metavar="NAME", help="file format, to skip recognition by content")
 
@@ -54,7 +54,7 @@ def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:
         return read_all(
             sys.stdin.buffer if name == STDIN else Path(name),
             technique=args.technique,
-            laser_nm=args.laser,
+            laser_nm=args.laser_nm,
             format=args.format,
             name=shown,
         )

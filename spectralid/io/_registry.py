@@ -22,7 +22,7 @@ from spectralid.spectrum import Spectrum, Technique
 __all__ = ["Format", "ReadOptions", "Source", "formats", "read", "read_all", "write"]
 
 # One module per format; each defines FORMAT. Order breaks ties between equally confident sniffers.
-_MODULES: Final = ("jcamp", "spc", "spa", "opus", "wdf", "perkinelmer", "hdf5", "foreign", "text")
+_MODULES: Final = ("jcamp", "spc", "spa", "opus", "wdf", "perkinelmer", "hdf5", "nexus", "foreign", "text")
 
 # No spectrum, nor a map an officer or a library could want, comes near this size; a bound
 # keeps a mistaken 10 GB file from filling a tablet's memory.
