@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 import run
+import structures
 import vibrations
+from rdkit import Chem
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -176,7 +178,8 @@ def pack(work: run.Work, out: Path, excluded: list[run.Skipped]) -> int:
     out : Path
         Where the batches go.
     excluded : list of run.Skipped
-        Substances without a result, with reasons; replaces the earlier list.
+        Substances without a result, with reasons; replaces the earlier list. Results that turned into
+        another substance are added to it.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / MANIFEST
@@ -197,7 +200,13 @@ def pack(work: run.Work, out: Path, excluded: list[run.Skipped]) -> int:
             continue
         with np.load(source, allow_pickle=False) as archive:
             result = {name: archive[name] for name in archive.files}
-        batch.add(result, json.loads(str(result["record"])))
+        record = json.loads(str(result["record"]))
+        changed = _changed_bonds(record, result["positions_bohr"])
+        if changed:
+            reason = f"rearranged: {', '.join(changed)}"
+            excluded.append(run.Skipped(record["id"], record["inchikey"], record["form"], reason))
+            continue
+        batch.add(result, record)
         if batch.derivatives.bytes > _BATCH_BYTES:
             rows.extend(_write(batch, out, manifest))
             batch = _Batch()
@@ -210,6 +219,11 @@ def pack(work: run.Work, out: Path, excluded: list[run.Skipped]) -> int:
     manifest["tables"] = {name: _digest(out / name) for name in (ENTRIES, EXCLUDED)}
     _write_text(path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return len(rows) - before
+
+
+def _changed_bonds(record: dict[str, Any], positions: np.ndarray) -> list[str]:
+    choice = structures.chosen(record["smiles_listed"], record["form"])
+    return structures.changed_bonds(Chem.AddHs(choice[0]), positions) if choice else []
 
 
 def _write(batch: _Batch, out: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:

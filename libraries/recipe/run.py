@@ -178,7 +178,7 @@ def compute(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
     if species is None:
         raise structures.UnsuitableError(NO_SUCH_FORM)
     starts = structures.conformers(species.mol)
-    surface = vibrations.Surface(species.numbers, species.charge, species.unpaired, species.permittivity)
+    surface = vibrations.Surface(species.numbers, species.charge, species.unpaired, species.solvent)
     outcome = vibrations.compute(
         surface, starts, species.masses, lambda positions: structures.model_hessian(species.mol, positions)
     )
@@ -195,7 +195,7 @@ def compute(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
         "notes": list(species.notes),
         "recipe": RECIPE,
         "method": vibrations.METHOD,
-        "solvent": "gas phase" if species.permittivity == 1 else f"GB-P16 {species.permittivity:g}",
+        "solvent": f"ALPB {species.solvent}" if species.solvent else "gas phase",
         "versions": {name: version(name) for name in ("tblite", "rdkit", "numpy")},
         "atoms": len(species.numbers),
         "energy": optimum.point.energy,

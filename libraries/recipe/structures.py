@@ -22,7 +22,9 @@ PROTONATED = "protonated"
 FORMS = (NEUTRAL, PROTONATED)
 
 GFN2_LARGEST_Z = 86
-WATER_PERMITTIVITY = 78.36
+#: As polar as water for an ion's field (permittivity 36), but without the hydrogen-bond term that tblite
+#: integrates over the surface on a grid fixed in space: see the README.
+ION_SOLVENT = "nitromethane"
 #: Elements that form molecules; anything else in one fragment is a metal compound.
 # fmt: off
 _MOLECULAR = frozenset({
@@ -57,8 +59,8 @@ class Species:
         What is computed (fragment, protonation and stereochemistry resolved).
     charge, unpaired : int
         Net charge and number of unpaired electrons.
-    permittivity : float
-        Of the continuum around it; 1 is the gas phase.
+    solvent : str
+        Name of the implicit solvent, or an empty string for the gas phase.
     notes : tuple of str
         Choices a reader of the result must know about.
     """
@@ -67,7 +69,7 @@ class Species:
     smiles: str
     charge: int
     unpaired: int
-    permittivity: float
+    solvent: str
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -133,7 +135,7 @@ def species(smiles: str, form: str) -> Species | None:
         charge=charge,
         unpaired=sum(atom.GetNumRadicalElectrons() for atom in isomer.GetAtoms()),
         # A bare ion in vacuum polarises itself and folds on itself; its salt does neither.
-        permittivity=WATER_PERMITTIVITY if charge else 1.0,
+        solvent=ION_SOLVENT if charge else "",
         notes=notes,
     )
 
@@ -291,6 +293,30 @@ def _force_field(mol: Chem.Mol, conformer: int) -> Any:
     if force_field is not None:
         force_field.Initialize()
     return force_field
+
+
+def changed_bonds(mol: Chem.Mol, positions: np.ndarray) -> list[str]:
+    """List bonds that broke or formed: where there are any, this is another substance.
+
+    Parameters
+    ----------
+    mol : rdkit.Chem.Mol
+        Hydrogens explicit, atoms in the order of `positions`.
+    positions : ndarray, shape (n_atoms, 3)
+        In bohr.
+    """
+    table = Chem.GetPeriodicTable()
+    radii = np.array([table.GetRcovalent(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
+    distances = np.linalg.norm(positions[:, None] - positions, axis=-1) * BOHR_IN_ANGSTROM
+    relative = distances / (radii[:, None] + radii)
+    bonded = Chem.GetAdjacencyMatrix(mol) > 0
+    # Wide of every real bond (F2: 1.23 radii) and of every contact across a ring or angle (NI3: 1.24).
+    wrong = np.where(bonded, relative > 1.3, relative < 1.2)
+    symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
+    return [
+        f"{symbols[i]}{i}-{symbols[j]}{j} {'broken' if bonded[i, j] else 'formed'}"
+        for i, j in zip(*np.nonzero(np.triu(wrong, 1)), strict=True)
+    ]
 
 
 def model_hessian(mol: Chem.Mol, positions: np.ndarray) -> np.ndarray:

@@ -59,19 +59,15 @@ class Surface:
         Atomic numbers.
     charge, unpaired : int
         Net charge and number of unpaired electrons.
-    permittivity : float
-        Of a continuum around the molecule (generalised Born with the P16 kernel); 1 is the gas phase. The
-        parametrised solvents of tblite are not used: their surface term is integrated on a grid fixed in
-        space, so that lines shift by up to 16 cm-1 when the molecule is turned.
+    solvent : str
+        ALPB solvent, or an empty string for the gas phase.
     """
 
-    def __init__(
-        self, numbers: np.ndarray, charge: int = 0, unpaired: int = 0, permittivity: float = 1.0
-    ) -> None:
+    def __init__(self, numbers: np.ndarray, charge: int = 0, unpaired: int = 0, solvent: str = "") -> None:
         self.numbers = numbers
         self._charge = float(charge)
         self._unpaired = unpaired
-        self._permittivity = permittivity
+        self._solvent = solvent
         self._calculators: dict[float, Any] = {}
         self._restart: Any = None
         self.evaluations = 0
@@ -83,8 +79,8 @@ class Surface:
         calculator = Calculator(METHOD, self.numbers, positions, self._charge, self._unpaired)
         calculator.set("verbosity", 0)
         calculator.set("accuracy", accuracy)
-        if self._permittivity > 1:
-            calculator.add("gbe-solvation", self._permittivity, "p16")
+        if self._solvent:
+            calculator.add("alpb-solvation", self._solvent)
         if field is not None:
             # A list, because the binding turns nothing else into a C array.
             calculator.add("electric-field", [float(component) for component in field])

@@ -84,7 +84,7 @@ def test_a_run_computes_resumes_tells_and_packs(
     assert files == [f"neutral/{METHYLAMINE}.npz", f"neutral/{WATER}.npz", f"protonated/{METHYLAMINE}.npz"]
     log = run.read_lines(work / "log.jsonl")
     assert len(log) == 3
-    assert {record["solvent"] for record in log if record["charge"]} == {"GB-P16 78.36"}
+    assert {record["solvent"] for record in log if record["charge"]} == {"ALPB nitromethane"}
     assert not list(work.rglob("*.tmp"))
 
     capsys.readouterr()
@@ -148,6 +148,21 @@ def test_a_later_result_goes_into_a_new_batch(
     assert pack.pack(work, out, []) == 1
     assert (out / "derivatives-001.npz").read_bytes() == first
     assert len(list(pack.read(out))) == 3
+
+
+def test_a_molecule_that_fell_apart_is_not_packed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = run.Work(tmp_path / "work")
+    command(monkeypatch, "run", "--source", source, "--work", work.root, "--forms", "neutral")
+    path = work.root / "results" / "neutral" / f"{WATER}.npz"
+    with np.load(path, allow_pickle=False) as archive:
+        result = {name: archive[name] for name in archive.files}
+    result["positions_bohr"] = result["positions_bohr"] * 1.5
+    run.write_npz(path, result)
+    excluded: list[run.Skipped] = []
+    assert pack.pack(work, tmp_path / "out", excluded) == 1
+    assert [(entry.inchikey, entry.reason.split(":")[0]) for entry in excluded] == [(WATER, "rearranged")]
 
 
 TASK = run.Task("water", WATER, "O", "neutral", 3)

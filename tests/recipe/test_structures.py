@@ -38,14 +38,14 @@ def test_molecules_without_carbon_hydrogen_bonds_are_served(smiles: str) -> None
 def test_the_largest_organic_fragment_of_a_salt_is_taken_and_the_rest_named() -> None:
     found = structures.species("O=C([O-])c1ccccc1.[Na+]", NEUTRAL)
     assert found is not None
-    assert (found.smiles, found.charge, found.permittivity) == ("O=C([O-])c1ccccc1", -1, 78.36)
+    assert (found.smiles, found.charge, found.solvent) == ("O=C([O-])c1ccccc1", -1, structures.ION_SOLVENT)
     assert found.notes == ("fragments left out: [Na+]",)
 
 
 def test_neutral_molecules_stay_in_the_gas_phase_and_radicals_keep_their_electron() -> None:
     found = structures.species("[N]=O", NEUTRAL)
     assert found is not None
-    assert (found.charge, found.unpaired, found.permittivity) == (0, 1, 1.0)
+    assert (found.charge, found.unpaired, found.solvent) == (0, 1, "")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +96,18 @@ def test_conformers_are_reproducible_and_few() -> None:
     assert 1 < len(first) <= 3
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_broken_and_a_formed_bond_are_found() -> None:
+    found = structures.species("CO", NEUTRAL)
+    assert found is not None
+    positions = structures.conformers(found.mol)[0]
+    assert structures.changed_bonds(found.mol, positions) == []
+    carbon, oxygen, hydroxyl = positions[0], positions[1], 5
+    assert found.mol.GetAtomWithIdx(hydroxyl).GetNeighbors()[0].GetIdx() == 1
+    moved = positions.copy()
+    moved[hydroxyl] = carbon + 2.0 * (carbon - oxygen) / np.linalg.norm(carbon - oxygen)
+    assert {"O1-H5 broken", "C0-H5 formed"} <= set(structures.changed_bonds(found.mol, moved))
 
 
 @pytest.mark.parametrize("smiles", ["CCO", "CC#N", "O=C=O"])
