@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -81,6 +82,9 @@ def save(figure: Figure, file: str | os.PathLike[str]) -> None:
     if suffix not in known:
         raise ParameterError("figure file", str(file), "named .png, .pdf or .svg")
     try:
-        figure.savefig(file, metadata={"Date": None} if suffix == "svg" else None)
+        with warnings.catch_warnings():
+            # A file name in another script is drawn as boxes where the font lacks it; nothing else is lost.
+            warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+            figure.savefig(file, metadata={"Date": None} if suffix == "svg" else None)
     except OSError as error:
         raise FileError(f"the figure cannot be written ({error.strerror}).", file=str(file)) from None

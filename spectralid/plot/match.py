@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -32,26 +33,44 @@ if TYPE_CHECKING:
 __all__ = ["match_figure"]
 
 RUNNERS_UP: Final = 2
+# Enough for fluorescence and too stiff for bands, on the 1,500 to 3,500 cm⁻¹ that instruments cover.
+BASELINE_DEGREE: Final = 8
 _TIER_NOTE: Final = {Tier.LITERATURE: "band table", Tier.COMPUTED: "computed: a lead only", Tier.MEASURED: ""}
 
 
-def _flattened(spectrum: Spectrum) -> FloatArray:
-    return spectrum.intensity - baseline_of(spectrum)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A candidate as drawn: its reference on the measured axis, missing where the two do not overlap."""
+
+    candidate: Candidate
+    reference: FloatArray
 
 
 def _reference_on(axis: FloatArray, reference: Spectrum, tier: Tier) -> FloatArray:
-    """Reference without baseline on the measured axis; missing outside its own range."""
-    values = _flattened(to_absorbance(reference)) if tier is Tier.MEASURED else reference.intensity
+    """Reference on the measured axis; missing outside its own range."""
+    absorbing = to_absorbance(reference)
+    # Band tables and computed spectra have no baseline; one would be invented by looking for it.
+    values = absorbing.intensity - baseline_of(absorbing) if tier is Tier.MEASURED else absorbing.intensity
     known = np.isfinite(values)
     return np.interp(axis, reference.axis[known], values[known], left=np.nan, right=np.nan)
 
 
-def _scaled(target: FloatArray, reference: FloatArray) -> FloatArray:
-    """`reference` times the factor that brings it closest to `target` in the least-squares sense."""
-    both = np.isfinite(target) & np.isfinite(reference)
-    energy = float(reference[both] @ reference[both])
-    factor = max(0.0, float(target[both] @ reference[both]) / energy) if energy > 0 else 0.0
-    return factor * reference
+def _fit(spectrum: Spectrum, reference: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Baseline and scaled reference that together come closest to the measurement, where they overlap.
+
+    Fitted in one go by least squares: a baseline taken off beforehand swallows broad bands and leaves its own
+    error in the residual.
+    """
+    both = np.isfinite(spectrum.intensity) & np.isfinite(reference)
+    place = np.interp(spectrum.axis, spectrum.axis[both][[0, -1]], (-1.0, 1.0))
+    smooth = np.polynomial.legendre.legvander(place, BASELINE_DEGREE)
+    design = np.column_stack([reference, smooth])
+    weights = np.linalg.lstsq(design[both], spectrum.intensity[both], rcond=None)[0]
+    if weights[0] < 0:  # A substance cannot be there with a negative amount.
+        weights[0] = 0.0
+        weights[1:] = np.linalg.lstsq(smooth[both], spectrum.intensity[both], rcond=None)[0]
+    baseline = np.where(both, smooth @ weights[1:], np.nan)
+    return baseline, weights[0] * reference
 
 
 def _label(candidate: Candidate) -> str:
@@ -60,26 +79,25 @@ def _label(candidate: Candidate) -> str:
     return f"{candidate.rank}  {candidate.compound_name}  (score {candidate.score:.3f}{suffix})"
 
 
-def _draw_matches(
-    upper: Axes, lower: Axes, spectrum: Spectrum, shown: list[tuple[Candidate, FloatArray]]
-) -> None:
-    target = _flattened(spectrum)
+def _draw_matches(upper: Axes, lower: Axes, spectrum: Spectrum, shown: list[_Shown]) -> FloatArray:
+    """Draw the candidates and the residual; the baseline of the best is returned."""
+    baseline, fitted = _fit(spectrum, shown[0].reference)
+    target = spectrum.intensity - baseline
     peak = float(np.nanmax(np.abs(target))) or 1.0
-    target = target / peak
-    line(upper, spectrum.axis, target, MEASURED, "measured, baseline removed")
-    for place, (candidate, reference) in enumerate(shown):
-        fitted = _scaled(target, reference)
-        if place == 0:
-            line(upper, spectrum.axis, fitted, FIT, _label(candidate), 1.4)
-            line(lower, spectrum.axis, target - fitted, RESIDUAL, "measured − best match")
-        else:
-            line(upper, spectrum.axis, fitted - 0.75 * place, OTHERS[place - 1], _label(candidate), 1.0)
+    line(upper, spectrum.axis, target / peak, MEASURED, "measured − baseline")
+    line(upper, spectrum.axis, fitted / peak, FIT, _label(shown[0].candidate), 1.4)
+    line(lower, spectrum.axis, (target - fitted) / peak, RESIDUAL, "residual")
+    for place, other in enumerate(shown[1:]):
+        _, scaled = _fit(spectrum, other.reference)
+        line(upper, spectrum.axis, scaled / peak - 0.6 * (place + 1), OTHERS[place], _label(other.candidate))
     upper.set_ylabel("relative intensity")
     upper.set_yticks([])
+    upper.margins(y=0.04)
     upper.legend(frameon=False, loc="upper right", fontsize="small")
     lower.axhline(0, color=MEASURED, linewidth=0.6)
     lower.set_ylim(-0.6, 0.6)
     lower.set_ylabel("residual")
+    return baseline
 
 
 def match_figure(
@@ -91,8 +109,9 @@ def match_figure(
 ) -> Figure:
     """Draw a measured spectrum, its baseline, its best matches and the residual of the best.
 
-    The baseline here is for the eye (arPLS); the decision was made by the engine, not from this picture. The
-    best match is scaled by least squares, the runners-up are drawn below it with an offset.
+    The baseline is a polynomial fitted together with the best match by least squares, where the two overlap.
+    It is for the eye: the decision was made by the engine, not from this picture. The runners-up, each fitted
+    in the same way, are drawn below with an offset.
 
     Parameters
     ----------
@@ -114,20 +133,21 @@ def match_figure(
     across, up = axis_name(spectrum)
     low, high = spectrum.range
     heading = title or spectrum.name or spectrum.source
-    shown: list[tuple[Candidate, FloatArray]] = []
+    shown = []
     for candidate in identification.candidates[: 1 + RUNNERS_UP]:
         reference = library.reference(candidate.reference_id)
-        shown.append((candidate, _reference_on(spectrum.axis, reference.spectrum, candidate.tier)))
+        shown.append(_Shown(candidate, _reference_on(spectrum.axis, reference.spectrum, candidate.tier)))
 
     figure = new_figure(9, 7.5 if shown else 4.2)
     if shown:
         raw, upper, lower = figure.subplots(3, 1, sharex=True, height_ratios=(1.1, 2, 0.8))
-        _draw_matches(upper, lower, spectrum, shown)
+        baseline = _draw_matches(upper, lower, spectrum, shown)
         panels = [raw, upper, lower]
     else:
+        baseline = baseline_of(spectrum)
         panels = [figure.add_subplot()]
     line(panels[0], spectrum.axis, spectrum.intensity, MEASURED, "as measured")
-    line(panels[0], spectrum.axis, baseline_of(spectrum), BASELINE, "baseline (for display)", 1.4)
+    line(panels[0], spectrum.axis, baseline, BASELINE, "baseline (for display)", 1.4)
     panels[0].set_ylabel(up)
     panels[0].legend(frameon=False, loc="upper right", fontsize="small")
     panels[0].set_title(heading, loc="left", fontweight="bold")

@@ -24,8 +24,8 @@ __all__ = ["decide"]
 _USELESS: Final = frozenset({"constant", "low_snr", "short_range", "missing"})
 
 _MINOR_COMPONENTS: Final = (
-    "This is a match of the whole spectrum only. Minor components, such as fentanyl at a few %, would be not "
-    "detected by it and are not excluded by this result."
+    "This is a match of the whole spectrum only. Minor components, such as fentanyl at a few %, are not "
+    "detected in this way and are not excluded by this result."
 )
 _LIBRARY_ONLY: Final = "Substances that are not in this library."
 
