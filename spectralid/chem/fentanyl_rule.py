@@ -220,7 +220,7 @@ def _differences(mol: Mol, core: tuple[int, ...]) -> Iterator[tuple[str, str]]:
 
 
 def _in_one_ring(mol: Mol, atom: int) -> bool:
-    return mol.GetRingInfo().NumAtomRings(atom) == 1
+    return bool(mol.GetRingInfo().NumAtomRings(atom) == 1)
 
 
 def _monocycle(mol: Mol, atom: int, name: str) -> tuple[int, ...]:
@@ -300,7 +300,7 @@ def _reach(mol: Mol, start: int, *, blocked: Collection[int]) -> set[int]:
 
 
 def _is_neutral(atom: Atom) -> bool:
-    return atom.GetFormalCharge() == 0 and atom.GetNumRadicalElectrons() == 0
+    return not (atom.GetFormalCharge() or atom.GetNumRadicalElectrons())
 
 
 def _is_saturated(atom: Atom) -> bool:

@@ -128,7 +128,8 @@ def formula_of(smiles: str) -> str:
     mol = molecule(smiles)
     from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
-    return CalcMolFormula(mol)
+    formula: str = CalcMolFormula(mol)
+    return formula
 
 
 def inchikey_of(smiles: str) -> str:
