@@ -11,6 +11,7 @@ import numpy as np
 from spectralid.errors import UnreadableFileError, UnsupportedContentError
 from spectralid.io._registry import ReadOptions, Source
 from spectralid.io._text_header import AxisKind, Header
+from spectralid.io._wavelength import shift_of_wavelength, wavenumber_of_wavelength
 from spectralid.spectrum import (
     Acquisition,
     FloatArray,
@@ -142,14 +143,14 @@ def _from_wavelength(
             file=source.name,
         )
     if infrared:
-        wavenumbers = 1e7 / nanometres
+        wavenumbers, step = wavenumber_of_wavelength(nanometres)
         if wavenumbers.max() > HIGHEST_CM1:
             raise UnsupportedContentError(
                 f"its wavelengths begin at {shortest:g} nm: visible or ultraviolet light, not a "
                 "vibrational spectrum.",
                 file=source.name,
             )
-        return Axis(wavenumbers, history=(ProcessingStep("wavelength_to_wavenumber"),))
+        return Axis(wavenumbers, history=(step,))
     laser = header.acquisition.laser_nm or options.laser_nm
     if laser is None:
         raise UnreadableFileError(
@@ -157,8 +158,8 @@ def _from_wavelength(
             "state the excitation; give the laser wavelength (laser_nm).",
             file=source.name,
         )
-    step = ProcessingStep("wavelength_to_shift", {"laser_nm": laser})
-    return Axis(1e7 / laser - 1e7 / nanometres, is_shift=True, history=(step,), laser_nm=laser)
+    shift, step = shift_of_wavelength(nanometres, laser)
+    return Axis(shift, is_shift=True, history=(step,), laser_nm=laser)
 
 
 def _settle_unit(unit: IntensityUnit | None, values: FloatArray) -> IntensityUnit:

@@ -42,6 +42,7 @@ from spectralid.io._jcamp_facts import (
 from spectralid.io._jcamp_layout import Findings, Points, decode_table
 from spectralid.io._jcamp_write import NOTES, own_record, write
 from spectralid.io._registry import Format, ReadOptions, Source
+from spectralid.io._wavelength import shift_of_wavelength, wavenumber_of_wavelength
 from spectralid.spectrum import FloatArray, ProcessingStep, Spectrum, Technique
 
 __all__ = ["FORMAT"]
@@ -168,13 +169,10 @@ class _Reading:
         if np.any(points.x <= 0):
             raise Malformed("the wavelength axis holds a value that is not positive.", table.line)
         unit = axis_unit(points.x_units)
-        wavenumber = (1e7 if unit is AxisUnit.NANOMETRE else 1e4) / points.x
-        parameters: dict[str, object] = {"from": unit.value}
+        nm = points.x * (1.0 if unit is AxisUnit.NANOMETRE else 1000.0)
         if kind is Kind.RAMAN:
-            laser = _laser(block, laser_nm, self.source, self.options)
-            parameters["laser_nm"] = laser
-            wavenumber = 1e7 / laser - wavenumber
-        return wavenumber, ProcessingStep("wavelength_to_wavenumber", parameters)
+            return shift_of_wavelength(nm, _laser(block, laser_nm, self.source, self.options))
+        return wavenumber_of_wavelength(nm)
 
 
 def _chosen_tables(block: Block) -> list[Table]:

@@ -19,6 +19,7 @@ import numpy as np
 from spectralid.errors import InvalidSpectrumError, UnreadableFileError, UnsupportedContentError
 from spectralid.io._binary import floats, need, text
 from spectralid.io._registry import Format, ReadOptions, Source
+from spectralid.io._wavelength import wavenumber_of_wavelength
 from spectralid.spectrum import (
     Acquisition,
     FloatArray,
@@ -225,7 +226,8 @@ def _axis(
             "infrared spectra.",
             file=file,
         )
-    return 1e7 / nm, [ProcessingStep("wavelength_to_wavenumber")]
+    wavenumber, step = wavenumber_of_wavelength(nm)
+    return wavenumber, [step]
 
 
 def _spectrum(

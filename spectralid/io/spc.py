@@ -22,6 +22,7 @@ from spectralid.errors import (
 )
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.io._spc_layout import VERSIONS, SpcHeader, Trace, looks_like_spc, read_header, read_traces
+from spectralid.io._wavelength import shift_of_wavelength, wavenumber_of_wavelength
 from spectralid.spectrum import (
     Acquisition,
     FloatArray,
@@ -300,8 +301,9 @@ def _abscissa(file: _File, x: FloatArray) -> tuple[FloatArray, Technique, list[P
         raise UnreadableFileError("its wavelength axis holds values that are not positive.", file=file.name)
     nm = x * 1000 if file.kind == "um" else x
     if file.is_said_infrared and nm.max() > _VISIBLE_BELOW_NM and nm.min() > 0.9 * _VISIBLE_BELOW_NM:
-        return 1e7 / nm, Technique.FTIR, [ProcessingStep("wavelength_to_wavenumber")]
-    return _shift_from(file, 1e7 / nm, "nm")
+        wavenumber, step = wavenumber_of_wavelength(nm)
+        return wavenumber, Technique.FTIR, [step]
+    return _shift_from(file, nm, "nm")
 
 
 def _is_shift(x: FloatArray) -> bool:
@@ -310,9 +312,9 @@ def _is_shift(x: FloatArray) -> bool:
 
 
 def _shift_from(
-    file: _File, wavenumber: FloatArray, unit: str
+    file: _File, light: FloatArray, unit: str
 ) -> tuple[FloatArray, Technique, list[ProcessingStep]]:
-    """Raman shift from the absolute wavenumber of the light, if the laser is known."""
+    """Raman shift from the wavelength or absolute wavenumber of the light, if the laser is known."""
     if file.is_said_infrared:
         raise UnsupportedContentError(
             "it holds an absorption spectrum of visible or ultraviolet light (UV-Vis); spectralid works on "
@@ -320,7 +322,7 @@ def _shift_from(
             file=file.name,
         )
     if file.laser is None:
-        axis = np.sort(1e7 / wavenumber if unit == "nm" else wavenumber)
+        axis = np.sort(light)
         raise UnsupportedContentError(
             f"its axis is the {'wavelength' if unit == 'nm' else 'absolute wavenumber'} of the light "
             f"({axis[0]:g} to {axis[-1]:g} {unit}) and it names no laser; if it is a Raman spectrum give the "
@@ -328,15 +330,18 @@ def _shift_from(
             "does not use.",
             file=file.name,
         )
-    shift = 1e7 / file.laser - wavenumber
+    if unit == "nm":
+        shift, step = shift_of_wavelength(light, file.laser)
+    else:
+        shift = 1e7 / file.laser - light
+        step = ProcessingStep("wavenumber_to_shift", {"laser_nm": file.laser})
     if shift.min() > _HIGHEST_SHIFT_CM1 or shift.max() < -_HIGHEST_SHIFT_CM1:
         raise UnsupportedContentError(
             f"with a laser of {file.laser:g} nm its axis lies beyond any Raman shift; it is luminescence, or "
             "the laser is another.",
             file=file.name,
         )
-    name = "wavelength_to_shift" if unit == "nm" else "wavenumber_to_shift"
-    return shift, Technique.RAMAN, [ProcessingStep(name, {"laser_nm": file.laser})]
+    return shift, Technique.RAMAN, [step]
 
 
 def _ordinate(
