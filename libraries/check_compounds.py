@@ -85,6 +85,12 @@ def vocabulary_faults(row: Mapping[str, str], categories: frozenset[str]) -> Ite
         or ("none" in hazards) != (hazards == ["none"])
     ):
         yield f"hazards {row['hazards']!r} hold an unknown or repeated word, or 'none' beside others"
+    for column in ("synonyms", "salt_forms"):
+        parts = row[column].split("|")
+        if row[column] and (
+            len(set(parts)) < len(parts) or any(p != p.strip() or not p or ";" in p for p in parts)
+        ):
+            yield f"{column} {row[column]!r} are not different words divided by bars"
 
 
 def structure_faults(row: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
