@@ -82,6 +82,9 @@ def build(path: Path) -> list[str]:
         recipe="libraries/build.py: sums of the bands in libraries/bands/wasatch_bands.csv",
     )
     compounds = {compound.slug: compound for compound in read_compounds(HERE / "compounds.csv")}
+    # All of them, with a reference or not: names, hazards and the structure rule are wanted on a tablet too.
+    for compound in compounds.values():
+        builder.add_compound(compound)
     bands = read_bands(HERE / "bands/wasatch_bands.csv")
     left_out = []
     rows = read_rows(HERE / "bands/wasatch_entries.csv", required=ENTRY_COLUMNS, optional=())
@@ -122,6 +125,7 @@ def manifest(left_out: list[str]) -> dict[str, Any]:
         "file_sha256": _sha256(HERE / LIBRARY),
         "references": library.n_references,
         "compounds": len(library.compounds),
+        "compounds_with_reference": len({info.compound_slug for info in library.references}),
         "left_out": left_out,
         "sources": {name: _sha256(HERE / name) for name in SOURCES},
     }
@@ -162,7 +166,10 @@ def main() -> int:
     facts = manifest(left_out)
     text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     (HERE / "MANIFEST.json").write_text(text, encoding="utf-8")
-    print(f"{LIBRARY}: {facts['references']} references of {facts['compounds']} compounds")
+    print(
+        f"{LIBRARY}: {facts['references']} references of {facts['compounds_with_reference']} compounds, "
+        f"{facts['compounds']} compounds known"
+    )
     for line in left_out:
         print(f"left out: {line}")
     return 0

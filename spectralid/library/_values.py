@@ -70,6 +70,16 @@ class Compound:
         ``"yes"``, ``"parent"``, ``"no"`` or empty.
     verification : str
         How well name and structure were checked: ``"verified"``, ``"single-source"``, ``"name only"`` …
+    cas_status : str
+        How well the CAS number was checked: ``"confirmed(3)"`` (by so many sources), ``"none"`` …
+    schedule_note : str
+        What the schedule leaves open: ``"proposed"``, ``"verify"`` …
+    frs_modifications : str
+        Sites of 21 CFR 1308.11(h)(30)(i) that differ from fentanyl: ``"D+E"``.
+    repeat_unit : str
+        Repeat unit of a polymer as SMILES with open ends.
+    structure_origin : str
+        Where the structure comes from.
     """
 
     slug: str
@@ -85,6 +95,11 @@ class Compound:
     salt_forms: tuple[str, ...] = ()
     fentanyl_related: str = ""
     verification: str = ""
+    cas_status: str = ""
+    schedule_note: str = ""
+    frs_modifications: str = ""
+    repeat_unit: str = ""
+    structure_origin: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form; what is not known is left out."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from spectralid.chem import is_cas
 from spectralid.errors import UnreadableFileError
 from spectralid.library._values import Compound
 
@@ -17,7 +18,6 @@ __all__ = ["CompoundIndex", "compound_from_row", "make_slug", "normalised", "rea
 
 LIST_COLUMNS: Final = frozenset({"synonyms", "hazards", "salt_forms"})
 
-_CAS: Final = re.compile(r"(\d{2,7})-(\d{2})-(\d)")
 _CAS_WITHIN: Final = re.compile(r"(?<![\d-])\d{2,7}-\d{2}-\d(?!\d)")
 
 # What follows a compound's name where a salt or a hydrate is meant, as written and as we call the form.
@@ -65,15 +65,6 @@ def make_slug(name: str) -> str:
     """A slug from a name; ``"unnamed"`` if it holds no Latin letter or digit."""
     plain = unicodedata.normalize("NFKD", name).casefold()
     return "-".join(re.findall(r"[a-z0-9]+", plain)) or "unnamed"
-
-
-def is_cas(text: str) -> bool:
-    """Whether `text` is a CAS registry number with the right check digit."""
-    match = _CAS.fullmatch(text.strip())
-    if not match:
-        return False
-    digits = (match[1] + match[2])[::-1]
-    return sum(i * int(d) for i, d in enumerate(digits, start=1)) % 10 == int(match[3])
 
 
 def read_rows(

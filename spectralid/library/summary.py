@@ -20,8 +20,8 @@ def describe(library: ReferenceLibrary) -> dict[str, Any]:
     Returns
     -------
     dict
-        Name, version, identity, what it was made from, file size in bytes, and the number of references per
-        tier, technique, category of the compound, and licence.
+        Name, version, identity, what it was made from, file size in bytes, the compounds known and those
+        with a reference, and the number of references per tier, technique, category and licence.
     """
     manifest = library.manifest
     references = library.references
@@ -41,6 +41,7 @@ def describe(library: ReferenceLibrary) -> dict[str, Any]:
         "path": str(library.path),
         "file_bytes": library.path.stat().st_size,
         "compounds": len(library.compounds),
+        "compounds_with_reference": len({r.compound_slug for r in references}),
         "references": library.n_references,
         "tiers": count([r.tier.value for r in references]),
         "techniques": count([r.technique.value for r in references]),
