@@ -12,6 +12,7 @@ class Exit(IntEnum):
 
     Over several inputs the command ends with the first that applies: 3 if any input could not be read, else
     the highest verdict code, so that 0 means every input was read and identified.
+    `DIFFERENT` is the answer of ``library diff`` alone.
     """
 
     IDENTIFIED = 0
@@ -25,3 +26,4 @@ class Exit(IntEnum):
     INCONCLUSIVE = 12
     NO_MATCH = 13
     POOR_SIGNAL = 14
+    DIFFERENT = 20

@@ -1,15 +1,15 @@
-"""``spectralid library``: import, info, verify and export of reference libraries."""
+"""``spectralid library``: import, info and export of reference libraries, and what else there is for them."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from spectralid.cli import library_combine, library_fetch, library_sign
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
+from spectralid.cli._library import add_naming_options, created, import_exit, print_import
 
 __all__ = ["add_parser"]
 
@@ -18,23 +18,20 @@ def add_parser(subparsers: Any) -> None:
     """Register the command and its sub-commands."""
     parser = subparsers.add_parser(
         "library",
-        help="make, describe, check and export reference libraries",
-        description="Make, describe, check and export reference libraries.",
+        help="make, describe, check, compare and combine reference libraries",
+        description="Make, describe, check, compare and combine reference libraries.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_import(commands)
 
     info = commands.add_parser("info", help="what is in a library")
-    verify = commands.add_parser(
-        "verify", help="check every checksum; exit code 4 if anything is damaged", description=_VERIFY
-    )
     export = commands.add_parser(
         "export",
         help="write every reference to a file, with an index",
         description="Write every reference to a file of its own and index.csv beside them; "
         "'library import' takes the folder back.",
     )
-    for sub in (info, verify, export):
+    for sub in (info, export):
         sub.add_argument(
             "library", metavar="LIB", nargs="?", default="spectralid",
             help="library file or name of a bundled library (default: %(default)s)",
@@ -45,11 +42,10 @@ def add_parser(subparsers: Any) -> None:
         "--format", choices=["jcamp-dx", "text"], default="jcamp-dx", help="format (default: %(default)s)"
     )
     info.set_defaults(run=_info)
-    verify.set_defaults(run=_verify)
     export.set_defaults(run=_export)
-
-
-_VERIFY = "Check every checksum of a library; exit code 4 if anything is damaged, naming the entries."
+    library_sign.add_parsers(commands)
+    library_combine.add_parsers(commands)
+    library_fetch.add_parsers(commands)
 
 
 def _add_import(commands: Any) -> None:
@@ -81,15 +77,13 @@ def _add_import(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--source", default="", help="where the spectra come from")
     parser.add_argument("--licence", default="", help="terms under which they may be used")
-    parser.add_argument("--name", default="", help="name of the library (default: that of the file)")
-    parser.add_argument("--version", default="1", help="version of the library (default: %(default)s)")
-    parser.add_argument("--created", default="", metavar="DATE", help="date to record (default: today, UTC)")
+    add_naming_options(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_import)
 
 
 def _import(args: argparse.Namespace) -> int:
-    from spectralid.library.importing import Outcome, import_folder
+    from spectralid.library import import_folder
 
     report = import_folder(
         args.folder,
@@ -101,20 +95,14 @@ def _import(args: argparse.Namespace) -> int:
         licence=args.licence,
         name=args.name,
         version=args.version,
-        created=args.created or datetime.now(UTC).date().isoformat(),
+        created=created(args),
         progress=lambda files: progress(files, "file"),
     )
     if args.json:
         print_json(report.to_dict())
     else:
-        for outcome in (Outcome.UNMATCHED, Outcome.DUPLICATE, Outcome.UNREADABLE):
-            for entry in report.with_outcome(outcome):
-                print(f"spectralid: {entry.message}", file=sys.stderr)
-        if report.mapping:
-            print(f"Mapping: {report.mapping}")
-        print(", ".join(f"{len(report.with_outcome(outcome))} {outcome.value}" for outcome in Outcome) + ".")
-        print(f"Library: {report.library}" if report.library else "No library was written.")
-    return Exit.UNREADABLE if report.with_outcome(Outcome.UNREADABLE) else Exit.IDENTIFIED
+        print_import(report)
+    return import_exit(report)
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -135,20 +123,6 @@ def _info(args: argparse.Namespace) -> int:
         for name, count in facts[title].items():
             print(f"    {count:6d}  {name}")
     return Exit.IDENTIFIED
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from spectralid.library import verify_library
-
-    problems = verify_library(args.library)
-    if args.json:
-        print_json({"library": args.library, "intact": not problems, "problems": list(problems)})
-    elif problems:
-        for problem in problems:
-            print(f"spectralid: {problem}", file=sys.stderr)
-    else:
-        print(f"{args.library}: intact, every checksum holds.")
-    return Exit.LIBRARY if problems else Exit.IDENTIFIED
 
 
 def _export(args: argparse.Namespace) -> int:

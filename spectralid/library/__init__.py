@@ -13,19 +13,33 @@ from spectralid.library.store import ReferenceLibrary, open_library
 
 if TYPE_CHECKING:
     from spectralid.library.builder import LibraryBuilder as LibraryBuilder
+    from spectralid.library.combine import merge_libraries as merge_libraries
+    from spectralid.library.combine import read_watch_list as read_watch_list
+    from spectralid.library.combine import subset_library as subset_library
+    from spectralid.library.difference import compare_libraries as compare_libraries
     from spectralid.library.export import export_library as export_library
     from spectralid.library.importing import ImportReport as ImportReport
     from spectralid.library.importing import import_folder as import_folder
+    from spectralid.library.signing import generate_key as generate_key
+    from spectralid.library.signing import sign_library as sign_library
+    from spectralid.library.signing import verify_signature as verify_signature
     from spectralid.library.summary import describe as describe
     from spectralid.library.verify import verify_library as verify_library
 
 _WHERE = {
     "ImportReport": "importing",
     "LibraryBuilder": "builder",
+    "compare_libraries": "difference",
     "describe": "summary",
     "export_library": "export",
+    "generate_key": "signing",
     "import_folder": "importing",
+    "merge_libraries": "combine",
+    "read_watch_list": "combine",
+    "sign_library": "signing",
+    "subset_library": "combine",
     "verify_library": "verify",
+    "verify_signature": "signing",
 }
 
 __all__ = [
@@ -36,11 +50,18 @@ __all__ = [
     "ReferenceInfo",
     "ReferenceLibrary",
     "Tier",
+    "compare_libraries",
     "describe",
     "export_library",
+    "generate_key",
     "import_folder",
+    "merge_libraries",
     "open_library",
+    "read_watch_list",
+    "sign_library",
+    "subset_library",
     "verify_library",
+    "verify_signature",
 ]
 
 

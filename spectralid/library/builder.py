@@ -29,7 +29,7 @@ from spectralid.library.schema import (
 )
 from spectralid.spectrum import FloatArray, IntensityUnit, Spectrum, Technique
 
-__all__ = ["LibraryBuilder"]
+__all__ = ["LibraryBuilder", "comparable_intensity", "spectrum_facts"]
 
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -166,7 +166,7 @@ class LibraryBuilder:
             spectrum_sha256=spectrum.sha256,
         )
         try:
-            facts = canonical_json(_facts(spectrum))
+            facts = canonical_json(spectrum_facts(spectrum))
             canonical_json(_columns(ReferenceInfo, [info]))
         except (TypeError, ValueError):
             # Now rather than in write(), where one bad header would cost all the others.
@@ -240,7 +240,7 @@ def _on_grid(spectrum: Spectrum) -> npt.NDArray[np.float32]:
     from spectralid.preprocess.resample import resample
 
     grid = common_grid(grid_key(spectrum.technique))
-    intensity = _comparable(spectrum)
+    intensity = comparable_intensity(spectrum)
     low, high = spectrum.range
     if high < grid[0] or low > grid[-1]:
         raise ParameterError(
@@ -254,8 +254,14 @@ def _on_grid(spectrum: Spectrum) -> npt.NDArray[np.float32]:
     return row
 
 
-def _comparable(spectrum: Spectrum) -> FloatArray:
-    """Intensities as they are matched: infrared as absorbance, Raman as they are."""
+def comparable_intensity(spectrum: Spectrum) -> FloatArray:
+    """Intensities as they are matched: infrared as absorbance, Raman as they are.
+
+    Raises
+    ------
+    ParameterError
+        If an infrared spectrum cannot be put as absorbance.
+    """
     from spectralid.preprocess.convert import to_absorbance
 
     if not spectrum.technique.is_infrared:
@@ -269,7 +275,8 @@ def _comparable(spectrum: Spectrum) -> FloatArray:
     return converted.intensity
 
 
-def _facts(spectrum: Spectrum) -> Mapping[str, Any]:
+def spectrum_facts(spectrum: Spectrum) -> Mapping[str, Any]:
+    """What ``/references/facts`` holds of a spectrum: all but technique, axis and values; JSON-ready."""
     return {
         "unit": spectrum.unit.value,
         "name": spectrum.name,

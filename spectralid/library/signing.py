@@ -1,0 +1,341 @@
+"""Who vouches for a library: Ed25519 signatures in a file of their own.
+
+A signature file is a JSON object::
+
+    {"format": "spectralid-library-signature", "version": 1, "algorithm": "ed25519",
+     "key_id": "…", "library": {"name": "…", "version": "…", "sha256": "…"}, "signature": "…"}
+
+``key_id`` is the start of the SHA-256 of the raw public key (16 hexadecimal digits), ``library.sha256`` the
+identity of the library (`spectralid.library.schema`), ``signature`` base64. What is signed is, byte for byte,
+``spectralid-library-signature-v1``, a zero byte, and the canonical JSON (sorted keys, no spaces, UTF-8) of
+``{"algorithm": …, "key_id": …, "library": {…}}``. The text before the zero byte keeps the signature from
+being good for anything else signed with the same key. As the identity covers the SHA-256 of every dataset,
+the signature covers every value once all checksums have been seen to hold; `verify_signature` sees to that.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from spectralid.errors import LibraryError, MissingDependencyError, ParameterError, UnreadableFileError
+from spectralid.library.schema import canonical_json
+from spectralid.library.store import ReferenceLibrary
+from spectralid.library.verify import verify_library
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+__all__ = [
+    "LibrarySignature",
+    "SignatureError",
+    "generate_key",
+    "key_id",
+    "sign_library",
+    "signed_bytes",
+    "verify_signature",
+]
+
+FORMAT: Final = "spectralid-library-signature"
+VERSION: Final = 1
+ALGORITHM: Final = "ed25519"
+
+_DOMAIN: Final = b"spectralid-library-signature-v1\x00"
+_FILE_LIMIT: Final = 64 * 1024
+
+
+class SignatureError(LibraryError):
+    """A signature does not hold for the library and the key it is checked against."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySignature:
+    """A signature over the identity of a library.
+
+    Attributes
+    ----------
+    key_id : str
+        Which key signed.
+    name, version, sha256 : str
+        The library: its name, version and identity.
+    signature : bytes
+        64 bytes.
+    """
+
+    key_id: str
+    name: str
+    version: str
+    sha256: str
+    signature: bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form: what the signature file holds."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "algorithm": ALGORITHM,
+            "key_id": self.key_id,
+            "library": {"name": self.name, "version": self.version, "sha256": self.sha256},
+            "signature": base64.b64encode(self.signature).decode("ascii"),
+        }
+
+
+def signed_bytes(key: str, name: str, version: str, sha256: str) -> bytes:
+    """The bytes that are signed for a library; see the module.
+
+    Parameters
+    ----------
+    key : str
+        Id of the key.
+    name, version, sha256 : str
+        The library.
+    """
+    library = {"name": name, "version": version, "sha256": sha256}
+    return _DOMAIN + canonical_json({"algorithm": ALGORITHM, "key_id": key, "library": library})
+
+
+def generate_key(path: str | os.PathLike[str]) -> str:
+    """Make a key pair: the private key at `path`, readable by its owner only, and the public one beside it.
+
+    Parameters
+    ----------
+    path : path
+        File of the private key (PEM, PKCS #8, not encrypted); the public key (PEM) gets ``.pub`` appended.
+
+    Returns
+    -------
+    str
+        The id of the key.
+
+    Raises
+    ------
+    ParameterError
+        If either file exists already or cannot be written.
+    MissingDependencyError
+        If the package ``cryptography`` is not installed.
+    """
+    serialization, ed25519 = _cryptography()
+    private = ed25519.Ed25519PrivateKey.generate()
+    secret = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    public_path = Path(f"{os.fspath(path)}.pub")
+    if public_path.exists():
+        raise ParameterError("key", str(path), f"a new file; {public_path} is there already")
+    _write_new(Path(path), secret, 0o600)
+    _write_new(public_path, public, 0o644)
+    return key_id(private.public_key())
+
+
+def key_id(public: Ed25519PublicKey) -> str:
+    """The id of a public key: the first 16 hexadecimal digits of the SHA-256 of its 32 bytes."""
+    return hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]
+
+
+def sign_library(
+    library: ReferenceLibrary, key: str | os.PathLike[str], output: str | os.PathLike[str]
+) -> LibrarySignature:
+    """Sign a library and write the signature file.
+
+    Parameters
+    ----------
+    library : ReferenceLibrary
+        The library; every checksum is looked at first.
+    key : path
+        The private key, as `generate_key` wrote it.
+    output : path
+        The signature file to write; one already there is replaced.
+
+    Returns
+    -------
+    LibrarySignature
+
+    Raises
+    ------
+    LibraryError
+        If the library is damaged, or the signature cannot be written.
+    UnreadableFileError
+        If the key cannot be read or is no Ed25519 key.
+    ParameterError
+        If others than its owner can read the key.
+    MissingDependencyError
+        If the package ``cryptography`` is not installed.
+    """
+    private = _private_key(Path(key))
+    _refuse_damaged(library)
+    id = key_id(private.public_key())
+    facts = (library.name, library.version, library.sha256)
+    signature = LibrarySignature(id, *facts, private.sign(signed_bytes(id, *facts)))
+    text = json.dumps(signature.to_dict(), ensure_ascii=False, indent=2) + "\n"
+    try:
+        Path(output).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LibraryError(f"{output}: the signature cannot be written ({error.strerror}).") from None
+    return signature
+
+
+def verify_signature(
+    library: ReferenceLibrary, signature: str | os.PathLike[str], public_key: str | os.PathLike[str]
+) -> LibrarySignature:
+    """Check that a library is, value for value, the one that the owner of a key signed.
+
+    Parameters
+    ----------
+    library : ReferenceLibrary
+        The library; every checksum is looked at.
+    signature : path
+        The signature file.
+    public_key : path
+        The public key, from somebody trusted and not from where the library came from.
+
+    Returns
+    -------
+    LibrarySignature
+
+    Raises
+    ------
+    SignatureError
+        If it was signed with another key or algorithm, the signature does not hold, or it is that of another
+        library.
+    LibraryError
+        If the library is damaged.
+    UnreadableFileError
+        If signature or key cannot be read.
+    MissingDependencyError
+        If the package ``cryptography`` is not installed.
+    """
+    public = _public_key(Path(public_key))
+    stated = _read_signature(Path(signature))
+    given = key_id(public)
+    if stated.key_id != given:
+        raise SignatureError(f"{signature}: it was signed with the key {stated.key_id}, not with {given}.")
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        public.verify(
+            stated.signature, signed_bytes(stated.key_id, stated.name, stated.version, stated.sha256)
+        )
+    except InvalidSignature:
+        raise SignatureError(
+            f"{signature}: the signature does not hold; the file was changed or is not of the key {given}."
+        ) from None
+    if (stated.name, stated.version, stated.sha256) != (library.name, library.version, library.sha256):
+        raise SignatureError(
+            f"{signature}: it is the signature of {stated.name} {stated.version} ({stated.sha256[:12]}…), "
+            f"and {library.path} is {library.name} {library.version} ({library.sha256[:12]}…); "
+            "do not use it."
+        )
+    _refuse_damaged(library)
+    return stated
+
+
+def _refuse_damaged(library: ReferenceLibrary) -> None:
+    problems = verify_library(library.path)
+    if problems:
+        raise LibraryError(f"{library.path}: the library is damaged: {problems[0]}")
+
+
+def _cryptography() -> tuple[Any, Any]:
+    try:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ed25519
+    except ImportError:
+        raise MissingDependencyError(
+            "cryptography", extra="sign", purpose="to sign libraries and to check signatures"
+        ) from None
+    return serialization, ed25519
+
+
+def _private_key(path: Path) -> Ed25519PrivateKey:
+    serialization, ed25519 = _cryptography()
+    data = _read_small(path)
+    key: Ed25519PrivateKey | None
+    if os.name == "posix" and path.stat().st_mode & 0o077:
+        raise ParameterError("key", str(path), "readable by its owner only (chmod 600)")
+    key = _loaded(lambda: serialization.load_pem_private_key(data, password=None), ed25519.Ed25519PrivateKey)
+    if key is None:
+        raise UnreadableFileError(
+            "it is no Ed25519 private key (PEM, not encrypted); make one with 'spectralid library keygen'.",
+            file=str(path),
+        )
+    return key
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    serialization, ed25519 = _cryptography()
+    data = _read_small(path)
+    key: Ed25519PublicKey | None
+    key = _loaded(lambda: serialization.load_pem_public_key(data), ed25519.Ed25519PublicKey)
+    if key is None:
+        raise UnreadableFileError("it is no Ed25519 public key (PEM).", file=str(path))
+    return key
+
+
+def _loaded(load: Callable[[], Any], kind: type) -> Any:
+    """The key that `load` gives; ``None`` where it is none, or none of that kind."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    # TypeError: the key is encrypted.
+    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+        key = load()
+        return key if isinstance(key, kind) else None
+    return None
+
+
+def _read_small(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_FILE_LIMIT + 1)
+    except OSError as error:
+        raise UnreadableFileError(f"it cannot be opened ({error.strerror}).", file=str(path)) from None
+    if len(data) > _FILE_LIMIT:
+        raise UnreadableFileError("it is too large for a key or a signature.", file=str(path))
+    return data
+
+
+def _read_signature(path: Path) -> LibrarySignature:
+    data = _read_small(path)
+    try:
+        stated = json.loads(data)
+        kind = stated["format"], stated["version"]
+        algorithm = stated["algorithm"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnreadableFileError("it is no signature of a library.", file=str(path)) from None
+    if kind != (FORMAT, VERSION):
+        raise UnreadableFileError(
+            f"it is no signature of a library that this spectralid knows ({kind[0]!r}, version {kind[1]!r}).",
+            file=str(path),
+        )
+    if algorithm != ALGORITHM:
+        raise SignatureError(f"{path}: the algorithm {algorithm!r} is not accepted; only {ALGORITHM!r} is.")
+    try:
+        library = stated["library"]
+        id, name, version, sha256 = stated["key_id"], library["name"], library["version"], library["sha256"]
+        # Text that is no Unicode cannot have been signed.
+        "".join((id, name, version, sha256)).encode()
+        signature = base64.b64decode(stated["signature"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise UnreadableFileError(
+            "a field of the signature is missing or malformed.", file=str(path)
+        ) from None
+    return LibrarySignature(id, name, version, sha256, signature)
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    try:
+        # Created with its mode and only if new: a secret is never readable by others, nor ever replaced.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        raise ParameterError("key", str(path), f"a file that can be made new ({error.strerror})") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
