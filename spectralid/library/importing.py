@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from spectralid import _bundled
 from spectralid.errors import ParameterError, SpectralIDError, UnreadableFileError
@@ -25,7 +26,16 @@ from spectralid.library.compounds import (
 )
 from spectralid.spectrum import Spectrum, Technique
 
-__all__ = ["INDEX", "MAPPING_COLUMNS", "ImportEntry", "ImportReport", "Outcome", "import_folder"]
+__all__ = [
+    "INDEX",
+    "MAPPING_COLUMNS",
+    "ImportEntry",
+    "ImportReport",
+    "Naming",
+    "Outcome",
+    "Reader",
+    "import_folder",
+]
 
 # The mapping that `export` leaves beside its files, and that is used when no other is named.
 INDEX: Final = "index.csv"
@@ -37,6 +47,7 @@ MAPPING_COLUMNS: Final = ("file", *Compound.__dataclass_fields__, *_REFERENCE_CO
 _CAS_FIELDS: Final = frozenset({"casregistryno", "casnumber", "casno", "cas"})
 _INCHIKEY_FIELDS: Final = frozenset({"inchikey"})
 _NAME_FIELDS: Final = ("casname", "names", "compound", "substance", "samplename", "sample")
+_LICENCE_FIELDS: Final = frozenset({"license", "licence"})
 
 
 class Outcome(StrEnum):
@@ -50,6 +61,39 @@ class Outcome(StrEnum):
     UNMATCHED = "unmatched"
     DUPLICATE = "duplicate"
     UNREADABLE = "unreadable"
+
+
+class Reader(Protocol):
+    """Reads every spectrum of a file, as `spectralid.io.read_all` does."""
+
+    def __call__(self, path: Path, /, *, technique: Technique | str | None, name: str) -> list[Spectrum]:
+        """Spectra of the file at `path`, which messages call `name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How the files of a collection say what the substance is.
+
+    Attributes
+    ----------
+    fields : tuple of str
+        Header fields that name it, in the order they count; ``"title"`` is the name of the spectrum,
+        ``"file"`` the name of the file without its extension.
+    pattern : str
+        Regular expression whose group ``name`` is the substance within such a text; a text it is not found in
+        is taken whole.
+    """
+
+    fields: tuple[str, ...] = ("file",)
+    pattern: str = r"(?P<name>.*)"
+
+    def name(self, spectrum: Spectrum, path: Path) -> str:
+        """What the file calls the substance; empty if it does not say."""
+        known = {normalised(key): value for key, value in spectrum.acquisition.metadata.items()}
+        known |= {"title": spectrum.name, "file": path.stem}
+        stated = next((known[key] for key in map(normalised, self.fields) if known.get(key)), "")
+        found = re.search(self.pattern, stated)
+        return (found["name"] if found else stated).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +172,11 @@ def import_folder(
     name: str = "",
     version: str = "1",
     created: str = "",
+    recipe: str = "imported files",
+    url: str = "",
+    citation: str = "",
+    naming: Naming | None = None,
+    reader: Reader | None = None,
     progress: Callable[[Sequence[Path]], Iterable[Path]] = lambda files: files,
 ) -> ImportReport:
     """Read every spectrum file below a folder and write them as a library.
@@ -151,10 +200,14 @@ def import_folder(
         The ``index.csv`` that `export_library` left in the folder is used if none is given.
     compounds : sequence of Compound, optional
         The table to match against; the bundled one by default.
-    technique, tier, source, licence
+    technique, tier, source, licence, url, citation
         For what neither mapping nor file states.
-    name, version, created
+    name, version, created, recipe
         Of the library; the name is that of the output file by default.
+    naming : Naming, optional
+        Where the files say what the substance is; by default every usual place is looked at.
+    reader : callable, optional
+        Reads a file; `spectralid.io.read_all` by default.
     progress : callable, optional
         Wraps the sequence of files, to show how far it has come.
 
@@ -182,9 +235,17 @@ def import_folder(
     importer = _Importer(
         plan,
         CompoundIndex(table),
-        LibraryBuilder(name or Path(output).stem, version=version, created=created, recipe="imported files"),
+        LibraryBuilder(name or Path(output).stem, version=version, created=created, recipe=recipe),
         technique,
-        {"tier": Tier.parse(tier), "source": source, "licence": licence},
+        {
+            "tier": Tier.parse(tier),
+            "source": source,
+            "licence": licence,
+            "url": url,
+            "citation": citation,
+        },
+        naming,
+        reader or read_all,
     )
     entries: list[ImportEntry] = []
     for path in progress(files):
@@ -282,6 +343,11 @@ def _quality(text: str) -> float:
     return value
 
 
+def _stated_licence(spectrum: Spectrum) -> str:
+    fields = spectrum.acquisition.metadata.items()
+    return next((value for key, value in fields if normalised(key) in _LICENCE_FIELDS), "")
+
+
 class _Importer:
     """Takes one file after the other into a builder."""
 
@@ -292,8 +358,12 @@ class _Importer:
         builder: LibraryBuilder,
         technique: Technique | str | None,
         defaults: Mapping[str, str],
+        naming: Naming | None,
+        reader: Reader,
     ) -> None:
         self.builder = builder
+        self._naming = naming
+        self._reader = reader
         self._plan = plan
         self._index = index
         self._technique = technique
@@ -314,7 +384,7 @@ class _Importer:
         """Read one file and add what is in it; says what became of each of its spectra."""
         row = self._plan.rows.get(shown, {})
         try:
-            spectra = read_all(path, technique=row.get("technique") or self._technique, name=shown)
+            spectra = self._reader(path, technique=row.get("technique") or self._technique, name=shown)
         except SpectralIDError as error:
             return [ImportEntry(shown, Outcome.UNREADABLE, str(error))]
         except Exception as error:
@@ -332,7 +402,7 @@ class _Importer:
                 shown, Outcome.UNREADABLE, f"{shown}: its spectrum is not the one the mapping names."
             )
         try:
-            compound, form, how = self._compound(spectrum, path, shown, row)
+            compound, form, how = self._compound(spectrum, path, shown, row, alone)
             key = (compound.slug, form, spectrum.sha256)
             known = self._files.get(key)
             if known:
@@ -348,9 +418,9 @@ class _Importer:
                 form=form,
                 tier=row.get("tier") or self._defaults["tier"],
                 source=row.get("source") or self._defaults["source"] or shown,
-                licence=row.get("licence") or self._defaults["licence"],
-                url=row.get("url", ""),
-                citation=row.get("citation", ""),
+                licence=row.get("licence") or _stated_licence(spectrum) or self._defaults["licence"],
+                url=row.get("url") or self._defaults["url"],
+                citation=row.get("citation") or self._defaults["citation"],
                 quality=_quality(row["quality"]) if row.get("quality") else None,
             )
         except SpectralIDError as error:
@@ -367,7 +437,7 @@ class _Importer:
         )
 
     def _compound(
-        self, spectrum: Spectrum, path: Path, shown: str, row: Mapping[str, str]
+        self, spectrum: Spectrum, path: Path, shown: str, row: Mapping[str, str], alone: bool
     ) -> tuple[Compound, str, str]:
         """Compound, form, and how it was found (empty: made from its name)."""
         if shown in self._mapped:
@@ -376,14 +446,20 @@ class _Importer:
         fields = {normalised(key): value for key, value in spectrum.acquisition.metadata.items()}
         cas = next((fields[key] for key in sorted(_CAS_FIELDS & fields.keys())), "")
         inchikey = next((fields[key] for key in sorted(_INCHIKEY_FIELDS & fields.keys())), "")
-        names = [*(fields[key] for key in _NAME_FIELDS if fields.get(key)), spectrum.name, path.stem]
+        if self._naming:
+            otherwise = self._naming.name(spectrum, path) or path.stem
+            names = [otherwise]
+        else:
+            # Where a file holds several spectra, its name is not that of a substance.
+            otherwise = path.stem if alone else spectrum.name or path.stem
+            names = [*(fields[key] for key in _NAME_FIELDS if fields.get(key)), spectrum.name, path.stem]
         for i, candidate in enumerate(names):
             found = self._index.find(cas=cas, inchikey=inchikey, name=candidate)
             if found:
-                how = "its file name" if i == len(names) - 1 else "its header"
+                how = "its header" if self._naming or i < len(names) - 1 else "its file name"
                 compound = self._compounds.setdefault(found[0].slug, found[0])
                 return compound, row.get("form") or found[1], how
-        return self._made_from_name(path.stem), row.get("form", ""), ""
+        return self._made_from_name(otherwise), row.get("form", ""), ""
 
     def _made_from_name(self, name: str) -> Compound:
         slug = make_slug(name)
