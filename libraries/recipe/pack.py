@@ -14,7 +14,7 @@ import csv
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,7 @@ def _row(record: dict[str, Any], error: float, row: int) -> dict[str, Any]:
     return line
 
 
-def pack(work: run.Work, out: Path, excluded: list[run.Skipped]) -> int:
+def pack(work: run.Work, out: Path, excluded: list[run.Skipped], wanted: Container[str] | None = None) -> int:
     """Add all results that are not packed yet; return their number.
 
     Parameters
@@ -180,6 +180,9 @@ def pack(work: run.Work, out: Path, excluded: list[run.Skipped]) -> int:
     excluded : list of run.Skipped
         Substances without a result, with reasons; replaces the earlier list. Results that turned into
         another substance are added to it.
+    wanted : container of str, optional
+        Keys to pack; what was computed from another table, or from a structure since left out of this one,
+        stays behind. Everything by default.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / MANIFEST
@@ -196,7 +199,8 @@ def pack(work: run.Work, out: Path, excluded: list[run.Skipped]) -> int:
     before = len(rows)
     batch = _Batch()
     for source in work.results():
-        if f"{source.parent.name}/{source.stem}" in present:
+        key = f"{source.parent.name}/{source.stem}"
+        if key in present or (wanted is not None and key not in wanted):
             continue
         with np.load(source, allow_pickle=False) as archive:
             result = {name: archive[name] for name in archive.files}
@@ -310,15 +314,18 @@ def main() -> int:
     work = run.Work(arguments.work)
     failed = work.failed()
     excluded: list[run.Skipped] = []
+    wanted: set[str] = set()
     for source in arguments.sources:
         tasks, skipped = run.plan(run.read_source(source, arguments.tier), arguments.forms, arguments.order)
+        wanted.update(task.key for task in tasks)
         excluded.extend(skipped)
         excluded.extend(
             run.Skipped(task.identifier, task.inchikey, task.form, failed[task.key]["reason"])
             for task in tasks
             if task.key in failed
         )
-    print(f"{pack(work, arguments.out, excluded)} results added, {len(excluded)} listed as excluded")
+    added = pack(work, arguments.out, excluded, wanted)
+    print(f"{added} results added, {len(excluded)} listed as excluded")
     return 0
 
 

@@ -72,7 +72,7 @@ def read_source(path: Path, tier: str) -> list[tuple[str, str, str]]:
     """Read identifier, InChIKey and SMILES of every row, `tier` only where the table has tiers."""
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    name = "id" if rows and "id" in rows[0] else "variant_id"
+    name = next((column for column in ("slug", "id") if rows and column in rows[0]), "variant_id")
     return [
         (row[name], row["inchikey"], row["smiles"])
         for row in rows
