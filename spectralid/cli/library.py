@@ -37,9 +37,15 @@ def add_parser(subparsers: Any) -> None:
             help="library file or name of a bundled library (default: %(default)s)",
         )  # fmt: skip
         sub.add_argument("--json", action="store_true", help="print the result as JSON")
-    export.add_argument("--output", "-o", type=Path, required=True, metavar="DIR", help="folder to write to")
     export.add_argument(
-        "--format", choices=["jcamp-dx", "text"], default="jcamp-dx", help="format (default: %(default)s)"
+        "--output", "-o", type=Path, required=True, metavar="DIR", help="folder, or CSV file, to write to"
+    )
+    export.add_argument(
+        "--format",
+        choices=["jcamp-dx", "text", "table"],
+        default="jcamp-dx",
+        help="format of the spectrum files, or 'table' for one CSV with a line per reference: compound, "
+        "provenance and strongest bands (default: %(default)s)",
     )
     info.set_defaults(run=_info)
     export.set_defaults(run=_export)
@@ -126,16 +132,20 @@ def _info(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from spectralid.library import export_library, open_library
+    from spectralid.library import export_library, export_table, open_library
 
-    count = export_library(
-        open_library(args.library),
-        args.output,
-        args.format,
-        progress=lambda references: progress(references, "reference"),
-    )
+    library = open_library(args.library)
+
+    def shown(references: Any) -> Any:
+        return progress(references, "reference")
+
+    if args.format == "table":
+        count = export_table(library, args.output, progress=shown)
+    else:
+        count = export_library(library, args.output, args.format, progress=shown)
     if args.json:
-        print_json({"folder": str(args.output), "format": args.format, "references": count})
+        place = "file" if args.format == "table" else "folder"
+        print_json({place: str(args.output), "format": args.format, "references": count})
     else:
         print(f"{count} references written to {args.output}.")
     return Exit.IDENTIFIED

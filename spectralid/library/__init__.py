@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from spectralid.library.combine import subset_library as subset_library
     from spectralid.library.difference import compare_libraries as compare_libraries
     from spectralid.library.export import export_library as export_library
+    from spectralid.library.export import export_table as export_table
+    from spectralid.library.fetch import fetch_library as fetch_library
     from spectralid.library.importing import ImportReport as ImportReport
     from spectralid.library.importing import import_folder as import_folder
+    from spectralid.library.recipes import available_recipes as available_recipes
+    from spectralid.library.recipes import load_recipe as load_recipe
     from spectralid.library.signing import generate_key as generate_key
     from spectralid.library.signing import sign_library as sign_library
     from spectralid.library.signing import verify_signature as verify_signature
@@ -29,11 +33,15 @@ if TYPE_CHECKING:
 _WHERE = {
     "ImportReport": "importing",
     "LibraryBuilder": "builder",
+    "available_recipes": "recipes",
     "compare_libraries": "difference",
     "describe": "summary",
     "export_library": "export",
+    "export_table": "export",
+    "fetch_library": "fetch",
     "generate_key": "signing",
     "import_folder": "importing",
+    "load_recipe": "recipes",
     "merge_libraries": "combine",
     "read_watch_list": "combine",
     "sign_library": "signing",
@@ -50,11 +58,15 @@ __all__ = [
     "ReferenceInfo",
     "ReferenceLibrary",
     "Tier",
+    "available_recipes",
     "compare_libraries",
     "describe",
     "export_library",
+    "export_table",
+    "fetch_library",
     "generate_key",
     "import_folder",
+    "load_recipe",
     "merge_libraries",
     "open_library",
     "read_watch_list",

@@ -262,10 +262,10 @@ def comparable_intensity(spectrum: Spectrum) -> FloatArray:
     ParameterError
         If an infrared spectrum cannot be put as absorbance.
     """
-    from spectralid.preprocess.convert import to_absorbance
-
     if not spectrum.technique.is_infrared:
         return spectrum.intensity
+    from spectralid.preprocess.convert import to_absorbance
+
     converted = to_absorbance(spectrum)
     # Many old files state no ordinate; what cannot be told to be wrong is taken as absorbance.
     if converted.unit not in (IntensityUnit.ABSORBANCE, IntensityUnit.ARBITRARY):

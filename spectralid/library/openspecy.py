@@ -51,16 +51,13 @@ def read_openspecy(
         If it is no such library.
     """
     shown = name or os.fspath(path)
-    value = read_rds(path)
-    if "wavenumber" not in value.names and isinstance(value.data, list) and len(value.data) == 1:
-        value = value.data[0]
-    parts = value.elements()
-    if not {"wavenumber", "spectra", "metadata"} <= parts.keys():
-        raise UnreadableFileError("it holds no Open Specy library.", file=shown)
-    axis, columns = parts["wavenumber"].data, _columns(parts["spectra"])
-    fields = {key: column.strings() for key, column in parts["metadata"].elements().items()}
-    if not isinstance(axis, np.ndarray) or any(len(v) != len(columns) for v in fields.values()):
-        raise UnreadableFileError("its spectra and their descriptions do not fit together.", file=shown)
+    try:
+        axis, columns, fields = _parts(read_rds(path))
+    # A file is free to hold anything where a library has its axis, spectra and descriptions.
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError):
+        raise UnreadableFileError(
+            "it holds no Open Specy library: axis, spectra and descriptions that fit together.", file=shown
+        ) from None
     spectra = []
     for i, intensity in enumerate(columns):
         stated = {key: values[i] for key, values in fields.items() if values[i] not in ("", "NA")}
@@ -76,13 +73,24 @@ def read_openspecy(
     return spectra
 
 
+def _parts(value: RValue) -> tuple[FloatArray, list[FloatArray], dict[str, list[str]]]:
+    if "wavenumber" not in value.names and isinstance(value.data, list) and len(value.data) == 1:
+        value = value.data[0]
+    parts = value.elements()
+    axis, columns = parts["wavenumber"].data, _columns(parts["spectra"])
+    fields = {key: column.strings() for key, column in parts["metadata"].elements().items()}
+    if not isinstance(axis, np.ndarray) or any(len(v) != len(columns) for v in fields.values()):
+        raise ValueError
+    return axis, columns, fields
+
+
 def _columns(value: RValue) -> list[FloatArray]:
     """One array per spectrum; the library is a table in older versions and a matrix in newer ones."""
     if isinstance(value.data, list):
         return [column.data for column in value.data if isinstance(column.data, np.ndarray)]
     dimensions = value.attributes.get("dim")
     if dimensions is None or not isinstance(value.data, np.ndarray):
-        return []
+        raise ValueError
     rows, columns = (int(v) for v in dimensions.data)
     return list(value.data.reshape(columns, rows))
 

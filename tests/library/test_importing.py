@@ -12,7 +12,7 @@ from spectralid import Spectrum, write
 from spectralid.cli import main
 from spectralid.errors import LibraryError, ParameterError, UnreadableFileError
 from spectralid.library import Compound, describe, export_library, import_folder, importing, open_library
-from spectralid.library.importing import Outcome
+from spectralid.library.importing import Naming, Outcome
 from spectralid.spectrum import Acquisition
 from tests.library.builders import band_spectrum, build_small, small_library
 
@@ -78,6 +78,46 @@ def test_header_before_file_name(tmp_path):
     report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE)
     assert [entry.compound_slug for entry in report.entries] == ["caffeine", "caffeine"]
     assert all("by its header" in entry.message for entry in report.entries)
+
+
+def test_a_collection_says_where_its_files_name_the_substance(tmp_path):
+    folder = tmp_path / "in"
+    spectrum = put(folder, "0017.jdx", 500)
+    write(spectrum.replace(name="#0017n - Cocaine HCl"), folder / "0017.jdx")
+    put(folder, "Theine__R040031__x.jdx", 600)
+    put(folder, "Unknown__R040032__x.jdx", 700)
+    put(folder, "Unknown__R040033__x.jdx", 710)
+    titled = Naming(("title", "file"), r"^#\d+n - (?P<name>.+)$")
+    report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE, naming=titled)
+    assert entries(report)["0017.jdx"].compound_slug == "cocaine"
+    cocaine = open_library(tmp_path / "out.h5").reference(entries(report)["0017.jdx"].reference_id)
+    assert cocaine.info.form == "hydrochloride"
+    filed = Naming(("file",), r"^(?P<name>.+?)(?:__|$)")
+    report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE, naming=filed)
+    assert [entry.compound_slug for entry in report.entries] == ["0017", "caffeine", "unknown", "unknown"]
+
+
+def test_many_spectra_in_one_file_are_named_each_by_its_own_name(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    axis = np.arange(200.0, 1800, 20)
+    lines = [",".join([*(f"{v:g}" for v in axis), "label"])]
+    for i, name in enumerate(("Theine", "Unheard of", "Unheard of", "Other")):
+        values = np.exp(-(((axis - 800 - 50 * i) / 60) ** 2))
+        lines.append(",".join([*(f"{v:.4f}" for v in values), name]))
+    (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE, technique="raman")
+    assert [e.compound_slug for e in report.entries] == ["caffeine", "unheard-of", "unheard-of", "other"]
+
+
+def test_a_licence_that_the_file_states_comes_before_that_of_the_collection(tmp_path):
+    folder = tmp_path / "in"
+    put(folder, "a.jdx", 500, acquisition=Acquisition(metadata={"License": "CC BY-NC"}))
+    put(folder, "b.jdx", 600)
+    import_folder(folder, tmp_path / "out.h5", compounds=TABLE, licence="CC BY 4.0", url="u", citation="c")
+    references = open_library(tmp_path / "out.h5").references
+    assert [r.licence for r in references] == ["CC BY-NC", "CC BY 4.0"]
+    assert {(r.url, r.citation) for r in references} == {("u", "c")}
 
 
 def test_the_same_spectrum_twice_is_kept_once_and_said(tmp_path):
