@@ -74,7 +74,9 @@ def line_shapes(frequencies: np.ndarray, fwhm: np.ndarray, grid: np.ndarray) -> 
     return (half / np.pi) / ((grid - np.asarray(frequencies)[:, None]) ** 2 + half**2)
 
 
-def broaden(frequencies: np.ndarray, areas: np.ndarray, fwhm: np.ndarray | float, grid: np.ndarray) -> np.ndarray:
+def broaden(
+    frequencies: np.ndarray, areas: np.ndarray, fwhm: np.ndarray | float, grid: np.ndarray
+) -> np.ndarray:
     """Sum of Lorentzians: the integral over all positions is the sum of `areas`.
 
     Parameters
@@ -106,14 +108,21 @@ def broaden(frequencies: np.ndarray, areas: np.ndarray, fwhm: np.ndarray | float
 
 
 def raman_spectrum(
-    frequencies: np.ndarray, activities: np.ndarray, laser_nm: float, fwhm: np.ndarray | float, grid: np.ndarray = RAMAN_GRID
+    frequencies: np.ndarray,
+    activities: np.ndarray,
+    laser_nm: float,
+    fwhm: np.ndarray | float,
+    grid: np.ndarray = RAMAN_GRID,
 ) -> np.ndarray:
     """Raman spectrum (scattered power, Stokes, 298 K) of Placzek activities at one laser wavelength."""
     return broaden(frequencies, activities * raman_factor(frequencies, laser_nm), fwhm, grid)
 
 
 def infrared_spectrum(
-    frequencies: np.ndarray, intensities: np.ndarray, fwhm: np.ndarray | float, grid: np.ndarray = INFRARED_GRID
+    frequencies: np.ndarray,
+    intensities: np.ndarray,
+    fwhm: np.ndarray | float,
+    grid: np.ndarray = INFRARED_GRID,
 ) -> np.ndarray:
     """Absorbance, up to concentration and path length, of integrated absorptions in km/mol."""
     return broaden(frequencies, intensities, fwhm, grid)

@@ -204,7 +204,12 @@ def _torsion_row(x: np.ndarray, i: int, j: int, k: int, m: int) -> dict[int, np.
         return None
     first, last = left / (a * sin_left**2), -right / (c * sin_right**2)
     to_first, to_last = a * (u @ w) / b, -c * (v @ w) / b
-    return {i: first, j: (to_first - 1) * first - to_last * last, k: (to_last - 1) * last - to_first * first, m: last}
+    return {
+        i: first,
+        j: (to_first - 1) * first - to_last * last,
+        k: (to_last - 1) * last - to_first * first,
+        m: last,
+    }
 
 
 def _plane_row(x: np.ndarray, middle: int, around: list[int]) -> dict[int, np.ndarray] | None:
@@ -428,8 +433,12 @@ def load(path: Path) -> tuple[Correction, tuple[Correction, ...]]:
     """
     data = json.loads(path.read_text(encoding="utf-8"))
     if data.get("format") != FORMAT:
-        raise ValueError(f"{path.name} has format {data.get('format')}; this program reads {FORMAT}: update it")
-    return Correction.from_dict(data["correction"]), tuple(Correction.from_dict(fold) for fold in data["folds"])
+        raise ValueError(
+            f"{path.name} has format {data.get('format')}; this program reads {FORMAT}: update it"
+        )
+    return Correction.from_dict(data["correction"]), tuple(
+        Correction.from_dict(fold) for fold in data["folds"]
+    )
 
 
 def save(path: Path, correction: Correction, folds: tuple[Correction, ...], notes: Mapping[str, Any]) -> None:
@@ -459,7 +468,7 @@ class Lines:
 
 
 def strengths(derivatives: np.ndarray) -> np.ndarray:
-    """Infrared intensities (km/mol) of dipole derivatives (n, 3), or Placzek activities (angstrom**4/u) of (n, 6)."""
+    """Infrared intensities (km/mol) of derivatives (n, 3), or Placzek activities (angstrom**4/u) of (n, 6)."""
     if derivatives.shape[1] == 3:
         return _KM * np.sum(derivatives**2, axis=1)
     return np.einsum("ki,ij,kj->k", derivatives, PLACZEK, derivatives)

@@ -66,7 +66,7 @@ def skeleton(inchikey: str) -> str:
 
 def fold(inchikey: str) -> int:
     """Fold 0 to 4 of a substance, fixed for good by its skeleton."""
-    return hashlib.sha256(skeleton(inchikey).encode()).digest()[0] % FOLDS
+    return int.from_bytes(hashlib.sha256(skeleton(inchikey).encode()).digest()[:8], "big") % FOLDS
 
 
 def _measured(path: Path, technique: str) -> tuple[np.ndarray, np.ndarray]:
@@ -198,7 +198,11 @@ class Scorer:
         z = self._compressed(spectra)
         mean, spread = self._moments(z)
         pull = by_score * (self._weighted @ z.T) / spread**3
-        by_z = (by_score / spread).T @ self._weighted - (pull.T @ self._weights) * z + (pull * mean).T @ self._weights
+        by_z = (
+            (by_score / spread).T @ self._weighted
+            - (pull.T @ self._weights) * z
+            + (pull * mean).T @ self._weights
+        )
         return by_z * self.EXPONENT * z / np.maximum(spectra, 1e-30)
 
 
@@ -266,11 +270,16 @@ class Figures:
 
 
 def spectra_of(
-    candidates: Candidates, learned: correction.Correction, technique: str, lines: list[correction.Lines] | None = None
+    candidates: Candidates,
+    learned: correction.Correction,
+    technique: str,
+    lines: list[correction.Lines] | None = None,
 ) -> np.ndarray:
     """Spectra (n_candidates, 1024) of all candidates under a correction."""
     lines = lines or [correction.corrected_lines(molecule, learned) for molecule in candidates.molecules]
-    return np.array([correction.corrected_spectrum(line, learned, technique, GRIDS[technique]) for line in lines])
+    return np.array(
+        [correction.corrected_spectrum(line, learned, technique, GRIDS[technique]) for line in lines]
+    )
 
 
 def plain_scores(candidates: Candidates, queries: list[Query], technique: str) -> tuple[np.ndarray, str]:
@@ -319,7 +328,12 @@ def cross_validated_scores(
 def _groups(queries: list[Query]) -> dict[str, np.ndarray]:
     states = np.array([query.state for query in queries])
     drugs = np.array([query.file.startswith("enfsi") for query in queries])
-    groups = {"all": np.full(len(queries), True), "gas": states == "gas", "not gas": states != "gas", "drugs": drugs}
+    groups = {
+        "all": np.full(len(queries), True),
+        "gas": states == "gas",
+        "not gas": states != "gas",
+        "drugs": drugs,
+    }
     return {name: mask for name, mask in groups.items() if mask.any() and (name == "all" or not mask.all())}
 
 
@@ -337,7 +351,9 @@ def table(candidates: Candidates, queries: list[Query], path: Path) -> Iterable[
         if not own:
             continue
         plain, setting = plain_scores(candidates, own, technique)
-        inside = Scorer([query.values for query in own], technique)(spectra_of(candidates, everything, technique))
+        inside = Scorer([query.values for query in own], technique)(
+            spectra_of(candidates, everything, technique)
+        )
         versions = {
             f"plain ({setting})": plain,
             "cross-validated": cross_validated_scores(candidates, own, technique, folds),
@@ -353,7 +369,11 @@ def table(candidates: Candidates, queries: list[Query], path: Path) -> Iterable[
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments shared with the training."""
     parser.add_argument(
-        "--packed", type=Path, action="append", required=True, help="folder of packed results; may be repeated"
+        "--packed",
+        type=Path,
+        action="append",
+        required=True,
+        help="folder of packed results; may be repeated",
     )
     parser.add_argument(
         "--data",

@@ -132,7 +132,12 @@ class Pass:
 
 
 def forward(
-    model: Model, molecule: correction.ForceField, index: np.ndarray, vector: np.ndarray, technique: str, grid: np.ndarray
+    model: Model,
+    molecule: correction.ForceField,
+    index: np.ndarray,
+    vector: np.ndarray,
+    technique: str,
+    grid: np.ndarray,
 ) -> Pass:
     """Spectrum of one molecule.
 
@@ -190,11 +195,10 @@ def backward(
     half = 0.5 * np.exp(vector[model.width[technique]])
     power = np.exp(vector[model.power[technique]])
     offset = grid - done.frequencies[kept][:, None]
-    # shape = (half/pi) / (offset**2 + half**2)
     weighted = done.shapes * slope
     by_area = np.zeros(len(done.areas))
     by_area[kept] = weighted.sum(axis=1)
-    per_shape = done.shapes * (np.pi / half)
+    per_shape = done.shapes * (np.pi / half)  # one over the squared distance, softened
     by_frequency = np.zeros(len(done.areas))
     by_frequency[kept] = done.areas[kept] * np.einsum("kg,kg,kg->k", weighted, 2 * offset, per_shape)
     by_log_half = done.areas[kept] @ np.einsum("kg,kg->k", weighted, 1 - 2 * half**2 * per_shape)
@@ -237,7 +241,9 @@ class Loss:
     scores: np.ndarray
 
 
-def retrieval_loss(scorer: fitness.Scorer, spectra: np.ndarray, right: list[np.ndarray], settings: Settings) -> Loss:
+def retrieval_loss(
+    scorer: fitness.Scorer, spectra: np.ndarray, right: list[np.ndarray], settings: Settings
+) -> Loss:
     """Cross-entropy of finding the right candidate, plus its distance.
 
     Parameters
@@ -267,7 +273,9 @@ def retrieval_loss(scorer: fitness.Scorer, spectra: np.ndarray, right: list[np.n
 class Trainer:
     """Everything that stays the same between trainings."""
 
-    def __init__(self, candidates: fitness.Candidates, queries: list[fitness.Query], settings: Settings) -> None:
+    def __init__(
+        self, candidates: fitness.Candidates, queries: list[fitness.Query], settings: Settings
+    ) -> None:
         self.candidates, self.settings = candidates, settings
         self.queries = [query for query in queries if len(candidates.of(query.skeleton))]
         self.model = Model(name for molecule in candidates.molecules for name in molecule.classes)
@@ -279,7 +287,7 @@ class Trainer:
         molecule = self.candidates.molecules[number]
         return forward(self.model, molecule, self.index[number], vector, technique, self.grids[technique])
 
-    def train(self, queries: list[fitness.Query], seed: int = 0) -> np.ndarray:
+    def train(self, queries: list[fitness.Query]) -> np.ndarray:
         """Parameters learned on `queries`; says how it goes on standard error."""
         settings, model = self.settings, self.model
         start = model.start()
@@ -327,7 +335,9 @@ class Trainer:
             first = 0.9 * first + 0.1 * gradient
             second = 0.99 * second + 0.01 * gradient**2
             fade = 0.55 + 0.45 * np.cos(np.pi * step / settings.steps)
-            corrected = (first / (1 - 0.9 ** (step + 1))) / (np.sqrt(second / (1 - 0.99 ** (step + 1))) + 1e-8)
+            corrected = (first / (1 - 0.9 ** (step + 1))) / (
+                np.sqrt(second / (1 - 0.99 ** (step + 1))) + 1e-8
+            )
             vector = vector - settings.rate * fade * corrected
             if step % settings.refresh == 0 or step == settings.steps - 1:
                 print(f"  step {step}: loss {total:.3f}", file=sys.stderr, flush=True)
