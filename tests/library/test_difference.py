@@ -12,7 +12,7 @@ from spectralid import LibraryBuilder
 from spectralid.cli import main
 from spectralid.cli._exit import Exit
 from spectralid.library import Compound, Tier, compare_libraries, open_library
-from tests.library.builders import band_spectrum, build_small, compound, small_library
+from tests.library.builders import band_spectrum, build_small, compound
 
 COCAINE = Compound("cocaine", "Cocaine", cas="50-36-2")
 
@@ -133,4 +133,16 @@ def test_command(tmp_path, capsys):
     main(["library", "diff", str(b), str(a), "--json"])
     assert capsys.readouterr().out == first
     assert main(["library", "diff", str(a), str(tmp_path / "absent.h5")]) == Exit.LIBRARY
-    assert small_library(tmp_path).n_references == 6
+
+
+def test_command_says_what_changed(tmp_path, capsys):
+    spectrum = band_spectrum(500)
+    louder = spectrum.replace(intensity=spectrum.intensity * 1.25)
+    built(tmp_path / "a.h5", (spectrum, COCAINE, {}), version="1")
+    built(tmp_path / "b.h5", (louder, dataclasses.replace(COCAINE, schedule="II"), {}), version="2")
+    assert main(["library", "diff", str(tmp_path / "a.h5"), str(tmp_path / "b.h5")]) == 20
+    lines = capsys.readouterr().out.splitlines()
+    assert "  version: '1' → '2'" in lines
+    assert "~ compound cocaine" in lines
+    assert "    schedule: None → 'II'" in lines
+    assert "    values differ by up to 25 % of the largest" in lines

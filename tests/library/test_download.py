@@ -277,6 +277,35 @@ def test_the_file_that_is_there_stays_until_the_new_one_is_complete(site, target
     assert target.read_bytes() == DATA
 
 
+def test_a_connection_that_breaks_within_a_file_of_unknown_size(site, target):
+    def chunked(request):
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"1000\r\n" + DATA[:500])
+
+    url = site.put("/data.bin", chunked, content(DATA))
+    _, waits = fetch(url, target)
+    assert waits == [1.0]
+    assert target.read_bytes() == DATA
+
+
+def test_a_certificate_that_cannot_be_verified_is_not_tried_again(target, monkeypatch):
+    import ssl
+    import urllib.request
+
+    def refuse(*_):
+        error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+        error.verify_message = "self-signed certificate"
+        raise error
+
+    monkeypatch.setattr(urllib.request.HTTPSHandler, "https_open", refuse)
+    with pytest.raises(
+        FetchError, match=r"cannot be verified \(self-signed certificate\); nothing was fetched"
+    ):
+        fetch("https://127.0.0.1:1/x", target)
+
+
 def test_tries(target):
     with pytest.raises(ParameterError, match="at least 1"):
         fetch("http://127.0.0.1:1/x", target, tries=0)

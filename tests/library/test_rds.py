@@ -70,6 +70,13 @@ def test_missing_numbers_factors_and_references(tmp_path):
     assert second.strings() == ["b"]
 
 
+def test_the_pointer_that_data_table_leaves_in_its_tables(tmp_path):
+    pointer = struct.pack(">i", 22) + r_data.NULL + r_data.NULL
+    table = r_data.vector(19, 1, r_data.item(AXIS), {".internal.selfref": pointer, "names": ["a"]})
+    value = read_rds(put(tmp_path, r_data.rds(table)))
+    np.testing.assert_array_equal(value.elements()["a"].data, AXIS)
+
+
 def test_compact_forms(tmp_path):
     def compact(name, state):
         info = struct.pack(">i", 2) + r_data.symbol(name) + r_data.NULL
