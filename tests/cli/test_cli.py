@@ -112,6 +112,15 @@ def test_an_unknown_substance_is_not_named(library, tmp_path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["results"][0]["verdict"]["escalate"] is True
 
 
+def test_a_batch_ends_with_the_highest_verdict_code(library, benzene, tmp_path, capsys) -> None:
+    noise = tmp_path / "noise.csv"
+    write(Spectrum(AXIS, np.random.default_rng(4).normal(5, 1, AXIS.size), "raman"), noise)
+    for files in ([benzene, noise], [noise, benzene]):
+        arguments = ["identify", *map(str, files), "--library", str(library)]
+        assert main(arguments) == Exit.POOR_SIGNAL
+    capsys.readouterr()
+
+
 def test_noise_is_poor_signal(library, tmp_path, capsys) -> None:
     path = tmp_path / "noise.csv"
     write(Spectrum(AXIS, np.random.default_rng(4).normal(5, 1, AXIS.size), "raman"), path)

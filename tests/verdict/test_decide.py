@@ -330,3 +330,29 @@ def test_verdict_is_json_ready(verdicts: dict[str, Verdict]) -> None:
 def test_policy_refuses_numbers_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(ParameterError):
         Policy(**wrong)
+
+
+def test_choice_between_two_warns_as_loudly_as_the_worse(tmp_path: Path) -> None:
+    twin = substance(GRID, TWINS)
+    nearly = twin + 0.1 * substance(GRID, TWIN_OF)
+    entries = [
+        (Compound("mild", "Mild", hazards=("none",)), raman(twin), Tier.MEASURED),
+        (Compound("bad", "Bad", hazards=("ultra-potent-opioid",)), raman(nearly), Tier.MEASURED),
+        (Compound("other", "Other", hazards=("none",)), raman(substance(GRID, 3)), Tier.MEASURED),
+    ]
+    verdict = verdict_of(scan(twin), library(tmp_path, entries))
+    assert verdict.kind is VerdictKind.INCONCLUSIVE
+    assert verdict.alarm is Alarm.DANGER
+    assert set(verdict.named) == {"mild", "bad"}
+
+
+def test_no_match_begins_where_the_policy_says(references: ReferenceLibrary) -> None:
+    identification = identify(scan(substance(GRID, 1)), references)
+    candidates = identification.candidates
+
+    def kind_at(score: float) -> VerdictKind:
+        scored = tuple(replace(c, score=score - 0.2 * i) for i, c in enumerate(candidates))
+        return decide(replace(identification, candidates=scored), references).kind
+
+    assert kind_at(0.751) is VerdictKind.INCONCLUSIVE
+    assert kind_at(0.749) is VerdictKind.NO_MATCH

@@ -27,7 +27,20 @@ def compound(**facts: object) -> Compound:
         ({"category": "opioid/nitazene"}, Alarm.DANGER),
         ({"hazards": ("none",), "category": "opioid/fentanyl-analogue"}, Alarm.DANGER),
         ({"hazards": ("none",), "fentanyl_related": "yes"}, Alarm.DANGER),
+        ({"hazards": ("none",), "fentanyl_related": "parent"}, Alarm.DANGER),
         ({"hazards": ("none",), "fentanyl_related": "no"}, Alarm.NOTICE),
+        *(
+            ({"hazards": ("none",), "category": category}, Alarm.DANGER)
+            for category in (
+                "opioid/fentanyl-like-nonFRS",
+                "explosive/primary-peroxide",
+                "explosive/military",
+                "explosive/improvised-oxidizer",
+                "cwa/nerve",
+                "cwa/blister",
+                "cwa/choking-blood",
+            )
+        ),
     ],
 )
 def test_alarm(facts: dict[str, object], alarm: Alarm) -> None:
