@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spectralid.errors import InputError, MissingDependencyError, SpectralIDError
+from spectralid.errors import InputError, MissingDependencyError, ParameterError, SpectralIDError
 from spectralid.spectrum import Spectrum
 
 __all__ = ["Unread", "add_reading_options", "print_json", "progress", "read_input", "report_unread"]
@@ -27,7 +27,7 @@ class Unread:
 
 
 def add_reading_options(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
-    """Add FILE, ``--technique``, ``--laser`` and ``--format``."""
+    """Add FILE, ``--technique``, ``--laser-nm`` and ``--format``."""
     parser.add_argument(
         "files",
         metavar="FILE",
@@ -58,6 +58,8 @@ def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:
             format=args.format,
             name=shown,
         )
+    except ParameterError:
+        raise  # A wrong option is wrong for every file.
     except (InputError, MissingDependencyError) as error:
         return Unread(shown, error)
 

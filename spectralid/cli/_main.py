@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for variable in _THREAD_VARIABLES:
         os.environ.setdefault(variable, "1")
+    for stream in (sys.stdout, sys.stderr):
+        # A pipe in a code page without "⁻¹" must not cost a scan; what cannot be written is spelled out.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -78,7 +83,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain again while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.IDENTIFIED
+        return 141  # 128 + SIGPIPE, as a shell would say it
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"spectralid: {where}{error.strerror or error}.", file=sys.stderr)
+        return Exit.UNREADABLE
     except KeyboardInterrupt:
         print("spectralid: interrupted; what was already written is kept.", file=sys.stderr)
         return 130

@@ -15,7 +15,7 @@ from spectralid.cli._inputs import (
     read_input,
     report_unread,
 )
-from spectralid.errors import InputError
+from spectralid.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
     from spectralid.identify import Identification
@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
                 shown = f"{file} [{index + 1}]" if len(spectra) > 1 else file
                 try:
                     identification = identifier.identify(spectrum, top=args.top)
+                except ParameterError:
+                    raise
                 except InputError as error:
                     failures.append(Unread(shown, error))
                     continue

@@ -111,11 +111,20 @@ def _check(args: argparse.Namespace) -> None:
 
     if args.port and not args.profile:
         raise ParameterError("--profile", None, "given with --port; see the folder devices/ for the profiles")
-    if args.simulate and args.profile:
+    if args.simulate is not None and args.profile:
         raise ParameterError("--profile", args.profile, "left out with --simulate, which brings its own")
     if args.out and not any(f.write and args.out.suffix.lower() in f.extensions for f in formats()):
         known = sorted({extension for f in formats() if f.write for extension in f.extensions})
         raise ParameterError("--out", str(args.out), "named with one of the extensions " + ", ".join(known))
+    if args.out and args.out.exists():
+        raise ParameterError("--out", str(args.out), "a file that does not exist yet; a measurement is kept")
+    if args.save and args.save.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ParameterError("--save", str(args.save), "named .png, .pdf or .svg")
+    for option, target in (("--out", args.out), ("--save", args.save)):
+        if target and not target.absolute().parent.is_dir():
+            raise ParameterError(option, str(target), "in a folder that exists")
+    if args.seed < 0:
+        raise ParameterError("--seed", args.seed, "0 or more")
 
 
 def _measure(args: argparse.Namespace) -> Spectrum:
@@ -126,12 +135,12 @@ def _measure(args: argparse.Namespace) -> Spectrum:
         integration_ms=args.integration,
         averages=args.averages,
         # Nobody needs a warning of light that does not exist.
-        warning_s=0.0 if args.simulate else None,
+        warning_s=0.0 if args.simulate is not None else None,
         name=f"simulated {args.simulate}" if args.simulate else "",
     )
     with ExitStack() as stack:
         port = args.port
-        if args.simulate:
+        if args.simulate is not None:
             from spectralid.devices.sim.launch import Simulator
 
             arguments = ("--substance", args.simulate, "--seed", str(args.seed))
@@ -143,7 +152,7 @@ def _measure(args: argparse.Namespace) -> Spectrum:
         spectrum = scan(
             instrument, plan, token=token, acknowledge_unknown_interlock=True, progress=_show_progress
         )
-    if args.simulate:
+    if args.simulate is not None:
         # No simulated spectrum may ever pass for evidence.
         return spectrum.replace(acquisition=spectrum.acquisition.with_flags("simulated"))
     return spectrum
@@ -154,7 +163,7 @@ def _consent(args: argparse.Namespace, profile: Profile) -> ArmToken:
     from spectralid.devices import LaserRefusedError, arm
 
     operator = args.operator or getpass.getuser()
-    if args.simulate:
+    if args.simulate is not None:
         return arm(operator, valid_s=CONSENT_S)
     if not args.arm_laser:
         raise LaserRefusedError("A scan needs the laser; add --arm-laser when everyone wears their glasses.")

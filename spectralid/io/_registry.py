@@ -145,7 +145,9 @@ def _load(file: str | os.PathLike[str] | IO[bytes], name: str) -> Source:
         try:
             size = path.stat().st_size
             # The size is checked before reading, so that a huge file costs nothing.
-            data = b"" if size > MAXIMUM_BYTES else path.read_bytes()
+            with path.open("rb") as stream:
+                # One byte more than allowed: devices and pipes state no size.
+                data = b"" if size > MAXIMUM_BYTES else stream.read(MAXIMUM_BYTES + 1)
         except FileNotFoundError:
             raise UnreadableFileError("there is no such file.", file=shown) from None
         except IsADirectoryError:

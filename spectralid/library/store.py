@@ -318,7 +318,8 @@ class ReferenceLibrary:
         LibraryError, TechniqueError
             As for `grid`.
         """
-        return self.raw(self._grid_path(technique, "matrix"))
+        # A damaged row would put another substance's name on a scan under the intact library's identity.
+        return self._checked(self._grid_path(technique, "matrix"))
 
     def rows(self, technique: Technique | str) -> tuple[ReferenceInfo, ...]:
         """What the rows of `matrix` are.

@@ -24,8 +24,8 @@ __all__ = ["decide"]
 _USELESS: Final = frozenset({"constant", "low_snr", "short_range", "missing"})
 
 _MINOR_COMPONENTS: Final = (
-    "This is a match of the whole spectrum only. Minor components, such as fentanyl at a few %, are not "
-    "detected in this way and are not excluded by this result."
+    "This is a match of the whole spectrum only. Other components, even a large one and all the more "
+    "fentanyl at a few %, are not detected in this way and are not excluded by this result."
 )
 _LIBRARY_ONLY: Final = "Substances that are not in this library."
 
@@ -145,9 +145,12 @@ def _identified(identification: Identification, library: ReferenceLibrary, polic
 def _inconclusive(
     identification: Identification, library: ReferenceLibrary, policy: Policy, obstacles: list[str]
 ) -> Verdict:
-    close = _close(identification, policy)[: policy.named_at_most]
+    close = _close(identification, policy)
+    # Alarm and precautions are those of all that it may be, named or not.
     compounds = [library.compound(c.compound_slug) for c in close]
-    names = _listed([_name(c) for c in close])
+    names = _listed([_name(c) for c in close[: policy.named_at_most]])
+    if len(close) > policy.named_at_most:
+        names += f" (and {len(close) - policy.named_at_most} more)"
     best = close[0]
     if best.tier is Tier.COMPUTED:
         headline = f"lead only: {names}"
@@ -179,9 +182,10 @@ def _no_match(identification: Identification, library: ReferenceLibrary, policy:
     return Verdict(
         kind=VerdictKind.NO_MATCH,
         alarm=Alarm.UNKNOWN,
-        headline="nothing in this library is like it",
-        words="No entry of the library is like this scan. It may be a substance the library does not hold, a "
-        "mixture, or a scan from an instrument whose axis is off. This is presumptive.",
+        headline="nothing in this library is like it closely enough",
+        words=f"No entry of the library is closely like this scan; the nearest is {_name(best)}. It may be "
+        "a substance the library does not hold, a mixture, or a scan from an instrument whose axis is off. "
+        "This is presumptive.",
         precautions=UNKNOWN_PRECAUTIONS,
         not_excluded=(_MINOR_COMPONENTS, _LIBRARY_ONLY, *_uncompared(identification)),
         evidence=_evidence(identification, library),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from spectralid import LibraryBuilder, Spectrum, read, write
+from spectralid import LibraryBuilder, Spectrum, open_library, read, write
 from spectralid.cli import main
 from spectralid.cli._exit import Exit
 from spectralid.library import Compound, Tier
@@ -208,3 +211,48 @@ def test_a_defect_ends_in_a_sentence_and_not_in_a_traceback(benzene, capsys, mon
     monkeypatch.setenv("SPECTRALID_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         main(["info", str(benzene)])
+
+
+def test_a_library_with_a_damaged_matrix_names_nothing(library, benzene, capsys) -> None:
+    with open_library(library) as intact:
+        row = np.array(intact.matrix("raman")[1])
+    data = library.read_bytes()
+    at = data.index(row.tobytes())
+    library.write_bytes(data[:at] + row[::-1].tobytes() + data[at + row.nbytes :])
+    assert main(["identify", str(benzene), "--library", str(library)]) == Exit.LIBRARY
+    assert "checksum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_narrow_code_page_costs_no_result(library, benzene, encoding) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from spectralid.cli import main; sys.exit(main())",
+            "identify",
+            str(benzene),
+            "--library",
+            str(library),
+        ],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert done.returncode == Exit.IDENTIFIED, done.stderr
+    assert b"Benzene" in done.stdout
+
+
+@pytest.mark.parametrize("wrong", [["--top", "1"], ["--laser-nm", "-5"], ["--format", "zzz"]])
+def test_a_wrong_option_is_wrong_usage(library, benzene, wrong, capsys) -> None:
+    assert main(["identify", str(benzene), "--library", str(library), *wrong]) == Exit.USAGE
+    capsys.readouterr()
+
+
+def test_a_scan_finds_bad_targets_before_it_measures(tmp_path, capsys) -> None:
+    there = tmp_path / "measured.csv"
+    there.write_text("keep me")
+    for wrong in (["--save", "a.bmp"], ["--save", str(tmp_path / "no" / "a.png")], ["--out", str(there)]):
+        assert main(["scan", "--simulate", *wrong]) == Exit.USAGE
+    assert there.read_text() == "keep me"
+    assert "Simulated" not in capsys.readouterr().err

@@ -356,3 +356,24 @@ def test_no_match_begins_where_the_policy_says(references: ReferenceLibrary) -> 
 
     assert kind_at(0.751) is VerdictKind.INCONCLUSIVE
     assert kind_at(0.749) is VerdictKind.NO_MATCH
+
+
+def test_dangerous_candidate_counts_however_few_are_asked_for(tmp_path: Path) -> None:
+    base = substance(GRID, TWINS)
+    hazards = [("none",)] * 6 + [("ultra-potent-opioid",)]
+    entries = [
+        (
+            Compound(f"c{i}", f"C{i}", hazards=h),
+            raman(base + 0.01 * i * substance(GRID, 30 + i)),
+            Tier.MEASURED,
+        )
+        for i, h in enumerate(hazards)
+    ]
+    references = library(tmp_path, entries)
+    for top in (2, 3, 10):
+        verdict = decide(identify(scan(base), references, top=top), references)
+        assert verdict.kind is VerdictKind.INCONCLUSIVE
+        assert verdict.alarm is Alarm.DANGER
+        assert "c6" in verdict.named
+        assert any("Ultra-potent opioid" in line for line in verdict.precautions)
+        assert "more)" in verdict.headline
