@@ -468,7 +468,7 @@ class Lines:
 
 
 def strengths(derivatives: np.ndarray) -> np.ndarray:
-    """Infrared intensities (km/mol) of derivatives (n, 3), or Placzek activities (angstrom**4/u) of (n, 6)."""
+    """Intensities (km/mol) of dipole derivatives (n, 3), activities (angstrom**4/u) of (n, 6)."""
     if derivatives.shape[1] == 3:
         return _KM * np.sum(derivatives**2, axis=1)
     return np.einsum("ki,ij,kj->k", derivatives, PLACZEK, derivatives)

@@ -248,11 +248,13 @@ class Figures:
             return float(summarise(measure)), float(low), float(high)
 
         return cls(
-            *(figure((rank <= n).astype(float), "mean") for n in (1, 5, 10)),
-            figure(rank, "median"),
-            figure(score, "median"),
-            len(queries),
-            len(names),
+            top1=figure(rank <= 1, "mean"),
+            top5=figure(rank <= 5, "mean"),
+            top10=figure(rank <= 10, "mean"),
+            median_rank=figure(rank, "median"),
+            median_score=figure(score, "median"),
+            queries=len(queries),
+            substances=len(names),
         )
 
     def row(self, name: str) -> str:

@@ -12,7 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import broaden
@@ -46,6 +46,8 @@ class Settings:
         Steps after which all candidates are computed again; between, only those that matter are.
     negatives : int
         Wrong candidates that are moved in each step.
+    stride : int
+        Use every so many points of the grids.
     """
 
     steps: int = 90
@@ -287,6 +289,13 @@ class Trainer:
         molecule = self.candidates.molecules[number]
         return forward(self.model, molecule, self.index[number], vector, technique, self.grids[technique])
 
+    def _worth_moving(self, loss: Loss, table: np.ndarray, right: list[np.ndarray]) -> list[int]:
+        """Right candidates, and the wrong ones that the loss depends on most."""
+        own = {int(columns[0]) for columns in right}
+        weight = np.abs(loss.slopes * table).sum(axis=1)
+        rivals = [int(number) for number in np.argsort(-weight) if int(number) not in own]
+        return sorted(own) + rivals[: self.settings.negatives]
+
     def train(self, queries: list[fitness.Query]) -> np.ndarray:
         """Parameters learned on `queries`; says how it goes on standard error."""
         settings, model = self.settings, self.model
@@ -301,6 +310,7 @@ class Trainer:
                 scorer = fitness.Scorer([query.values for query in own], technique, settings.stride)
                 jobs[technique] = (scorer, [self.candidates.of(q.skeleton, q.form) for q in own])
         spectra = {t: np.zeros((len(self.candidates.molecules), len(self.grids[t]))) for t in jobs}
+        moved: dict[str, list[int]] = {}
         for step in range(settings.steps):
             gradient = settings.prior * (vector - start) / spread**2
             total = 0.5 * settings.prior * float(np.sum(((vector - start) / spread) ** 2))
@@ -309,16 +319,12 @@ class Trainer:
                 if step % settings.refresh == 0:
                     for number in range(len(table)):
                         table[number] = self._forward(number, vector, technique).spectrum
-                    loss = retrieval_loss(scorer, table, right, settings)
-                    weight = np.abs(loss.slopes * table).sum(axis=1)
-                    own = {int(columns[0]) for columns in right}
-                    rivals = [int(c) for c in np.argsort(-weight) if int(c) not in own][: settings.negatives]
-                    moved = sorted(own) + rivals
-                    spectra[f"{technique} moved"] = np.array(moved)
-                passes = {}
-                for number in spectra[f"{technique} moved"].tolist():
-                    passes[number] = self._forward(number, vector, technique)
-                    table[number] = passes[number].spectrum
+                    moved[technique] = self._worth_moving(
+                        retrieval_loss(scorer, table, right, settings), table, right
+                    )
+                passes = {number: self._forward(number, vector, technique) for number in moved[technique]}
+                for number, done in passes.items():
+                    table[number] = done.spectrum
                 loss = retrieval_loss(scorer, table, right, settings)
                 total += loss.value
                 for number, done in passes.items():
@@ -352,9 +358,10 @@ def main() -> int:
     fitness.add_arguments(parser)
     parser.add_argument("--out", type=Path, default=fitness.CORRECTION, help="file to write")
     parser.add_argument("--steps", type=int, default=Settings.steps, help="of gradient descent")
+    parser.add_argument("--prior", type=float, default=Settings.prior, help="weight of the priors")
     arguments = parser.parse_args()
     began = time.process_time()
-    settings = Settings(steps=arguments.steps)
+    settings = Settings(steps=arguments.steps, prior=arguments.prior)
     candidates = fitness.Candidates.read(arguments.packed)
     queries = fitness.load_queries(arguments.data, skeletons=candidates.skeletons)
     trainer = Trainer(candidates, queries, settings)
@@ -366,7 +373,7 @@ def main() -> int:
         corrections.append(trainer.model.correction(learned, {query.inchikey for query in used}))
     notes = {
         "made_by": "train_correction.py",
-        "settings": settings.__dict__,
+        "settings": asdict(settings),
         "candidates": len(candidates.molecules),
         "spectra": {t: sum(q.technique == t for q in trainer.queries) for t in fitness.TECHNIQUES},
         "cpu_seconds": round(time.process_time() - began),
