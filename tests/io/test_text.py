@@ -618,3 +618,12 @@ def test_more_text_than_fits_a_tablet_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("spectralid.io.text.MAXIMUM_BYTES", 20)
     with pytest.raises(UnreadableFileError, match="split it"):
         read(table(","))
+
+
+def test_one_noise_point_does_not_make_per_cent_of_a_ratio() -> None:
+    values = np.linspace(0.2, 0.9, 50)
+    values[7] = 3.0
+    table = "".join(f"{1000 + 4 * i},{v:.4f}\n" for i, v in enumerate(values))
+    source = Source("x.csv", f"Wavenumber (cm-1),Transmittance\n{table}".encode())
+    (spectrum,) = FORMAT.read(source, ReadOptions())
+    assert spectrum.unit is IntensityUnit.TRANSMITTANCE
