@@ -7,13 +7,16 @@ from itertools import combinations
 from pathlib import Path
 from string import ascii_uppercase
 
-import correction
-import fitness
 import numpy as np
 import pytest
-import train_correction
-import vibrations
-from correction import Correction, ForceField, Profile
+
+pytest.importorskip("rdkit", reason="packed results are read through the recipe, which needs RDKit")
+
+import correction  # noqa: E402
+import fitness  # noqa: E402
+import train_correction  # noqa: E402
+import vibrations  # noqa: E402
+from correction import Correction, ForceField, Profile  # noqa: E402
 
 _CM = 219474.6313632 / np.sqrt(1822.888486209)
 
@@ -401,6 +404,18 @@ def test_impossible_factors_are_refused() -> None:
         Correction(force={"C4-H": -1.0})
     with pytest.raises(ValueError, match="positive width"):
         Profile(fwhm_cm=0.0)
+
+
+def test_shipped_correction_is_sound() -> None:
+    everything, folds = correction.load(fitness.CORRECTION)
+    assert len(folds) == fitness.FOLDS
+    for number, learned in enumerate(folds):
+        assert learned.trained_on
+        assert number not in {fitness.fold(key) for key in learned.trained_on}
+        assert set(learned.trained_on) < set(everything.trained_on)
+    # Known physics of GFN2-xTB: single carbon bonds too stiff, by about a sixth.
+    assert 0.7 < everything.force["C4-C4"] < 0.92
+    assert all(0.6 < factor < 1.5 for factor in everything.force.values())
 
 
 def test_query_table_is_complete() -> None:
