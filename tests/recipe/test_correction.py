@@ -12,11 +12,11 @@ import pytest
 
 pytest.importorskip("rdkit", reason="packed results are read through the recipe, which needs RDKit")
 
-import correction  # noqa: E402
-import fitness  # noqa: E402
-import train_correction  # noqa: E402
-import vibrations  # noqa: E402
-from correction import Correction, ForceField, Profile  # noqa: E402
+import correction
+import fitness
+import train_correction
+import vibrations
+from correction import Correction, ForceField, Profile
 
 _CM = 219474.6313632 / np.sqrt(1822.888486209)
 
