@@ -26,12 +26,12 @@ class Unread:
     error: SpectralIDError
 
 
-def add_reading_options(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add FILE, ``--technique``, ``--laser-nm`` and ``--format``."""
     parser.add_argument(
         "files",
         metavar="FILE",
-        nargs="+" if several else 1,
+        nargs="+",
         help="spectrum files; '-' reads one from standard input",
     )
     parser.add_argument(

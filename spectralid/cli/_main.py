@@ -12,7 +12,7 @@ from typing import Final
 from spectralid import __version__
 from spectralid.cli import convert, identify, info, library, plot, scan
 from spectralid.cli._exit import Exit
-from spectralid.errors import DeviceError, FileError, LibraryError, ParameterError, SpectralIDError
+from spectralid.errors import DeviceError, LibraryError, ParameterError, SpectralIDError
 
 __all__ = ["main"]
 
@@ -49,8 +49,6 @@ def _exit_code(error: SpectralIDError) -> Exit:
         return Exit.LIBRARY
     if isinstance(error, DeviceError):
         return Exit.DEVICE
-    if isinstance(error, FileError):
-        return Exit.UNREADABLE
     return Exit.UNREADABLE
 
 

@@ -25,7 +25,6 @@ _MINIMUM_TOP: Final = 2
 # Candidates this close to the best belong to the answer, however few were asked for; wider than any margin
 # a verdict asks for.
 CLOSE: Final = 0.10
-_AT_LEAST_LOOKED_AT: Final = 50
 
 _RATIO: Final = frozenset(
     {IntensityUnit.TRANSMITTANCE, IntensityUnit.PERCENT_TRANSMITTANCE, IntensityUnit.REFLECTANCE}
@@ -68,11 +67,8 @@ class Identifier:
             )
         assumptions: list[str] = []
         query = self._comparable(spectrum, assumptions)
-        index = self._index(query.technique)
-        result = index.search_compounds(query, max(top, _AT_LEAST_LOOKED_AT))
         # However few were asked for: what is as close as this to the best may be the dangerous one.
-        enough = result.hits[0].score - CLOSE if result.hits else 0.0
-        hits = [hit for place, hit in enumerate(result.hits) if place < top or hit.score >= enough]
+        result = self._index(query.technique).search_compounds(query, top, within=CLOSE)
         if query.technique is Technique.RAMAN:
             assumptions.append("The Raman shift axis was taken as the file or instrument gives it.")
         return Identification(
@@ -83,7 +79,7 @@ class Identifier:
             library_version=self.library.version,
             library_sha256=self.library.sha256,
             method=METHOD,
-            candidates=tuple(self._candidate(i, hit) for i, hit in enumerate(hits, start=1)),
+            candidates=tuple(self._candidate(i, hit) for i, hit in enumerate(result.hits, start=1)),
             not_comparable=result.not_comparable,
             n_references=result.n_references,
             quality=signal_quality(query),

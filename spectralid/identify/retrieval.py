@@ -249,14 +249,19 @@ class RetrievalIndex:
         """
         return self.search_many(self.on_grid(spectrum)[np.newaxis], k)[0]
 
-    def search_compounds(self, spectrum: Spectrum, k: int = 10) -> SearchResult:
+    def search_compounds(self, spectrum: Spectrum, k: int = 10, *, within: float = 0.0) -> SearchResult:
         """The `k` compounds most like `spectrum`, each by its best reference.
 
         A computed reference stands for its compound only where no measured or literature one is comparable.
 
-        Parameters and errors are those of `search`.
+        Parameters
+        ----------
+        spectrum, k
+            As for `search`, with its errors.
+        within : float
+            Compounds whose score is less than this below the best are there too, however many.
         """
-        return self._search(self.on_grid(spectrum)[np.newaxis], k, per_compound=True)[0]
+        return self._search(self.on_grid(spectrum)[np.newaxis], k, per_compound=True, within=within)[0]
 
     def search_many(self, queries: npt.ArrayLike, k: int = 10) -> list[SearchResult]:
         """The `k` references most like each query.
@@ -281,7 +286,9 @@ class RetrievalIndex:
             raise ParameterError("queries", x.shape, f"an array of shape (n_queries, {self.grid.size})")
         return x
 
-    def _search(self, x: FloatArray, k: int, *, per_compound: bool) -> list[SearchResult]:
+    def _search(
+        self, x: FloatArray, k: int, *, per_compound: bool, within: float = 0.0
+    ) -> list[SearchResult]:
         if k < 1:
             raise ParameterError("k", k, "at least 1")
         at_once = max(1, _SCORES_AT_ONCE // max(1, len(self)))
@@ -291,7 +298,9 @@ class RetrievalIndex:
             slopes = first_derivative(part, self.window)
             with self._one_thread():
                 scores = self._cosines(slopes)
-            results += [self._result(*row, k, per_compound) for row in zip(part, slopes, scores, strict=True)]
+            results += [
+                self._result(*row, k, per_compound, within) for row in zip(part, slopes, scores, strict=True)
+            ]
         return results
 
     def _cosines(self, slopes: FloatArray) -> FloatArray:
@@ -337,11 +346,17 @@ class RetrievalIndex:
         return out
 
     def _result(
-        self, query: FloatArray, slopes: FloatArray, scores: FloatArray, k: int, per_compound: bool
+        self,
+        query: FloatArray,
+        slopes: FloatArray,
+        scores: FloatArray,
+        k: int,
+        per_compound: bool,
+        within: float,
     ) -> SearchResult:
         comparable = np.isfinite(scores)
         eligible = self._representatives(comparable) if per_compound else comparable
-        chosen = self._shortlist(scores, eligible, k, per_compound)
+        chosen = self._shortlist(scores, eligible, k, per_compound, within)
         exact = exact_hits(
             query,
             slopes,
@@ -358,7 +373,7 @@ class RetrievalIndex:
                 best.setdefault(hit.reference.compound_slug, hit)
             exact = list(best.values())
         return SearchResult(
-            hits=tuple(exact[:k]),
+            hits=tuple(h for i, h in enumerate(exact) if i < k or h.score > exact[0].score - within),
             not_comparable=tuple(self.rows[i].id for i in np.flatnonzero(~comparable)),
             n_references=len(self),
         )
@@ -369,9 +384,9 @@ class RetrievalIndex:
         return real | (comparable & ~has_real[self._compound_of_row])
 
     def _shortlist(
-        self, scores: FloatArray, eligible: npt.NDArray[np.bool_], k: int, per_compound: bool
+        self, scores: FloatArray, eligible: npt.NDArray[np.bool_], k: int, per_compound: bool, within: float
     ) -> IntArray:
-        """Every row that could be among the first `k`, given what single precision leaves uncertain."""
+        """Every row that could be among the hits, given what single precision leaves uncertain."""
         candidates = np.flatnonzero(eligible)
         values = scores[candidates]
         if per_compound:
@@ -381,6 +396,6 @@ class RetrievalIndex:
         else:
             ranked = values
         if ranked.size > k:
-            last = np.partition(ranked, ranked.size - k)[ranked.size - k]
+            last = min(np.partition(ranked, ranked.size - k)[ranked.size - k], ranked.max() - within)
             candidates = candidates[values >= last - 2 * _SINGLE_PRECISION]
         return candidates
