@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
+from spectralid.devices.sim.faults import NO_FAULTS, Faults
 from spectralid.devices.sim.physics import Detector
+from spectralid.devices.sim.serve import Reply
 
-__all__ = ["ObpInstrument", "Reply"]
+__all__ = ["ObpInstrument"]
 
 _UNKNOWN_MESSAGE: Final = 2
 _WRONG_LENGTH: Final = 5
@@ -19,22 +21,6 @@ _UNKNOWN_CHECKSUM: Final = 8
 
 _SHORTEST_US: Final = 10
 _LONGEST_US: Final = 60_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Bytes to send, and how long the instrument is busy before it sends them.
-
-    Attributes
-    ----------
-    data : bytes
-        What goes on the line.
-    busy_s : float
-        Seconds of integration before it.
-    """
-
-    data: bytes
-    busy_s: float = 0.0
 
 
 class _RefusalError(Exception):
@@ -54,9 +40,12 @@ class ObpInstrument:
         Its physics.
     serial : str
         Its serial number.
+    faults : Faults
+        What is wrong with it.
     """
 
-    def __init__(self, detector: Detector, serial: str) -> None:
+    def __init__(self, detector: Detector, serial: str, *, faults: Faults = NO_FAULTS) -> None:
+        self._faults = faults
         self._detector = detector
         self._serial = serial.encode("ascii")
         self._decoder = Decoder()

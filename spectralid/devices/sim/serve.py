@@ -6,16 +6,44 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from spectralid.devices.sim.obp import Reply
-
-__all__ = ["Instrument", "serve_pty", "serve_tcp"]
+__all__ = ["Instrument", "Reply", "serve_pty", "serve_tcp"]
 
 _CHUNK: Final = 4096
 _BITS_PER_BYTE: Final = 10
 # Paced output goes out in pieces of about this long, so that a reader sees bytes trickle in as on a wire.
 _PIECE_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes to send, and what goes with sending them.
+
+    Attributes
+    ----------
+    data : bytes
+        What goes on the line.
+    busy_s : float
+        Seconds of integration before it.
+    spectrum : bool
+        Whether it holds a spectrum: where faults of the line strike if they are told to strike only there.
+    byte_gap_s : float
+        Seconds between two bytes beyond what the baud rate asks for.
+    new_baud : int or None
+        Rate the instrument switches to after these bytes are sent; ``None`` keeps the one it has. A rate
+        before the bytes is a reply without data before them.
+    unplug : bool
+        Whether the line is lost after these bytes.
+    """
+
+    data: bytes
+    busy_s: float = 0.0
+    spectrum: bool = False
+    byte_gap_s: float = 0.0
+    new_baud: int | None = None
+    unplug: bool = False
 
 
 class Instrument(Protocol):
