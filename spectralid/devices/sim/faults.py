@@ -20,7 +20,7 @@ import numpy as np
 
 from spectralid.errors import ParameterError
 
-__all__ = ["FAULTS", "NO_FAULTS", "Fault", "KnownFault", "Faults", "Level"]
+__all__ = ["FAULTS", "NO_FAULTS", "Fault", "Faults", "KnownFault", "Level"]
 
 
 class Level(StrEnum):
@@ -164,8 +164,8 @@ class Fault:
     def parse(cls, text: str) -> Fault:
         """Read ``NAME[:ARG][@WHEN]``.
 
-        WHEN is ``3`` (only the third opportunity), ``3+`` (from the third on), ``spectrum`` (only answers that
-        hold a spectrum), ``spectrum-3`` or ``spectrum-3+``.
+        WHEN is ``3`` (only the third opportunity), ``3+`` (from the third on), ``spectrum`` (only answers
+        that hold a spectrum), ``spectrum-3`` or ``spectrum-3+``.
 
         Raises
         ------
