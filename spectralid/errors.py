@@ -122,7 +122,7 @@ class DeviceError(SpectralIDError):
     """An instrument, or the line to it, failed."""
 
 
-TransportFault = Literal["timeout", "disconnected", "busy", "permission", "absent"]
+TransportFault = Literal["timeout", "disconnected", "busy", "permission", "absent", "aborted"]
 
 
 class TransportError(DeviceError):
@@ -132,8 +132,9 @@ class TransportError(DeviceError):
     ----------
     message : str
         What happened and what to do.
-    kind : {"timeout", "disconnected", "busy", "permission", "absent"}
-        What kind of failure it was, the same on every platform.
+    kind : {"timeout", "disconnected", "busy", "permission", "absent", "aborted"}
+        What kind of failure it was, the same on every platform; ``"aborted"`` is no failure of the line but
+        another thread's wish.
     """
 
     def __init__(self, message: str, *, kind: TransportFault) -> None:

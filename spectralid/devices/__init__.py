@@ -10,21 +10,20 @@ Examples
 ...         )
 """
 
-from spectralid.devices.driver import Driver, Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Driver, Identity, Interlock, RawFrame
 from spectralid.devices.laser import ArmToken, LaserOffUnconfirmedError, LaserRefusedError, arm
-from spectralid.devices.ocean import OceanDriver
-from spectralid.devices.ocean import open_ocean as open_device
 from spectralid.devices.profile import Profile, bundled_profiles, load_profile
+from spectralid.devices.registry import open_device, protocols
 from spectralid.devices.session import Progress, ScanPlan, Stage, scan
 
 __all__ = [
     "ArmToken",
+    "Capabilities",
     "Driver",
     "Identity",
     "Interlock",
     "LaserOffUnconfirmedError",
     "LaserRefusedError",
-    "OceanDriver",
     "Profile",
     "Progress",
     "RawFrame",
@@ -34,5 +33,6 @@ __all__ = [
     "bundled_profiles",
     "load_profile",
     "open_device",
+    "protocols",
     "scan",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from spectralid.devices.client.obp import ObpClient, RefusedError
 from spectralid.devices.codec.obp import Checksum, Message
-from spectralid.devices.driver import Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
 from spectralid.devices.profile import Profile
 from spectralid.devices.transport import Transport, open_transport
 from spectralid.errors import ParameterError, ProtocolError
@@ -47,6 +47,15 @@ class OceanDriver:
     def profile(self) -> Profile:
         """What is fixed for the model."""
         return self._profile
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What can be done with it through this protocol."""
+        return Capabilities(
+            has_laser=True,
+            interlock_readback="no",
+            payload_checksum="md5" if self._client.checksum is Checksum.VERIFIED else "none",
+        )
 
     def identify(self) -> Identity:
         """Ask for serial number and wavelength coefficients.
@@ -174,6 +183,18 @@ class OceanDriver:
         # Asked once: whoever needs the laser off must not wait through silent repetitions.
         answer = self._client.ask(Message.LIGHT_SOURCE_ENABLE, _LASER, retries=0)
         return self._number("<B", answer) != 0
+
+    def send_off(self) -> None:
+        """Put "laser off" on the line at once, from any thread, without waiting for an answer."""
+        self._client.send(Message.SET_LIGHT_SOURCE_ENABLE, _LASER + b"\x00")
+
+    def abort(self) -> None:
+        """End a call that another thread waits in, until `resume`."""
+        self._client.transport.abort()
+
+    def resume(self) -> None:
+        """Take calls again after `abort`."""
+        self._client.transport.resume()
 
     def _number(self, layout: str, data: bytes) -> float:
         size = struct.calcsize(layout)

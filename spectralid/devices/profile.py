@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NoReturn
 
 from spectralid import _bundled
+from spectralid.devices.registry import protocols
 from spectralid.errors import FileError, ParameterError
+from spectralid.spectrum import Technique
 
-__all__ = ["Profile", "bundled_profiles", "load_profile"]
+__all__ = ["FILE_PROTOCOLS", "Option", "Profile", "bundled_profiles", "load_profile"]
 
-_PROTOCOLS: Final = ("obp",)
+Option = str | float | bool
+
+FILE_PROTOCOLS: Final = ("watch-folder", "file-only", "opus-rs")
+"""Instruments whose spectra come as finished files, through the vendor's software: no line, no detector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +31,34 @@ class Profile:
     name : str
         Maker and model.
     protocol : str
-        Which protocol it speaks: ``"obp"``.
+        Which protocol it speaks, see `spectralid.devices.registry.protocols` and `FILE_PROTOCOLS`.
     tried_on_hardware : bool
         Whether the driver has ever been run against a real one.
+    technique : Technique
+        What it measures.
     baud : int
-        Bits per second at power-up.
+        Bits per second at power-up; 0 where there is no serial line.
     pixels : int
-        Detector pixels.
+        Detector pixels; 0 where the spectrum comes as a file.
     adc_max : int
-        Largest count; a pixel that shows it is saturated.
-    laser_nm : float
-        Excitation wavelength in nm.
+        Largest count; a pixel that shows it is saturated. 0 where the spectrum comes as a file.
     integration_ms : (float, float)
-        Shortest and longest integration time in ms.
+        Shortest and longest integration time in ms; (0, 0) where the spectrum comes as a file.
+    laser_nm : float or None
+        Excitation wavelength in nm; ``None`` without a laser, or where the unit reports it itself.
     warning_s : float
         Seconds of warning before the laser goes on.
+    warm_up_s : float
+        Seconds from laser on to the first frame that counts.
     maximum_on_s : float
-        Seconds the laser may stay on in one go.
+        Seconds the laser may stay on in one go; 0 for an instrument without a laser.
     safety : str
         What to tell the operator before the laser goes on.
+    wavelength_nm : tuple of float
+        Wavelength polynomial over the pixel number from 0, constant first, in nm; empty where the unit
+        reports it itself.
+    options : mapping of str to str, float or bool
+        What is particular to the protocol (dialect, byte order, file kind …).
     """
 
     name: str
@@ -52,11 +67,15 @@ class Profile:
     baud: int
     pixels: int
     adc_max: int
-    laser_nm: float
     integration_ms: tuple[float, float]
-    warning_s: float
-    maximum_on_s: float
-    safety: str
+    laser_nm: float | None = None
+    warning_s: float = 0.0
+    maximum_on_s: float = 0.0
+    safety: str = ""
+    warm_up_s: float = 0.0
+    technique: Technique = Technique.RAMAN
+    wavelength_nm: tuple[float, ...] = ()
+    options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def bundled_profiles() -> tuple[str, ...]:
@@ -106,24 +125,64 @@ class _Keys:
 
     def profile(self) -> Profile:
         protocol = self._text("protocol")
-        if protocol not in _PROTOCOLS:
-            self._refuse("protocol", f"must be one of {', '.join(_PROTOCOLS)}; it is {protocol!r}.")
-        shortest = self._number("integration.minimum_ms", low=0.001, high=4e6)
+        if protocol not in FILE_PROTOCOLS and protocol not in (known := protocols()):
+            self._refuse(
+                "protocol", f"must be one of {', '.join((*known, *FILE_PROTOCOLS))}; it is {protocol!r}."
+            )
+        by_file = protocol in FILE_PROTOCOLS
+        shortest = 0.0 if by_file else self._number("integration.minimum_ms", low=0.001, high=4e6)
+        longest = 0.0 if by_file else self._number("integration.maximum_ms", low=shortest, high=4e6)
+        laser = "laser" in self._table
+        reported = self._text("laser.wavelength_nm") if self._is_text("laser.wavelength_nm") else ""
+        if reported not in ("", "instrument"):
+            self._refuse("laser.wavelength_nm", f'must be a number or "instrument"; it is {reported!r}.')
         return Profile(
             name=self._text("name"),
             protocol=protocol,
             tried_on_hardware=self._switch("tried_on_hardware"),
-            baud=self._whole("line.baud", low=300, high=10_000_000),
-            pixels=self._whole("detector.pixels", low=2, high=65_536),
-            adc_max=self._whole("detector.adc_max", low=1, high=2**32 - 1),
-            laser_nm=self._number("laser.wavelength_nm", low=200, high=2000),
-            integration_ms=(shortest, self._number("integration.maximum_ms", low=shortest, high=4e6)),
-            warning_s=self._number("laser.warning_s", low=0, high=60),
-            maximum_on_s=self._number("laser.maximum_on_s", low=0.1, high=3600),
-            safety=self._text("laser.safety"),
+            technique=self._technique(),
+            baud=0 if by_file else self._whole("line.baud", low=300, high=10_000_000),
+            pixels=0 if by_file else self._whole("detector.pixels", low=2, high=65_536),
+            adc_max=0 if by_file else self._whole("detector.adc_max", low=1, high=2**32 - 1),
+            integration_ms=(shortest, longest),
+            laser_nm=self._number("laser.wavelength_nm", low=200, high=2000)
+            if laser and not reported
+            else None,
+            warning_s=self._number("laser.warning_s", low=0, high=60) if laser else 0.0,
+            warm_up_s=self._number("laser.warm_up_s", low=0, high=600, otherwise=0.0) if laser else 0.0,
+            maximum_on_s=self._number("laser.maximum_on_s", low=0.1, high=3600) if laser else 0.0,
+            safety=self._text("laser.safety") if laser else "",
+            wavelength_nm=self._coefficients(),
+            options=self._options(),
         )
 
-    def _refuse(self, key: str, why: str) -> None:
+    def _technique(self) -> Technique:
+        if "technique" not in self._table:
+            return Technique.RAMAN
+        try:
+            return Technique.parse(self._text("technique"))
+        except ParameterError as error:
+            self._refuse("technique", f"must be {error.allowed}; it is {error.given!r}.")
+
+    def _coefficients(self) -> tuple[float, ...]:
+        if "wavelength" not in self._table:
+            return ()
+        values = self._value("wavelength.coefficients_nm")
+        usable = isinstance(values, list) and all(_is_number(v) and abs(v) < 1e6 for v in values)
+        if not usable or not 2 <= len(values) <= 8:
+            self._refuse("wavelength.coefficients_nm", f"must be a list of 2 to 8 numbers; it is {values!r}.")
+        return tuple(float(v) for v in values)
+
+    def _options(self) -> Mapping[str, Option]:
+        table = self._table.get("protocol_options", {})
+        if not isinstance(table, Mapping):
+            self._refuse("protocol_options", f"must be a table; it is {table!r}.")
+        for key, value in table.items():
+            if not isinstance(value, str | int | float):  # bool is an int
+                self._refuse(f"protocol_options.{key}", f"must be a text, number or switch; it is {value!r}.")
+        return MappingProxyType(dict(table))
+
+    def _refuse(self, key: str, why: str) -> NoReturn:
         raise FileError(why, file=self._file, where=f"key {key}")
 
     def _value(self, key: str) -> Any:
@@ -146,9 +205,17 @@ class _Keys:
             self._refuse(key, f"must be true or false; it is {value!r}.")
         return bool(value)
 
-    def _number(self, key: str, *, low: float, high: float) -> float:
+    def _is_text(self, key: str) -> bool:
+        table, _, name = key.partition(".")
+        inner = self._table.get(table)
+        return isinstance(inner, Mapping) and isinstance(inner.get(name), str)
+
+    def _number(self, key: str, *, low: float, high: float, otherwise: float | None = None) -> float:
+        table, _, name = key.partition(".")
+        if otherwise is not None and name not in self._table[table]:
+            return otherwise
         value = self._value(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        if not _is_number(value) or not low <= value <= high:
             self._refuse(key, f"must be a number from {low:g} to {high:g}; it is {value!r}.")
         return float(value)
 
@@ -157,3 +224,7 @@ class _Keys:
         if not value.is_integer():
             self._refuse(key, f"must be a whole number; it is {value!r}.")
         return int(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -173,6 +173,9 @@ def scan(
     interlock = check_permission(
         driver, token, acknowledge_unknown_interlock=acknowledge_unknown_interlock, clock=clock
     )
+    laser_nm = profile.laser_nm if identity.laser_nm is None else identity.laser_nm
+    if laser_nm is None:
+        raise ParameterError("excitation wavelength", None, "told by the instrument or its profile")
     if plan.integration_ms is not None:
         _check_laser_time(profile, plan, plan.integration_ms)
     _warn(profile.warning_s if plan.warning_s is None else plan.warning_s, progress, wait)
@@ -189,7 +192,9 @@ def scan(
     dark = _take(driver, plan, Stage.DARK, progress)
     with lasing(driver, token, clock=clock):
         sample = _take(driver, plan, Stage.SAMPLE, progress)
-    return _spectrum(profile, identity, plan, integration_ms, started, token, interlock, dark, sample)
+    return _spectrum(
+        profile, identity, laser_nm, plan, integration_ms, started, token, interlock, dark, sample
+    )
 
 
 def _check_laser_time(profile: Profile, plan: ScanPlan, integration_ms: float) -> None:
@@ -258,6 +263,7 @@ def _take(driver: Driver, plan: ScanPlan, stage: Stage, progress: Callable[[Prog
 def _spectrum(
     profile: Profile,
     identity: Identity,
+    laser_nm: float,
     plan: ScanPlan,
     integration_ms: float,
     started: datetime,
@@ -277,7 +283,7 @@ def _spectrum(
     acquisition = Acquisition(
         instrument=profile.name,
         serial=identity.serial,
-        laser_nm=profile.laser_nm,
+        laser_nm=laser_nm,
         integration_ms=integration_ms,
         averages=plan.averages,
         time=started.isoformat(timespec="seconds"),
@@ -292,7 +298,7 @@ def _spectrum(
         },
     )
     measured = Spectrum(
-        axis=raman_shift(identity.wavelengths_nm, profile.laser_nm),
+        axis=raman_shift(identity.wavelengths_nm, laser_nm),
         intensity=sample.mean,
         technique=Technique.RAMAN,
         unit=IntensityUnit.COUNTS,

@@ -7,6 +7,7 @@ Ports are named as pyserial names them: ``/dev/ttyUSB0``, ``COM5``, ``socket://h
 from __future__ import annotations
 
 import errno
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,11 @@ _ADVICE: Final[dict[TransportFault, str]] = {
     "absent": "there is no such serial port here; check the cable, the power and the name",
     "disconnected": "the line was lost; check the cable and the power of the instrument",
     "timeout": "it takes no data; check that the instrument is on",
+    "aborted": "what was going on there was called off",
 }
+
+# How long a waiting reader takes to notice `abort`.
+_SLICE_S: Final = 0.05
 
 
 class Deadline:
@@ -78,6 +83,12 @@ class Transport(Protocol):
 
     def read(self, at_most: int, deadline: Deadline) -> bytes:
         """Bytes that have come, `at_most` of them; fewer, even none, at the deadline."""
+
+    def abort(self) -> None:
+        """From any thread: make a call that waits, and every further read, raise until `resume`."""
+
+    def resume(self) -> None:
+        """Read again after `abort`."""
 
     def close(self) -> None:
         """Close the line; closing twice does no harm."""
@@ -136,6 +147,9 @@ class SerialTransport:
     def __init__(self, port: Any, name: str) -> None:
         self._port = port
         self._name = name
+        self._aborted = threading.Event()
+        # An urgent "off" from another thread must not land in the middle of a request.
+        self._writing = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -155,9 +169,14 @@ class SerialTransport:
         TransportError
             ``timeout`` if the line does not take the data in time, ``disconnected`` if it is gone.
         """
-        with _normalised(self._name):
-            self._port.write_timeout = deadline.left
-            self._port.write(data)
+        if not self._writing.acquire(timeout=deadline.left):
+            raise TransportError(f"Serial port {self._name}: {_ADVICE['timeout']}.", kind="timeout")
+        try:
+            with _normalised(self._name):
+                self._port.write_timeout = deadline.left
+                self._port.write(data)
+        finally:
+            self._writing.release()
 
     def read(self, at_most: int, deadline: Deadline) -> bytes:
         """Bytes that have come, `at_most` of them; fewer, even none, at the deadline.
@@ -165,11 +184,27 @@ class SerialTransport:
         Raises
         ------
         TransportError
-            ``disconnected`` if the line is gone.
+            ``disconnected`` if the line is gone, ``aborted`` if another thread wants the line.
         """
+        got = bytearray()
         with _normalised(self._name):
-            self._port.timeout = deadline.left
-            return bytes(self._port.read(at_most))
+            while True:
+                left = deadline.left
+                self._port.timeout = min(left, _SLICE_S)
+                got += self._port.read(at_most - len(got))
+                if len(got) >= at_most or left <= _SLICE_S or self._aborted.is_set():
+                    break
+        if self._aborted.is_set():
+            raise TransportError(f"Serial port {self._name}: {_ADVICE['aborted']}.", kind="aborted")
+        return bytes(got)
+
+    def abort(self) -> None:
+        """From any thread: make a read that waits, and every further one, raise until `resume`."""
+        self._aborted.set()
+
+    def resume(self) -> None:
+        """Read again after `abort`."""
+        self._aborted.clear()
 
     def close(self) -> None:
         """Close the line; closing twice does no harm."""

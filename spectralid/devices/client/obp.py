@@ -91,9 +91,29 @@ class ObpClient:
         self.checksum = Checksum.ABSENT
         self.stale_answers = 0
 
+    @property
+    def transport(self) -> Transport:
+        """The line."""
+        return self._transport
+
     def close(self) -> None:
         """Close the line."""
         self._transport.close()
+
+    def send(self, message: Message, data: bytes) -> None:
+        """Send a command nobody waits for: a setting without acknowledgement is made in silence.
+
+        Any thread may do so while another waits for an answer.
+
+        Raises
+        ------
+        TransportError
+            If the line takes no data.
+        """
+        self._transport.write(
+            encode(Frame(message=message, data=data, flags=Flag.NONE, checksum=self.checksum)),
+            Deadline(self._margin_s),
+        )
 
     def negotiate_checksum(self) -> Checksum:
         """Ask for MD5 checksums on every message; an instrument that knows none goes on without.
