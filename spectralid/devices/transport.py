@@ -84,6 +84,9 @@ class Transport(Protocol):
     def read(self, at_most: int, deadline: Deadline) -> bytes:
         """Bytes that have come, `at_most` of them; fewer, even none, at the deadline."""
 
+    def set_baud(self, baud: int) -> None:
+        """Go on at another rate, in bits per second; without effect where the line has none."""
+
     def abort(self) -> None:
         """From any thread: make a call that waits, and every further read, raise until `resume`."""
 
@@ -197,6 +200,18 @@ class SerialTransport:
         if self._aborted.is_set():
             raise TransportError(f"Serial port {self._name}: {_ADVICE['aborted']}.", kind="aborted")
         return bytes(got)
+
+    def set_baud(self, baud: int) -> None:
+        """Go on at another rate, in bits per second; a network socket has none and goes on as it was.
+
+        Raises
+        ------
+        TransportError
+            ``disconnected`` if the line is gone.
+        """
+        if self.baud is not None:
+            with _normalised(self._name):
+                self._port.baudrate = baud
 
     def abort(self) -> None:
         """From any thread: make a read that waits, and every further one, raise until `resume`."""
