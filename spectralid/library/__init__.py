@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from spectralid.library._values import Compound, Reference, ReferenceInfo, Tier
+from spectralid.library._values import Compound, Fitness, Reference, ReferenceInfo, Tier
 from spectralid.library.store import ReferenceLibrary, open_library
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ _WHERE = {
 
 __all__ = [
     "Compound",
+    "Fitness",
     "ImportReport",
     "LibraryBuilder",
     "Reference",

@@ -10,7 +10,7 @@ from typing import Any
 from spectralid.errors import ParameterError
 from spectralid.spectrum import Spectrum, Technique
 
-__all__ = ["Compound", "Reference", "ReferenceInfo", "Tier"]
+__all__ = ["Compound", "Fitness", "Reference", "ReferenceInfo", "Tier"]
 
 
 class Tier(StrEnum):
@@ -185,3 +185,67 @@ class Reference:
 
     info: ReferenceInfo
     spectrum: Spectrum
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """How often a tier's references find the right substance, measured on real spectra of known substances.
+
+    Attributes
+    ----------
+    tier : Tier
+        Tier of the references searched.
+    technique : str
+        ``"raman"`` or ``"infrared"``.
+    group : str
+        Which queries: ``"all"``, or a part of them (``"drugs"``).
+    queries, substances : int
+        Spectra asked about, and the substances they are of.
+    candidates : int
+        Substances among which the right one was looked for.
+    top1, top5, top10 : tuple of float
+        Share of the queries whose substance was first, among the first five and among the first ten, 0 … 1:
+        value, and lower and upper bound of its 95 % interval.
+    median_rank : tuple of float
+        Median rank of the right substance, with its 95 % interval.
+    evaluated : str
+        How it was kept from flattering itself: ``"cross-validated by compound"`` …
+    source : str
+        The command that gives these figures.
+    """
+
+    tier: Tier
+    technique: str
+    group: str
+    queries: int
+    substances: int
+    candidates: int
+    top1: tuple[float, float, float]
+    top5: tuple[float, float, float]
+    top10: tuple[float, float, float]
+    median_rank: tuple[float, float, float]
+    evaluated: str
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        pairs = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in pairs} | {"tier": self.tier.value}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Fitness:
+        """Inverse of `to_dict`; keys of a newer version are ignored.
+
+        Raises
+        ------
+        ParameterError
+            If the tier is unknown, or a figure is missing or no three numbers.
+        """
+        try:
+            known: dict[str, Any] = {name: data[name] for name in cls.__dataclass_fields__}
+            for name in ("top1", "top5", "top10", "median_rank"):
+                value, low, high = map(float, known[name])
+                known[name] = (value, low, high)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ParameterError("fitness", data, f"complete ({error})") from None
+        return cls(**known | {"tier": Tier.parse(known["tier"])})

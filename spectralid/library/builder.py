@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 import spectralid
 from spectralid.errors import LibraryError, ParameterError, TechniqueError
-from spectralid.library._values import Compound, ReferenceInfo, Tier
+from spectralid.library._values import Compound, Fitness, ReferenceInfo, Tier
 from spectralid.library.schema import (
     FORMAT,
     GRIDS,
+    POOLS,
     SCHEMA,
     array_digest,
     canonical_json,
@@ -34,6 +35,15 @@ __all__ = ["LibraryBuilder", "comparable_intensity", "spectrum_facts"]
 _SLUG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class _Row(NamedTuple):
+    """A reference on its common grid, as it is stored there."""
+
+    key: str
+    computed: bool
+    values: np.ndarray[Any, Any]
+    is_native: bool
 
 
 class LibraryBuilder:
@@ -71,7 +81,9 @@ class LibraryBuilder:
         self._infos: dict[str, ReferenceInfo] = {}
         self._spectra: list[Spectrum] = []
         self._facts: list[bytes] = []
-        self._rows: list[tuple[str, np.ndarray[Any, Any]]] = []
+        self._rows: list[_Row] = []
+        self._fitness: dict[tuple[str, ...], Fitness] = {}
+        self._training: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._infos)
@@ -138,8 +150,9 @@ class LibraryBuilder:
             slug = compound
         else:
             raise ParameterError("compound", compound, "a Compound, or the slug of one added before")
+        tier = Tier.parse(tier)
         try:
-            row = _on_grid(spectrum)
+            row = _row(spectrum, tier)
         except TechniqueError:
             raise TechniqueError(
                 f"The technique of the spectrum {spectrum.name!r} is not known; say Raman or infrared."
@@ -153,7 +166,7 @@ class LibraryBuilder:
             compound_slug=slug,
             form=form,
             technique=spectrum.technique,
-            tier=Tier.parse(tier),
+            tier=tier,
             source=source or spectrum.source,
             licence=licence,
             url=url,
@@ -176,8 +189,22 @@ class LibraryBuilder:
         self._infos[id] = info
         self._spectra.append(spectrum)
         self._facts.append(facts)
-        self._rows.append((grid_key(spectrum.technique), row))
+        self._rows.append(row)
         return id
+
+    def add_fitness(self, fitness: Fitness) -> None:
+        """Record how well a tier finds substances.
+
+        What was recorded of the same tier, technique and group before stays.
+        """
+        self._fitness.setdefault((fitness.tier, fitness.technique, fitness.group), fitness)
+
+    def add_training_substances(self, inchikeys: Iterable[str]) -> None:
+        """Record substances whose measured spectra the computed references learned from.
+
+        An evaluation on spectra of these substances flatters the computed tier.
+        """
+        self._training.update(inchikeys)
 
     def write(self, path: str | os.PathLike[str]) -> str:
         """Write the library file; a file already there is replaced only when the new one is complete.
@@ -221,18 +248,43 @@ class LibraryBuilder:
             "/references/facts": _bytes(b"".join(self._facts)),
             "/references/facts_start": np.cumsum([0, *map(len, self._facts)], dtype="<i8"),
         }
-        arrays.update(_native(self._spectra))
         for key in GRIDS:
-            rows = [i for i, (row_key, _) in enumerate(self._rows) if row_key == key]
-            if not rows:
+            of_key = [i for i, row in enumerate(self._rows) if row.key == key]
+            if not of_key:
                 continue
-            matrix = np.stack([self._rows[i][1] for i in rows]).astype("<f4")
             arrays[f"/grids/{key}/axis"] = common_grid(key).astype("<f8")
-            arrays[f"/grids/{key}/rows"] = np.array(rows, dtype="<i8")
-            arrays[f"/grids/{key}/matrix"] = matrix
-            digests = b"".join(array_digest(row) for row in matrix)
-            arrays[f"/grids/{key}/row_sha256"] = _bytes(digests).reshape(-1, 32)
+            for computed, block, prefix in ((False, "matrix", "row"), (True, "computed", "computed")):
+                chosen = [i for i in of_key if self._rows[i].computed is computed]
+                if not chosen:
+                    continue
+                values = np.stack([self._rows[i].values for i in chosen])
+                arrays[f"/grids/{key}/{'computed_' if computed else ''}rows"] = np.array(chosen, dtype="<i8")
+                arrays[f"/grids/{key}/{block}"] = values
+                digests = b"".join(array_digest(row) for row in values)
+                arrays[f"/grids/{key}/{prefix}_sha256"] = _bytes(digests).reshape(-1, 32)
+        arrays.update(_native(self._spectra, self._rows))
+        if self._fitness:
+            facts = [fitness.to_dict() for fitness in self._fitness.values()]
+            arrays["/evidence/fitness"] = _bytes(canonical_json(facts))
+        if self._training:
+            arrays["/evidence/training"] = _bytes(canonical_json(sorted(self._training)))
         return arrays
+
+
+def _row(spectrum: Spectrum, tier: Tier) -> _Row:
+    """The spectrum as it lies on its common grid; a computed one in half the bytes."""
+    key, values = grid_key(spectrum.technique), _on_grid(spectrum)
+    if tier is not Tier.COMPUTED:
+        return _Row(key, False, values, False)
+    # Largest magnitude 1, because float16 ends at 65,504; only ratios are compared.
+    largest = float(np.nanmax(np.abs(values))) or 1.0
+    half = (values.astype(np.float64) / largest).astype("<f2")
+    is_native = (
+        spectrum.sd is None
+        and np.array_equal(spectrum.axis, common_grid(key))
+        and np.array_equal(half.astype(np.float64), spectrum.intensity, equal_nan=True)
+    )
+    return _Row(key, True, half, is_native)
 
 
 def _on_grid(spectrum: Spectrum) -> npt.NDArray[np.float32]:
@@ -316,9 +368,13 @@ class _Pool:
         return np.concatenate([np.empty(0, self.dtype), *self._parts])
 
 
-def _native(spectra: Sequence[Spectrum]) -> Arrays:
-    """The native datasets; float32 holds an array only where that loses nothing."""
+def _native(spectra: Sequence[Spectrum], rows: Sequence[_Row]) -> Arrays:
+    """The native datasets.
+
+    A row on the grid holds an intensity where it can, float32 holds an array where that loses nothing.
+    """
     pools = (_Pool("<f8"), _Pool("<f4"))
+    used = dict.fromkeys(GRIDS, 0)
 
     def place(values: FloatArray | None) -> tuple[int, int]:
         if values is None:
@@ -329,11 +385,19 @@ def _native(spectra: Sequence[Spectrum]) -> Arrays:
             return 1, pools[1].add(short)
         return 0, pools[0].add(values.astype("<f8"))
 
-    index = [(s.n_points, *place(s.axis), *place(s.intensity), *place(s.sd)) for s in spectra]
+    index = []
+    for spectrum, row in zip(spectra, rows, strict=True):
+        intensity = (
+            (POOLS.index(f"/grids/{row.key}/computed"), used[row.key])
+            if row.is_native
+            else place(spectrum.intensity)
+        )
+        used[row.key] += row.values.size if row.computed else 0
+        index.append((spectrum.n_points, *place(spectrum.axis), *intensity, *place(spectrum.sd)))
     return {
         "/native/index": np.array(index, dtype="<i8"),
-        "/native/float64": pools[0].values(),
-        "/native/float32": pools[1].values(),
+        POOLS[0]: pools[0].values(),
+        POOLS[1]: pools[1].values(),
     }
 
 

@@ -13,6 +13,7 @@ from spectralid.errors import LibraryError, ParameterError, UnreadableFileError
 from spectralid.library._values import Compound, ReferenceInfo, Tier
 from spectralid.library.builder import LibraryBuilder, spectrum_facts
 from spectralid.library.compounds import CompoundIndex, read_rows
+from spectralid.library.schema import grid_key
 from spectralid.library.store import ReferenceLibrary
 from spectralid.library.summary import describe
 from spectralid.spectrum import Technique
@@ -157,6 +158,7 @@ def merge_libraries(
     for _, compound in compounds.values():
         builder.add_compound(compound)
     _copy(builder, list(references.values()), progress)
+    _carry_evidence(builder, libraries, [info for _, info in references.values()])
     sha256 = builder.write(output)
     return MergeReport(
         str(output),
@@ -343,6 +345,7 @@ def subset_library(
         if compound.slug in chosen:
             builder.add_compound(compound)
     _copy(builder, items, progress)
+    _carry_evidence(builder, [library], [info for _, info in items])
     sha256 = builder.write(output)
     without = tuple(sorted(watched - chosen))
     return SubsetReport(str(output), sha256, len(chosen), len(items), unmatched, without)
@@ -397,6 +400,19 @@ def _copy(builder: LibraryBuilder, items: Sequence[Item], progress: Progress) ->
             form=info.form,
             quality=info.quality,
         )
+
+
+def _carry_evidence(
+    builder: LibraryBuilder, libraries: Iterable[ReferenceLibrary], kept: Sequence[ReferenceInfo]
+) -> None:
+    """What was measured of a tier is still said of it, as long as there is anything of that tier."""
+    present = {(info.tier, grid_key(info.technique)) for info in kept}
+    for library in libraries:
+        for fitness in library.fitness:
+            if (fitness.tier, fitness.technique) in present:
+                builder.add_fitness(fitness)
+        if any(tier is Tier.COMPUTED for tier, _ in present):
+            builder.add_training_substances(library.training_substances)
 
 
 def _against(first: ReferenceLibrary, second: ReferenceLibrary) -> str:

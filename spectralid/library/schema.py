@@ -10,18 +10,31 @@ dataset                      dtype, shape                what
 ``/references/facts``        uint8 (bytes)               one JSON object per reference: unit, name, source,
                                                          acquisition and history of its native spectrum
 ``/references/facts_start``  <i8 (n + 1,)                byte at which each starts; last: where all end
-``/native/index``            <i8 (n, 7)                  points; then pool (0: float64, 1: float32, -1: none)
-                                                         and first element of axis, intensity, deviation
+``/native/index``            <i8 (n, 7)                  points; then pool (position in `POOLS`, -1: none) and
+                                                         first element of axis, intensity, deviation
 ``/native/float64``          <f8 (any,)                  pool of values; arrays that are equal are stored once
 ``/native/float32``          <f4 (any,)                  pool of values that float32 holds without loss
 ``/grids/raman/axis``        <f8 (n_grid,)               the common Raman grid in cm⁻¹
-``/grids/raman/rows``        <i8 (n_raman,)              reference (position in ``/references``) of each row
-``/grids/raman/matrix``      <f4 (n_raman, n_grid)       intensities on the grid, NaN where not covered
-``/grids/raman/row_sha256``  uint8 (n_raman, 32)         SHA-256 of each row, so that damage can be located
-``/grids/infrared/…``        as above                    absorbance of every infrared reference
+``/grids/raman/rows``        <i8 (n_rows,)               reference (position in ``/references``) of each row
+``/grids/raman/matrix``      <f4 (n_rows, n_grid)        measured and literature references: intensities on
+                                                         the grid, NaN where not covered
+``/grids/raman/row_sha256``  uint8 (n_rows, 32)          SHA-256 of each row, so that damage can be located
+``/grids/raman/computed``    <f2 (n_computed, n_grid)    computed references: intensities on the grid, largest
+                                                         magnitude 1, NaN where not covered (since 1.1)
+``/grids/raman/computed_…``  as above                    ``computed_rows`` and ``computed_sha256``, as for the
+                                                         matrix
+``/grids/infrared/…``        as above                    absorbance of the infrared references
+``/evidence/fitness``        uint8 (bytes)               JSON array, an object per `Fitness` (since 1.1)
+``/evidence/training``       uint8 (bytes)               JSON array: InChIKeys of the substances whose spectra
+                                                         the computed references learned from (since 1.1)
 ===========================  ==========================  =====================================================
 
-The group of a technique without references is absent. The root attribute ``format`` is
+What a library has nothing of is absent. Computed references stand apart because they are compared by another
+measure and never name a substance: a reader that knows the matrix alone cannot take them for anything else. A
+computed spectrum that was added on the common grid, in values float16 holds, is stored in its row alone.
+Version 1.0 had the rows of computed references in the matrix; readers take them out of it.
+
+The root attribute ``format`` is
 ``spectralid-library``, ``schema`` is ``"major.minor"``. A reader ignores datasets, columns and manifest keys
 it does not know (a newer minor version) and refuses a newer major version.
 
@@ -49,6 +62,7 @@ from spectralid.spectrum import FloatArray, Technique
 __all__ = [
     "FORMAT",
     "GRIDS",
+    "POOLS",
     "SCHEMA",
     "array_digest",
     "canonical_json",
@@ -59,7 +73,11 @@ __all__ = [
 ]
 
 FORMAT: Final = "spectralid-library"
-SCHEMA: Final = (1, 0)
+SCHEMA: Final = (1, 1)
+
+# Where native values lie, by the number in ``/native/index``. A reader of 1.0 knows the first two and refuses
+# a reference that lies in another.
+POOLS: Final = ("/native/float64", "/native/float32", "/grids/raman/computed", "/grids/infrared/computed")
 
 # First value, step and number of points in cm⁻¹ of the common grids.
 GRIDS: Final[Mapping[str, tuple[float, float, int]]] = {

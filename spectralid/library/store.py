@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from spectralid import _bundled
 from spectralid.errors import InvalidSpectrumError, LibraryError
-from spectralid.library._values import Compound, Reference, ReferenceInfo, Tier
-from spectralid.library.schema import FORMAT, SCHEMA, array_digest, grid_key, manifest_sha256
+from spectralid.library._values import Compound, Fitness, Reference, ReferenceInfo, Tier
+from spectralid.library.schema import FORMAT, POOLS, SCHEMA, array_digest, grid_key, manifest_sha256
 from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
 
 __all__ = ["ReferenceLibrary", "open_library"]
@@ -233,14 +233,13 @@ class ReferenceLibrary:
             raise self._damaged(f"{dataset} does not have its checksum")
         return values
 
-    def _columns(self, dataset: str) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = json.loads(self._checked(dataset).tobytes())
-        return columns
+    def _json(self, dataset: str) -> Any:
+        return json.loads(self._checked(dataset).tobytes())
 
     @cached_property
     def compounds(self) -> tuple[Compound, ...]:
         """Every compound, in the order they were added."""
-        columns = self._columns("/compounds")
+        columns = self._json("/compounds")
         names = tuple(columns)
         return tuple(
             Compound.from_dict(dict(zip(names, row, strict=True)))
@@ -250,12 +249,27 @@ class ReferenceLibrary:
     @cached_property
     def references(self) -> tuple[ReferenceInfo, ...]:
         """Every reference without its values, in the order they were added."""
-        columns = self._columns("/references/info")
+        columns = self._json("/references/info")
         columns["technique"] = [Technique(t) for t in columns["technique"]]
         columns["tier"] = [Tier(t) for t in columns["tier"]]
         columns["range_cm1"] = [(low, high) for low, high in columns["range_cm1"]]
         known = [columns[name] for name in ReferenceInfo.__dataclass_fields__]
         return tuple(ReferenceInfo(*row) for row in zip(*known, strict=True))
+
+    @cached_property
+    def fitness(self) -> tuple[Fitness, ...]:
+        """How well the tiers find substances, as measured; empty if the library says nothing of it."""
+        known = "/evidence/fitness" in self._places
+        return tuple(map(Fitness.from_dict, self._json("/evidence/fitness"))) if known else ()
+
+    @cached_property
+    def training_substances(self) -> tuple[str, ...]:
+        """InChIKeys of the substances whose measured spectra the computed references learned from.
+
+        An evaluation of the computed tier has to leave them out, or hold them out while learning.
+        """
+        known = "/evidence/training" in self._places
+        return tuple(self._json("/evidence/training")) if known else ()
 
     @cached_property
     def _compound_of_slug(self) -> dict[str, Compound]:
@@ -286,12 +300,27 @@ class ReferenceLibrary:
         except KeyError:
             raise LibraryError(f"The library {self.name!r} has no compound {slug!r}.") from None
 
-    def _grid_path(self, technique: Technique | str, part: str) -> str:
+    def _block(
+        self, technique: Technique | str, tier: Tier | str | None
+    ) -> tuple[str, str, npt.NDArray[np.intp] | None]:
+        """Datasets of the intensities and of what the rows are, and which rows are meant (``None``: all)."""
         key = grid_key(Technique.parse(str(technique)))
-        path = f"/grids/{key}/{part}"
-        if path not in self._places:
+        wanted = None if tier is None else Tier.parse(tier)
+        group = f"/grids/{key}"
+        if wanted is Tier.COMPUTED and f"{group}/computed" in self._places:
+            return f"{group}/computed", f"{group}/computed_rows", None
+        if f"{group}/matrix" in self._places:
+            # Version 1.0 has computed references in the matrix too; nobody is to take them for others.
+            tiers = [self.references[i].tier for i in self._checked(f"{group}/rows").tolist()]
+            fits = np.array([t is wanted if wanted else t is not Tier.COMPUTED for t in tiers])
+            if fits.any():
+                chosen = None if fits.all() else np.flatnonzero(fits)
+                return f"{group}/matrix", f"{group}/rows", chosen
+        elif f"{group}/axis" not in self._places:
             raise LibraryError(f"The library {self.name!r} has no {key} references.")
-        return path
+        raise LibraryError(
+            f"The library {self.name!r} has no {wanted or 'measured or literature'} {key} references."
+        )
 
     def grid(self, technique: Technique | str) -> FloatArray:
         """The common grid of a technique in cm⁻¹, shape (n_grid,).
@@ -303,34 +332,59 @@ class ReferenceLibrary:
         TechniqueError
             If `technique` is unknown.
         """
-        return np.asarray(self._checked(self._grid_path(technique, "axis")), dtype=np.float64)
+        key = grid_key(Technique.parse(str(technique)))
+        if f"/grids/{key}/axis" not in self._places:
+            raise LibraryError(f"The library {self.name!r} has no {key} references.")
+        return np.asarray(self._checked(f"/grids/{key}/axis"), dtype=np.float64)
 
-    def matrix(self, technique: Technique | str) -> npt.NDArray[np.float32]:
-        """Intensities of every comparable reference on the common grid.
+    def matrix(
+        self, technique: Technique | str, tier: Tier | str | None = None
+    ) -> npt.NDArray[np.floating[Any]]:
+        """Intensities of comparable references on the common grid.
+
+        Parameters
+        ----------
+        technique : Technique
+            Raman or an infrared technique; all infrared references are comparable.
+        tier : Tier, optional
+            Of that tier only. By default the measured and the literature references: what a substance can be
+            named by.
 
         Returns
         -------
-        ndarray of float32, shape (n_rows, n_grid)
-            Read-only, memory-mapped; NaN where a reference does not cover the grid; infrared as absorbance.
+        ndarray of float32 (of float16 for the computed tier), shape (n_rows, n_grid)
+            Read-only, memory-mapped where a whole block is asked for; NaN where a reference does not cover
+            the grid; infrared as absorbance; computed ones with a largest magnitude of 1.
 
         Raises
         ------
-        LibraryError, TechniqueError
-            As for `grid`.
+        LibraryError
+            If the library has none.
+        TechniqueError, ParameterError
+            If `technique` or `tier` is unknown.
         """
+        values, _, chosen = self._block(technique, tier)
         # A damaged row would put another substance's name on a scan under the intact library's identity.
-        return self._checked(self._grid_path(technique, "matrix"))
+        matrix = self._checked(values)
+        if chosen is None:
+            return matrix
+        part = matrix[chosen]
+        part.flags.writeable = False
+        return part
 
-    def rows(self, technique: Technique | str) -> tuple[ReferenceInfo, ...]:
-        """What the rows of `matrix` are.
+    def rows(self, technique: Technique | str, tier: Tier | str | None = None) -> tuple[ReferenceInfo, ...]:
+        """What the rows of `matrix` are, with its errors."""
+        _, rows, chosen = self._block(technique, tier)
+        references, positions = self.references, self._checked(rows)
+        return tuple(references[i] for i in (positions if chosen is None else positions[chosen]).tolist())
 
-        Raises
-        ------
-        LibraryError, TechniqueError
-            As for `grid`.
-        """
-        references = self.references
-        return tuple(references[i] for i in self._checked(self._grid_path(technique, "rows")).tolist())
+    def holds(self, technique: Technique | str, tier: Tier | str | None = None) -> bool:
+        """Whether `matrix` and `rows` have anything for these arguments."""
+        try:
+            self._block(technique, tier)
+        except LibraryError:
+            return False
+        return True
 
     def reference(self, id: str) -> Reference:
         """One reference with its native spectrum.
@@ -362,14 +416,14 @@ class ReferenceLibrary:
                 name=facts.get("name", ""),
                 source=facts.get("source", ""),
             )
-        except (InvalidSpectrumError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (InvalidSpectrumError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise self._damaged(f"the spectrum of reference {info.id!r} cannot be read") from error
         if spectrum.sha256 != info.spectrum_sha256:
             raise self._damaged(f"the spectrum of reference {info.id!r} is not the one that was stored")
         return Reference(info, spectrum)
 
     def _native(self, points: int, pool: int, first: int) -> np.ndarray[Any, Any]:
-        return self.raw(("/native/float64", "/native/float32")[pool])[first : first + points]
+        return self.raw(POOLS[pool]).reshape(-1)[first : first + points]
 
 
 def _first_line(error: Exception) -> str:

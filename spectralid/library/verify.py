@@ -12,6 +12,8 @@ from spectralid.library.store import ReferenceLibrary, open_library
 
 __all__ = ["verify_library"]
 
+_BLOCKS = (("matrix", "rows", "row_sha256"), ("computed", "computed_rows", "computed_sha256"))
+
 
 def verify_library(path_or_name: str | os.PathLike[str]) -> tuple[str, ...]:
     """Check a library in full.
@@ -40,8 +42,9 @@ def verify_library(path_or_name: str | os.PathLike[str]) -> tuple[str, ...]:
         if any(name.startswith(("/native/", "/references/")) for name in changed):
             problems += _damaged_spectra(library)
         for key in GRIDS:
-            if f"/grids/{key}/matrix" in changed:
-                problems += _damaged_rows(library, key)
+            for block, rows, digests in _BLOCKS:
+                if f"/grids/{key}/{block}" in changed:
+                    problems += _damaged_rows(library, *(f"/grids/{key}/{x}" for x in (block, rows, digests)))
     except (LibraryError, ValueError, IndexError) as error:
         problems.append(f"Which entries are damaged cannot be told ({error}).")
     return tuple(problems)
@@ -57,11 +60,13 @@ def _damaged_spectra(library: ReferenceLibrary) -> list[str]:
     return problems
 
 
-def _damaged_rows(library: ReferenceLibrary, key: str) -> list[str]:
-    matrix = library.raw(f"/grids/{key}/matrix")
-    stored = library.raw(f"/grids/{key}/row_sha256")
-    rows = library.raw(f"/grids/{key}/rows")
+def _damaged_rows(library: ReferenceLibrary, block: str, rows: str, digests: str) -> list[str]:
+    positions, stored = library.raw(rows), library.raw(digests)
     bad = [
-        i for i, row in enumerate(matrix) if array_digest(row) != np.ascontiguousarray(stored[i]).tobytes()
+        i
+        for i, row in enumerate(library.raw(block))
+        if array_digest(row) != np.ascontiguousarray(stored[i]).tobytes()
     ]
-    return [f"The gridded spectrum of reference {library.references[rows[i]].id} is damaged." for i in bad]
+    return [
+        f"The gridded spectrum of reference {library.references[positions[i]].id} is damaged." for i in bad
+    ]

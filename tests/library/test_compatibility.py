@@ -63,9 +63,19 @@ def test_everything_in_it_is_read_as_it_was_meant():
     grid, row = library.grid("raman"), library.matrix("raman")[0]
     assert grid[np.nanargmax(row)] == pytest.approx(880.0, abs=20)
     assert np.isnan(row[grid > 1801]).all()
-    absorbance = library.matrix("ftir")[0]
+    absorbance = library.matrix("ftir", Tier.COMPUTED)[0]
     assert np.nanmax(absorbance) == pytest.approx(1.1, abs=0.01)
-    assert library.rows("ftir")[0].compound_slug == "made-up-salt"
+    assert library.rows("ftir", Tier.COMPUTED)[0].compound_slug == "made-up-salt"
+
+
+def test_a_computed_reference_in_the_matrix_of_version_1_0_names_nothing():
+    library = open_library(KEPT)
+    assert not library.holds("ftir")
+    with pytest.raises(LibraryError, match="has no measured or literature infrared references"):
+        library.matrix("ftir")
+    assert [info.tier for info in library.rows("raman")] == [Tier.MEASURED]
+    with pytest.raises(LibraryError, match="has no computed raman references"):
+        library.rows("raman", Tier.COMPUTED)
 
 
 def newer(path, schema):
@@ -99,13 +109,13 @@ def test_every_tool_works_on_a_later_minor_version(tmp_path):
     assert verify_library(path) == ()
     assert library.manifest["schema"] == "1.9"
     assert compare_libraries(kept, library).same
-    for technique in ("raman", "ftir"):
-        np.testing.assert_array_equal(library.matrix(technique), kept.matrix(technique))
+    for technique, tier in (("raman", None), ("ftir", Tier.COMPUTED)):
+        np.testing.assert_array_equal(library.matrix(technique, tier), kept.matrix(technique, tier))
     subset_library(library, tmp_path / "part.h5", tiers=["measured"])
     merge_libraries([library, open_library(tmp_path / "part.h5")], tmp_path / "merged.h5")
     merged = open_library(tmp_path / "merged.h5")
     assert compare_libraries(kept, merged).same
-    assert merged.manifest["schema"] == "1.0"
+    assert merged.manifest["schema"] == "1.1"
     assert export_library(library, tmp_path / "out") == 2
 
 

@@ -21,6 +21,9 @@ def intact(tmp_path_factory):
     return path
 
 
+BLOCKS = (("raman", None), ("raman", "computed"), ("ftir", None))
+
+
 @pytest.fixture(scope="module")
 def places(intact):
     """First byte and length of every dataset."""
@@ -51,9 +54,9 @@ def content(path):
         library.sha256,
         library.compounds,
         [(info, library.reference(info.id).spectrum.sha256) for info in library.references],
-        [np.array(library.matrix(t)).tobytes() for t in library.techniques],
+        [np.array(library.matrix(*block)).tobytes() for block in BLOCKS],
         [library.grid(t).tobytes() for t in library.techniques],
-        [library.rows(t) for t in library.techniques],
+        [library.rows(*block) for block in BLOCKS],
     )
 
 
@@ -63,7 +66,7 @@ def test_an_intact_library_has_no_problems(intact):
 
 def test_any_flipped_byte_of_any_dataset_is_found(intact, places, tmp_path):
     rng = np.random.default_rng(1)
-    assert len(places) == 15
+    assert len(places) == 18
     for name, (offset, length) in places.items():
         spots = {0, length - 1, *rng.integers(0, length, 12).tolist()}
         for spot in spots:
@@ -95,6 +98,13 @@ def test_verify_names_the_damaged_entry(intact, places, tmp_path):
     second = library.rows("raman")[1].id
     assert any(f"gridded spectrum of reference {second} " in p for p in verify_library(path))
     assert not any(library.rows("raman")[0].id in p for p in verify_library(path))
+
+    offset, _ = places["/grids/raman/computed"]
+    path = flipped(intact, tmp_path, offset + 1000)
+    (computed,) = library.rows("raman", "computed")
+    assert f"The gridded spectrum of reference {computed.id} is damaged." in verify_library(path)
+    with pytest.raises(LibraryError, match="/grids/raman/computed does not have its checksum"):
+        ReferenceLibrary(path).matrix("raman", "computed")
 
     index = library.raw("/native/index")
     offset, _ = places["/native/float64"]
