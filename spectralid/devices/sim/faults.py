@@ -2,7 +2,7 @@
 
 Where a fault acts depends on what it is. ``line`` faults change the bytes of any protocol (`FaultyLine` in
 ``faulty.py``), ``port`` faults need a real line (``serve.py``), ``detector`` faults change the frame before
-any protocol sees it (``detector.py``), and ``instrument`` faults need to know the protocol: the class that
+any protocol sees it (``physics.py``), and ``instrument`` faults need to know the protocol: the class that
 speaks it asks `Faults.active` at the place where the fault would strike.
 """
 
@@ -92,10 +92,10 @@ FAULTS: Final[Mapping[str, KnownFault]] = MappingProxyType(
             KnownFault(
                 24, "input-overrun", _LINE, "of bytes that come at once only the first ARG are read (1)"
             ),
-            KnownFault(25, "unplug", _PORT, "the line is lost in the middle of an answer"),
-            KnownFault(26, "unplug-laser-on", _INSTRUMENT, "the line is lost while the laser is on"),
-            KnownFault(27, "re-enumerated", _PORT, "the line is lost and comes back under another name"),
-            KnownFault(28, "second-opener", _PORT, "another program reads ARG of the bytes (0.3)"),
+            KnownFault(25, "unplug", _LINE, "the line is lost in the middle of an answer"),
+            KnownFault(26, "unplug-laser-on", _LINE, "the line is lost while the laser is on"),
+            KnownFault(27, "re-enumerated", _LINE, "the line is lost and comes back under another name"),
+            KnownFault(28, "second-opener", _LINE, "another program reads ARG of the bytes (0.3)"),
             KnownFault(29, "reset-mid-scan", _INSTRUMENT, "reset: error 9, settings lost"),
             KnownFault(
                 30, "stale-integration", _DETECTOR, "ARG frames still have the old integration time (1)"
@@ -116,8 +116,8 @@ FAULTS: Final[Mapping[str, KnownFault]] = MappingProxyType(
             KnownFault(
                 40, "laser-readback-lies", _INSTRUMENT, "read-back says ARG 'off', 'on' or 'nack', always"
             ),
-            KnownFault(41, "watchdog", _INSTRUMENT, "the laser's own watchdog switches it off during a scan"),
-            KnownFault(42, "tec-unstable", _INSTRUMENT, "the cooled detector is not at its temperature"),
+            KnownFault(41, "watchdog", _DETECTOR, "the laser's own watchdog switches it off during a scan"),
+            KnownFault(42, "tec-unstable", _DETECTOR, "the cooled detector is not at its temperature"),
             KnownFault(43, "etx", _INSTRUMENT, "out of memory: ETX instead of STX"),
             KnownFault(44, "ascii-mode", _INSTRUMENT, "the instrument is in ASCII mode"),
             KnownFault(45, "dropped-byte", _LINE, "one byte of the data is lost"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from spectralid import _bundled
-from spectralid.devices.sim.physics import SampleBand
+from spectralid.devices.sim.emission import SampleBand
 from spectralid.errors import FileError, ParameterError
 
-__all__ = ["find_sample", "read_samples"]
+__all__ = ["bundled_samples", "find_sample", "known_sample", "read_samples"]
 
 # Names of the columns: a table of one's own, then the bundled one.
 _COLUMNS: Final = {
@@ -53,6 +54,11 @@ def read_samples(file: Path) -> dict[str, tuple[SampleBand, ...]]:
     return samples
 
 
+def bundled_samples() -> dict[str, tuple[SampleBand, ...]]:
+    """All samples of the bundled band table, by lower-case substance."""
+    return read_samples(_bundled.path("libraries", "bands", "wasatch_bands.csv"))
+
+
 def find_sample(substance: str) -> tuple[SampleBand, ...]:
     """Bands of a substance in the bundled band table.
 
@@ -61,14 +67,33 @@ def find_sample(substance: str) -> tuple[SampleBand, ...]:
     ParameterError
         If the table does not hold it.
     """
-    known = read_samples(_bundled.path("libraries", "bands", "wasatch_bands.csv"))
+    return known_sample(bundled_samples(), substance)
+
+
+def known_sample(
+    tables: Mapping[str, tuple[SampleBand, ...]], name: str, what: str = "substance"
+) -> tuple[SampleBand, ...]:
+    """Bands of `name` in `tables`.
+
+    Parameters
+    ----------
+    tables : mapping of str to bands
+        Bands by lower-case name.
+    name : str
+        The substance; case does not matter.
+    what : str
+        What it is, for the message.
+
+    Raises
+    ------
+    ParameterError
+        If the tables do not hold it.
+    """
     try:
-        return known[substance.lower()]
+        return tables[name.lower()]
     except KeyError:
-        names = ", ".join(sorted(known))
-        raise ParameterError(
-            "substance", substance, f"one the simulator has a band table of: {names}"
-        ) from None
+        names = ", ".join(sorted(tables))
+        raise ParameterError(what, name, f"one the simulator has a band table of: {names}") from None
 
 
 def _band(row: dict[str, str], file: str, where: str) -> tuple[str, SampleBand]:
