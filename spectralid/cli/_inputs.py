@@ -26,14 +26,15 @@ class Unread:
     error: SpectralIDError
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """Add FILE, ``--technique``, ``--laser-nm`` and ``--format``."""
-    parser.add_argument(
-        "files",
-        metavar="FILE",
-        nargs="+",
-        help="spectrum files; '-' reads one from standard input",
-    )
+def add_reading_options(parser: argparse.ArgumentParser, *, files: bool = True) -> None:
+    """Add FILE (with `files`), ``--technique``, ``--laser-nm`` and ``--format``."""
+    if files:
+        parser.add_argument(
+            "files",
+            metavar="FILE",
+            nargs="+",
+            help="spectrum files; '-' reads one from standard input",
+        )
     parser.add_argument(
         "--technique",
         choices=["raman", "ftir_atr", "ftir_transmission", "ftir"],

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Verdict
 
-__all__ = ["add_library_option", "add_parser", "save_figure"]
+__all__ = ["add_library_option", "add_parser", "save_figure", "verdict_line", "worst"]
 
 
 def add_library_option(parser: argparse.ArgumentParser) -> None:
@@ -71,11 +71,13 @@ def _figure_path(folder: Path, file: str, index: int, spectrum: Spectrum) -> Pat
     return folder / f"{Path(file).stem}-{index}-{spectrum.sha256[:8]}.png"
 
 
-def _worst(codes: list[int]) -> int:
+def worst(codes: list[int]) -> int:
+    """The exit code of several verdicts."""
     return max(codes, default=Exit.IDENTIFIED)
 
 
-def _line(shown: str, identification: Identification, verdict: Verdict) -> str:
+def verdict_line(shown: str, identification: Identification, verdict: Verdict) -> str:
+    """A verdict in one line."""
     line = f"{shown}: {verdict.kind.value} – {verdict.headline}"
     if not identification.candidates:
         return line
@@ -130,10 +132,10 @@ def run(args: argparse.Namespace) -> int:
                 elif args.full or (len(args.files) == 1 and len(spectra) == 1):
                     print(f"{shown}\n{verdict.text()}\n")
                 else:
-                    print(_line(shown, identification, verdict))
+                    print(verdict_line(shown, identification, verdict))
             for failure in failures:
                 report_unread(failure)
                 refused.append({"file": failure.name, "error": str(failure.error)})
     if args.json:
         print_json({"presumptive": True, "results": results, "unreadable": refused})
-    return Exit.UNREADABLE if refused else _worst(codes)
+    return Exit.UNREADABLE if refused else worst(codes)

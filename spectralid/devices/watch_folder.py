@@ -175,8 +175,8 @@ class WatchFolder:
     -----
     A file counts as taken only after `ack`: what was given out before a crash and not acknowledged is given
     out again (at least once), with the same ``file_sha256``. Every content is read and hashed again at a
-    start; while running, a change is seen in size, time of change and inode, so that a file rewritten in place
-    with the same size within one tick of the file system's clock can be missed.
+    start; while running, a change is seen in size, time of change and inode, so that a file rewritten in
+    place with the same size within one tick of the file system's clock can be missed.
 
     Examples
     --------

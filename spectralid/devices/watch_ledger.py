@@ -51,7 +51,10 @@ class Ledger:
             # Append mode: whatever else happens, what was written before is not written over.
             self._stream = FileIO(path, "a+")
         except OSError as error:
-            raise FileError(f"the ledger cannot be opened ({error.strerror}).", file=self._shown) from None
+            raise FileError(
+                f"the ledger cannot be opened ({error.strerror}); name one where you may write.",
+                file=self._shown,
+            ) from None
         try:
             _lock(self._stream, self._shown)
             self._load(self._stream)
