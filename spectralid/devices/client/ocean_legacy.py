@@ -174,12 +174,12 @@ class OceanLegacyClient:
             if error.kind != "timeout":
                 raise
             raise ProtocolError(
-                f"The instrument on {self._transport.name} acknowledged {mode.value} mode and does not answer "
-                "in it; switch it off and on and try again."
+                f"The instrument on {self._transport.name} acknowledged {mode.value} mode and does not "
+                "answer in it; switch it off and on and try again."
             ) from None
 
     def _find(self, rates: Sequence[int | None]) -> tuple[Mode, int] | None:
-        """Mode and version of the instrument, the line left at its rate; at the first rate if it is silent."""
+        """Mode and version of the instrument, the line left at its rate; or at the first, if it is silent."""
         for rate in rates:
             if rate is not None:
                 self._transport.set_baud(rate)
@@ -310,8 +310,8 @@ class OceanLegacyClient:
             return True
         if self._find([old, baud]) != (self.mode, self.version):
             raise TransportError(
-                f"The instrument on {self._transport.name} was lost while changing from {old} to {baud} baud; "
-                "switch it off and on and try again.",
+                f"The instrument on {self._transport.name} was lost while changing from {old} to {baud} "
+                "baud; switch it off and on and try again.",
                 kind="timeout",
             )
         return self._transport.baud == baud
@@ -376,8 +376,8 @@ class OceanLegacyClient:
         self._busy_until = 0.0
         why = "it has no memory for a spectrum (ETX)" if first[0] == ETX else "it refuses (NAK)"
         raise RefusedError(
-            f"The instrument on {self._transport.name} took no spectrum: {why}. Switch it off and on and scan "
-            "again."
+            f"The instrument on {self._transport.name} took no spectrum: {why}. Switch it off and on and "
+            "scan again."
         )
 
     def _record(
@@ -499,8 +499,8 @@ class OceanLegacyClient:
                 self._busy_until = 0.0
                 return
         raise TransportError(
-            f"The instrument on {self._transport.name} did not answer version (v) after an answer was lost or "
-            "damaged; check power, cable and baud rate, and open it again.",
+            f"The instrument on {self._transport.name} did not answer version (v) after an answer was lost "
+            "or damaged; check power, cable and baud rate, and open it again.",
             kind="timeout",
         )
 
@@ -528,8 +528,8 @@ class OceanLegacyClient:
 
     def _silent(self, name: str, deadline: Deadline) -> TransportError:
         return TransportError(
-            f"The instrument on {self._transport.name} did not answer {name} within {deadline.seconds:.1f} s; "
-            "check power, cable and baud rate.",
+            f"The instrument on {self._transport.name} did not answer {name} within {deadline.seconds:.1f} "
+            "s; check power, cable and baud rate.",
             kind="timeout",
         )
 

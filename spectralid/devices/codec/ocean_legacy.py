@@ -1,10 +1,10 @@
 """Ocean Optics' older RS-232 protocol: commands, their answers, and the record that holds a spectrum.
 
-From the vendor's manuals of the SAD500 serial adapter ("Communications and Control", pages 2 to 18) and of the
-Flame-S (225-00000-000-11-201604, pages 91 to 116). A command is a letter, then data: words of 16 bits, most
-significant byte first, or in ASCII mode decimal numbers that end with a carriage return. The answer is ACK or
-NAK, then data. A spectrum is a record between the words FFFF and FFFD, which also occur inside it: its length
-follows from the number of pixels asked for, never from its marks.
+From the vendor's manuals of the SAD500 serial adapter ("Communications and Control", pages 2 to 18) and of
+the Flame-S (225-00000-000-11-201604, pages 91 to 116). A command is a letter, then data: words of 16 bits,
+most significant byte first, or in ASCII mode decimal numbers that end with a carriage return. The answer is
+ACK or NAK, then data. A spectrum is a record between the words FFFF and FFFD, which also occur inside it: its
+length follows from the number of pixels asked for, never from its marks.
 
 Where the manuals leave something open, the choice made here is named in the docstring of what makes it.
 """
@@ -68,10 +68,6 @@ _ABSOLUTE: Final = 0x80
 _COMPRESSED_BIT: Final = 0x100
 _BLANK: Final = b" \t\r\n,"
 _END_OF_CONSTANT: Final = re.compile(rb"[\x00\r\n]")
-# The answer to `v`: with nothing before it but its echo, or else with nothing behind it.
-_ASCII_VERSION: Final = re.compile(rb"(?:\Av*\s*\x06\s*([0-9]{1,5})(?![0-9]))|(?:\x06\s*([0-9]{1,5})\s*\Z)")
-_BINARY_VERSION: Final = re.compile(rb"(?:\Av*\x06(..))|(?:\x06(..)\Z)", re.DOTALL)
-
 Counts = npt.NDArray[np.int64]
 
 
@@ -87,6 +83,15 @@ class Mode(StrEnum):
 
     BINARY = "binary"
     ASCII = "ascii"
+
+
+# The answer to `v`: nothing behind it, or else nothing before it but its echo.
+_VERSIONS: Final = (
+    (Mode.ASCII, re.compile(rb"\x06\s*([0-9]{1,5})\s*\Z")),
+    (Mode.BINARY, re.compile(rb"\x06(..)\Z", re.DOTALL)),
+    (Mode.ASCII, re.compile(rb"\Av*\s*\x06\s*([0-9]{1,5})(?![0-9])")),
+    (Mode.BINARY, re.compile(rb"\Av*\x06(..)", re.DOTALL)),
+)
 
 
 class Expect(StrEnum):
@@ -135,10 +140,10 @@ def read_version(received: bytes) -> tuple[Mode, int] | None:
     (Mode, int) or None
         ``None`` if there is no answer to ``v``.
     """
-    if found := _ASCII_VERSION.search(received):
-        return Mode.ASCII, int(found[1] or found[2])
-    if found := _BINARY_VERSION.search(received):
-        return Mode.BINARY, int.from_bytes(found[1] or found[2], "big")
+    for mode, pattern in _VERSIONS:
+        if found := pattern.search(received):
+            word = found[1]
+            return mode, int(word) if mode is Mode.ASCII else int.from_bytes(word, "big")
     return None
 
 
@@ -390,9 +395,8 @@ class Layout:
                 return f"it holds {second} scans where {self.scans} were asked for"
         elif kind > 7:
             return f"it comes from channel {kind}, and there are eight"
-        if mode & ~_COMPRESSED_BIT != self.pixel_mode.mode or (
-            mode & _COMPRESSED_BIT and not self.compressed
-        ):
+        may_differ = _COMPRESSED_BIT if self.compressed else 0
+        if mode & ~may_differ != self.pixel_mode.mode:
             return f"it is in pixel mode {mode} where {self.pixel_mode.mode} was set"
         if header[_HEADER_WORDS:] != self.pixel_mode.operands:
             return f"it chooses the pixels {header[_HEADER_WORDS:]} where {self.pixel_mode.operands} was set"
