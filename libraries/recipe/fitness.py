@@ -1,7 +1,7 @@
 """How well computed spectra find their substance: real measured spectra against every computed candidate.
 
-``python fitness.py --packed DIR [--packed DIR2] --data MEASURED`` prints the table; needs this project
-installed, for its readers.
+``python fitness.py --packed DIR [--packed DIR2] --data MEASURED`` prints the table; ``--record FILE`` writes
+the figures the library keeps. Needs this project installed, for its readers and its measure of likeness.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import broaden
 import correction
 import numpy as np
 import pack
+
+import spectralid
+from spectralid.identify import leads
+from spectralid.preprocess.convert import to_absorbance
 
 _HERE = Path(__file__).resolve().parent
 QUERIES = _HERE / "measured_queries.csv"
@@ -69,34 +74,22 @@ def fold(inchikey: str) -> int:
     return int.from_bytes(hashlib.sha256(skeleton(inchikey).encode()).digest()[:8], "big") % FOLDS
 
 
-def _measured(path: Path, technique: str) -> tuple[np.ndarray, np.ndarray]:
-    """Axis in cm-1, ascending, and intensity or absorbance."""
-    import spectralid
-    from spectralid.preprocess.convert import to_absorbance
-
+def _measured(path: Path, technique: str) -> np.ndarray:
+    """Intensity or absorbance as it is compared, on the common grid."""
     if path.suffix == ".json":
-        spectrum = json.loads(path.read_text(encoding="utf-8"))["spectrum"]
-        percent = np.asarray(spectrum["y"], dtype=float)
-        axis = np.linspace(spectrum["firstX"], spectrum["lastX"], len(percent))
-        return axis, -np.log10(np.clip(percent, 1, None) / 100)
-    if technique == "raman":
+        stored = json.loads(path.read_text(encoding="utf-8"))["spectrum"]
+        percent = np.asarray(stored["y"], dtype=float)
+        spectrum = spectralid.Spectrum(
+            np.linspace(stored["firstX"], stored["lastX"], len(percent)),
+            -np.log10(np.clip(percent, 1, None) / 100),
+            technique="ftir",
+            unit="absorbance",
+        )
+    elif technique == "raman":
         spectrum = spectralid.read(path, technique="raman")
     else:
         spectrum = to_absorbance(spectralid.read_all(path)[0])
-    return np.asarray(spectrum.axis), np.asarray(spectrum.intensity)
-
-
-def _prepared(axis: np.ndarray, values: np.ndarray, technique: str) -> np.ndarray:
-    from spectralid.preprocess.baseline import Baseline
-    from spectralid.preprocess.resample import resample
-
-    grid = GRIDS[technique]
-    on_grid = resample(axis, values, grid)
-    if technique == "raman":
-        on_grid = np.where(grid < 200, np.nan, on_grid)  # edge filters
-    step = Baseline("arpls", scale_cm1=335 if technique == "raman" else 800, axis=grid)
-    flat = np.clip(step.transform(on_grid[None])[0], 0, None)
-    return flat / np.nanmax(flat)
+    return leads.comparable(spectrum)
 
 
 def load_queries(data: Path, table: Path = QUERIES, skeletons: Iterable[str] | None = None) -> list[Query]:
@@ -107,7 +100,7 @@ def load_queries(data: Path, table: Path = QUERIES, skeletons: Iterable[str] | N
     return [
         Query(
             **{name: row[name] for name in ("file", "inchikey", "technique", "state", "form")},
-            values=_prepared(*_measured(data / row["file"], row["technique"]), row["technique"]),
+            values=_measured(data / row["file"], row["technique"]),
         )
         for row in rows
         if wanted is None or skeleton(row["inchikey"]) in wanted
@@ -152,8 +145,8 @@ class Candidates:
         return own[np.argsort([self.forms[i] != form for i in own], kind="stable")]
 
 
-class Scorer:
-    """Weighted correlation of measured and computed spectra, both compressed so that weak bands count.
+class Scorer(leads.LeadScorer):
+    """The package's measure of likeness, with its gradient.
 
     Parameters
     ----------
@@ -164,46 +157,20 @@ class Scorer:
         Use every so many points of the grid only.
     """
 
-    #: Exponent of both spectra. Relative strengths are the least certain part of a computed spectrum.
-    EXPONENT = 0.4
-
     def __init__(self, queries: list[np.ndarray], technique: str, stride: int = 1) -> None:
-        grid = GRIDS[technique][::stride]
-        values = np.array(queries)[:, ::stride] ** self.EXPONENT
-        # Stretches of bonds to hydrogen say little about which substance it is.
-        weights = np.where(grid > 2000, 0.3, 1.0)
-        if technique == "infrared":
-            weights[(grid > 2250) & (grid < 2450)] = 0.0  # carbon dioxide of the air
-        self._weights = np.where(np.isfinite(values), weights, 0.0)
-        self._weights /= self._weights.sum(axis=1, keepdims=True)
-        centred = np.nan_to_num(values)
-        centred -= np.sum(self._weights * centred, axis=1, keepdims=True)
-        norm = np.sqrt(np.sum(self._weights * centred**2, axis=1, keepdims=True))
-        self._weighted = self._weights * centred / norm
-
-    def _compressed(self, spectra: np.ndarray) -> np.ndarray:
-        return np.maximum(spectra, 1e-30) ** self.EXPONENT
-
-    def _moments(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean = self._weights @ z.T
-        return mean, np.sqrt(np.maximum(self._weights @ (z**2).T - mean**2, 1e-30))
-
-    def __call__(self, spectra: np.ndarray) -> np.ndarray:
-        """Scores (n_queries, n_candidates), -1 to 1, of `spectra` (n_candidates, n_grid)."""
-        z = self._compressed(spectra)
-        return (self._weighted @ z.T) / self._moments(z)[1]
+        super().__init__(np.array(queries)[:, ::stride], GRIDS[technique][::stride], technique)
 
     def backward(self, spectra: np.ndarray, by_score: np.ndarray) -> np.ndarray:
         """Gradient by `spectra` of something whose gradient by the scores is `by_score`."""
-        z = self._compressed(spectra)
-        mean, spread = self._moments(z)
-        pull = by_score * (self._weighted @ z.T) / spread**3
+        z = self.compressed(spectra)
+        mean, spread = self.moments(z)
+        pull = by_score * (self.weighted @ z.T) / spread**3
         by_z = (
-            (by_score / spread).T @ self._weighted
-            - (pull.T @ self._weights) * z
-            + (pull * mean).T @ self._weights
+            (by_score / spread).T @ self.weighted
+            - (pull.T @ self.weights) * z
+            + (pull * mean).T @ self.weights
         )
-        return by_z * self.EXPONENT * z / np.maximum(spectra, 1e-30)
+        return by_z * leads.EXPONENT * z / np.maximum(spectra, 1e-30)
 
 
 def ranks(scores: np.ndarray, candidates: Candidates, queries: list[Query]) -> tuple[np.ndarray, np.ndarray]:
@@ -368,6 +335,42 @@ def table(candidates: Candidates, queries: list[Query], path: Path) -> Iterable[
                 yield Figures.of(rank[mask], score[mask], chosen).row(f"{technique}, {group}: {version}")
 
 
+def records(candidates: Candidates, queries: list[Query], path: Path) -> Iterable[dict[str, Any]]:
+    """Cross-validated figures as the library keeps them (:class:`spectralid.library.Fitness`)."""
+    _, folds = correction.load(path)
+    present = [query for query in queries if len(candidates.of(query.skeleton))]
+    for technique in TECHNIQUES:
+        own = [query for query in present if query.technique == technique]
+        if not own:
+            continue
+        rank, score = ranks(cross_validated_scores(candidates, own, technique, folds), candidates, own)
+        for group, mask in _groups(own).items():
+            chosen = [query for query, kept in zip(own, mask, strict=True) if kept]
+            figures = Figures.of(rank[mask], score[mask], chosen)
+            yield {
+                "tier": "computed",
+                "technique": technique,
+                "group": group,
+                "queries": figures.queries,
+                "substances": figures.substances,
+                "candidates": len(set(candidates.skeletons)),
+                **{
+                    name: [round(value, 4) for value in getattr(figures, name)]
+                    for name in ("top1", "top5", "top10", "median_rank")
+                },
+                "evaluated": "cross-validated by compound",
+                "source": "python libraries/recipe/fitness.py --record libraries/fitness.json",
+            }
+
+
+def write_records(path: Path, tier: str, new: Iterable[dict[str, Any]]) -> None:
+    """Put the records of a tier in the place of its older ones; other tiers' stay."""
+    old = json.loads(path.read_text(encoding="utf-8"))["records"] if path.exists() else []
+    kept = [record for record in old if record["tier"] != tier]
+    text = json.dumps({"format": 1, "records": [*kept, *new]}, indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments shared with the training."""
     parser.add_argument(
@@ -392,9 +395,19 @@ def main() -> int:
     )
     add_arguments(parser)
     parser.add_argument("--correction", type=Path, default=CORRECTION)
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="write the cross-validated figures to FILE (../fitness.json) and print no table",
+    )
     arguments = parser.parse_args()
     candidates = Candidates.read(arguments.packed)
     queries = load_queries(arguments.data, skeletons=candidates.skeletons)
+    if arguments.record:
+        found = list(records(candidates, queries, arguments.correction))
+        write_records(arguments.record, "computed", found)
+        return 0
     for line in table(candidates, queries, arguments.correction):
         print(line, flush=True)
     return 0

@@ -2,6 +2,7 @@
 
 from spectralid.identify._hits import Hit
 from spectralid.identify.engine import Identifier, identify
+from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import SignalQuality, signal_quality
 from spectralid.identify.result import Candidate, Identification
 from spectralid.identify.retrieval import RetrievalIndex, SearchResult
@@ -12,6 +13,8 @@ __all__ = [
     "Hit",
     "Identification",
     "Identifier",
+    "Lead",
+    "LeadIndex",
     "RetrievalIndex",
     "SearchResult",
     "SignalQuality",

@@ -9,11 +9,12 @@ from typing import Final
 import spectralid
 from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
 from spectralid.identify._hits import Hit
+from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
 from spectralid.identify.result import Candidate, Identification
-from spectralid.identify.retrieval import RetrievalIndex
+from spectralid.identify.retrieval import RetrievalIndex, SearchResult
 from spectralid.identify.similarity import DERIVATIVE_WIDTH
-from spectralid.library import ReferenceLibrary
+from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
 
 __all__ = ["METHOD", "Identifier", "identify"]
@@ -51,9 +52,15 @@ class Identifier:
     def __init__(self, library: ReferenceLibrary) -> None:
         self.library = library
         self._indices: dict[bool, RetrievalIndex] = {}
+        self._lead_indices: dict[bool, LeadIndex] = {}
 
     def identify(
-        self, spectrum: Spectrum, *, context: Mapping[str, str] | None = None, top: int = 10
+        self,
+        spectrum: Spectrum,
+        *,
+        context: Mapping[str, str] | None = None,
+        top: int = 10,
+        leads: bool = False,
     ) -> Identification:
         """See `identify`."""
         if top < _MINIMUM_TOP:
@@ -68,7 +75,14 @@ class Identifier:
         assumptions: list[str] = []
         query = self._comparable(spectrum, assumptions)
         # However few were asked for: what is as close as this to the best may be the dangerous one.
-        result = self._index(query.technique).search_compounds(query, top, within=CLOSE)
+        if self.library.holds(query.technique):
+            result = self._index(query.technique).search_compounds(query, top, within=CLOSE)
+        else:
+            result = SearchResult(hits=(), not_comparable=(), n_references=0)
+            assumptions.append(
+                f"The library {self.library.name!r} holds computed {_WORDS[query.technique]} references "
+                "only; they give leads and name nothing."
+            )
         if query.technique is Technique.RAMAN:
             assumptions.append("The Raman shift axis was taken as the file or instrument gives it.")
         return Identification(
@@ -85,7 +99,16 @@ class Identifier:
             quality=signal_quality(query),
             assumptions=tuple(assumptions),
             context=context or {},
+            leads=self._leads(query) if leads else (),
         )
+
+    def _leads(self, query: Spectrum) -> tuple[Lead, ...]:
+        key = query.technique.is_infrared
+        if key not in self._lead_indices:
+            if not self.library.holds(query.technique, Tier.COMPUTED):
+                return ()
+            self._lead_indices[key] = LeadIndex.from_library(self.library, query.technique)
+        return self._lead_indices[key].search(query)
 
     def _index(self, technique: Technique) -> RetrievalIndex:
         # All infrared references share one grid and one index.
@@ -171,6 +194,7 @@ def identify(
     *,
     context: Mapping[str, str] | None = None,
     top: int = 10,
+    leads: bool = False,
 ) -> Identification:
     """Rank the compounds of a library by how like the spectrum they are.
 
@@ -179,11 +203,13 @@ def identify(
     spectrum : Spectrum
         As measured: raw Raman counts need no baseline correction; infrared transmittance is converted.
     library : ReferenceLibrary
-        Compared are all references of the technique.
+        Candidates are its measured and literature references of the technique.
     context : mapping of str to str, optional
         Facts of the scene, recorded with the result.
     top : int
         Compounds to list, at least 2.
+    leads : bool
+        Whether to search the computed references too; what is found there is listed apart, for a chemist.
 
     Returns
     -------
@@ -207,4 +233,4 @@ def identify(
     The axis is taken as given and no shift is searched: a free shift per query names wrong substances
     confidently (simulated and seen on real files). An instrument whose axis is off must be calibrated.
     """
-    return Identifier(library).identify(spectrum, context=context, top=top)
+    return Identifier(library).identify(spectrum, context=context, top=top, leads=leads)

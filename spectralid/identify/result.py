@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from spectralid.errors import InputError
+from spectralid.identify.leads import Lead
 from spectralid.identify.quality import SignalQuality
 from spectralid.library import Tier
 from spectralid.spectrum import Technique
@@ -104,13 +105,16 @@ class Identification:
     not_comparable : tuple of str
         Ids of references that share too little range with the spectrum to be compared.
     n_references : int
-        References of the technique in the library, compared or not.
+        Measured and literature references of the technique in the library, compared or not.
     quality : SignalQuality
         Quality of the spectrum.
     assumptions : tuple of str
         What had to be taken for granted, one sentence each.
     context : mapping of str to str
         Facts of the scene as given; this method records them and does not use them.
+    leads : tuple of Lead
+        Computed references like the spectrum, where they were asked for; for a chemist. They name nothing,
+        and no verdict rests on them.
     """
 
     spectrum_sha256: str
@@ -126,6 +130,7 @@ class Identification:
     quality: SignalQuality
     assumptions: tuple[str, ...] = ()
     context: Mapping[str, str] = field(default_factory=dict)
+    leads: tuple[Lead, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
@@ -154,6 +159,7 @@ class Identification:
             "quality": self.quality.to_dict(),
             "assumptions": list(self.assumptions),
             "context": dict(self.context),
+            "leads": [lead.to_dict() for lead in self.leads],
         }
 
     def to_json(self) -> str:
@@ -175,7 +181,9 @@ class Identification:
                 f"{data.get('schema')!r}); it may come from another version of spectralid."
             )
         try:
-            known = {name: data[name] for name in cls.__dataclass_fields__}
+            # Records of earlier versions have no leads.
+            known = {name: data[name] for name in cls.__dataclass_fields__ if name != "leads"}
+            known["leads"] = tuple(Lead.from_dict(lead) for lead in data.get("leads", ()))
             known["technique"] = Technique(known["technique"])
             known["candidates"] = tuple(Candidate.from_dict(c) for c in known["candidates"])
             known["quality"] = SignalQuality.from_dict(known["quality"])

@@ -18,7 +18,7 @@ from spectralid.errors import ParameterError, TechniqueError
 from spectralid.identify._hits import Hit, exact_hits, squared_correlations
 from spectralid.identify._source import ReferenceSource
 from spectralid.identify.similarity import derivative_window, first_derivative
-from spectralid.library import ReferenceInfo, Tier
+from spectralid.library import ReferenceInfo
 from spectralid.spectrum import FloatArray, Spectrum, Technique
 
 __all__ = ["MINIMUM_OVERLAP", "MINIMUM_SHARE", "RetrievalIndex", "SearchResult"]
@@ -121,12 +121,13 @@ class RetrievalIndex:
     _mask_of_row: IntArray
     _block_energy: Float32Array
     _compound_of_row: IntArray
-    _computed: npt.NDArray[np.bool_]
     _threads: ThreadpoolController
 
     @classmethod
     def from_library(cls, library: ReferenceSource, technique: Technique) -> Self:
-        """Prepare the references of a library that are comparable with `technique`.
+        """Prepare the measured and literature references of a library that are comparable with `technique`.
+
+        Computed ones have a search of their own, `spectralid.identify.leads`: they never identify.
 
         Parameters
         ----------
@@ -172,7 +173,6 @@ class RetrievalIndex:
             _mask_of_row=mask_of_row,
             _block_energy=energy,
             _compound_of_row=compound_of_row.reshape(-1),
-            _computed=np.array([r.tier is Tier.COMPUTED for r in rows], dtype=np.bool_),
             _threads=ThreadpoolController(),
         )
 
@@ -251,8 +251,6 @@ class RetrievalIndex:
 
     def search_compounds(self, spectrum: Spectrum, k: int = 10, *, within: float = 0.0) -> SearchResult:
         """The `k` compounds most like `spectrum`, each by its best reference.
-
-        A computed reference stands for its compound only where no measured or literature one is comparable.
 
         Parameters
         ----------
@@ -355,8 +353,7 @@ class RetrievalIndex:
         within: float,
     ) -> SearchResult:
         comparable = np.isfinite(scores)
-        eligible = self._representatives(comparable) if per_compound else comparable
-        chosen = self._shortlist(scores, eligible, k, per_compound, within)
+        chosen = self._shortlist(scores, comparable, k, per_compound, within)
         exact = exact_hits(
             query,
             slopes,
@@ -378,16 +375,11 @@ class RetrievalIndex:
             n_references=len(self),
         )
 
-    def _representatives(self, comparable: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        real = comparable & ~self._computed
-        has_real = np.bincount(self._compound_of_row[real], minlength=len(self)) > 0
-        return real | (comparable & ~has_real[self._compound_of_row])
-
     def _shortlist(
-        self, scores: FloatArray, eligible: npt.NDArray[np.bool_], k: int, per_compound: bool, within: float
+        self, scores: FloatArray, comparable: npt.NDArray[np.bool_], k: int, per_compound: bool, within: float
     ) -> IntArray:
         """Every row that could be among the hits, given what single precision leaves uncertain."""
-        candidates = np.flatnonzero(eligible)
+        candidates = np.flatnonzero(comparable)
         values = scores[candidates]
         if per_compound:
             best = np.full(len(self), -np.inf)

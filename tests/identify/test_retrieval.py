@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,9 @@ from hypothesis import strategies as st
 from spectralid.errors import ParameterError, TechniqueError
 from spectralid.identify.retrieval import MINIMUM_OVERLAP, MINIMUM_SHARE, RetrievalIndex
 from spectralid.identify.similarity import derivative_cosine, first_derivative, hit_quality_index
-from spectralid.library import Tier
+from spectralid.library import Compound, Tier
 from spectralid.spectrum import Spectrum, Technique
-from tests.identify.builders import GRID, arrays, bands, info, raman, substance, with_noise
+from tests.identify.builders import GRID, arrays, bands, info, library, raman, substance, with_noise
 
 N = 40
 
@@ -200,12 +202,20 @@ def test_compounds_are_listed_once_by_their_best_reference() -> None:
     assert [h.reference.id for h in index.search_compounds(raman(a), k=1).hits] == ["ref-001"]
 
 
-def test_a_computed_reference_stands_only_where_there_is_no_other() -> None:
+def test_a_computed_reference_is_never_a_hit(tmp_path: Path) -> None:
     a, b = substance(GRID, 1), substance(GRID, 2)
-    infos = [info(0, slug="x", tier=Tier.COMPUTED), info(1, slug="x"), info(2, slug="y", tier=Tier.COMPUTED)]
-    index = RetrievalIndex.from_library(arrays([a, with_noise(a, 0.05), b], infos), Technique.RAMAN)
-    hits = index.search_compounds(raman(a), k=5).hits
-    assert [h.reference.id for h in hits] == ["ref-001", "ref-002"]
+    entries = [
+        (Compound("x", "X"), raman(a), Tier.COMPUTED),
+        (Compound("x", "X"), raman(with_noise(a, 0.05)), Tier.MEASURED),
+        (Compound("y", "Y"), raman(b), Tier.COMPUTED),
+        (Compound("z", "Z"), raman(substance(GRID, 3)), Tier.LITERATURE),
+    ]
+    index = RetrievalIndex.from_library(library(tmp_path, entries), Technique.RAMAN)
+    assert len(index) == 2
+    for query in (a, b):
+        hits = index.search_compounds(raman(query), k=5).hits
+        assert {h.reference.compound_slug for h in hits} == {"x", "z"}
+        assert all(h.reference.tier is not Tier.COMPUTED for h in hits)
 
 
 def test_spectrum_of_another_technique_is_refused(index: RetrievalIndex) -> None:
