@@ -1,7 +1,10 @@
-"""Instruments that speak the Ocean Binary Protocol: Ventana Raman, and by the same messages STS and Spark."""
+"""Instruments that speak the Ocean Binary Protocol: Ventana Raman, STS, Spark, QE Pro."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import math
 import struct
 from typing import Final, Self
 
@@ -12,19 +15,27 @@ from spectralid.devices.codec.obp import Checksum, Message
 from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
 from spectralid.devices.profile import Profile
 from spectralid.devices.transport import Transport, open_transport
-from spectralid.errors import ParameterError, ProtocolError
-from spectralid.spectrum import FloatArray
+from spectralid.devices.wavelengths import pixel_wavelengths
+from spectralid.errors import DeviceError, ParameterError, ProtocolError, TransportError
 
-__all__ = ["OceanDriver", "open_ocean"]
+__all__ = ["DetectorNotCooledError", "OceanDriver", "open_ocean"]
+
+_log = logging.getLogger("spectralid.devices")
 
 # SeaBreeze addresses the Raman laser of the Ventana as light source 0 of module 0.
 _LASER: Final = b"\x00\x00"
-# Unknown message, invalid data, information that does not exist: how an instrument without a laser answers.
+# Unknown message, invalid data, information that does not exist: how an instrument says that it has no such
+# thing.
 _NO_SUCH_THING: Final = (2, 6, 12)
 _COEFFICIENTS: Final = 4
-# No spectrometer of this kind sees further; NaN and infinity lie outside too.
-_WAVELENGTHS_NM: Final = (100.0, 10_000.0)
-_BYTES_PER_PIXEL: Final = 2
+_NORMAL_TRIGGER: Final = b"\x00"
+# Before the counts of a buffered spectrum: its number, clock in µs, integration time in µs, trigger mode.
+_METADATA: Final = struct.Struct("<IQI2xB13x")
+_SETTLE_S: Final = 3.0
+
+
+class DetectorNotCooledError(DeviceError):
+    """The cooled detector is not at its temperature yet; its dark current still changes."""
 
 
 class OceanDriver:
@@ -35,12 +46,17 @@ class OceanDriver:
     client : ObpClient
         The client, its checksum already negotiated.
     profile : Profile
-        What is fixed for the model.
+        What is fixed for the model. Its options: ``buffered`` (spectra come as 32-bit counts with metadata,
+        as from a QE Pro), ``cooled`` (it has a cooler that can be asked), ``light_source`` (it may have a
+        laser), ``fast_baud`` and ``settle_s`` (rate to change to after opening, and the pause that takes).
     """
 
     def __init__(self, client: ObpClient, profile: Profile) -> None:
         self._client = client
         self._profile = profile
+        self._buffered = bool(profile.options.get("buffered", False))
+        self._cooled = bool(profile.options.get("cooled", False))
+        self._light_source = bool(profile.options.get("light_source", profile.laser_nm is not None))
         self._integration_s = profile.integration_ms[1] / 1000  # until set, allow for the longest
 
     @property
@@ -52,16 +68,21 @@ class OceanDriver:
     def capabilities(self) -> Capabilities:
         """What can be done with it through this protocol."""
         return Capabilities(
-            has_laser=True,
+            has_laser=self._light_source,
             interlock_readback="no",
+            tec=self._cooled,
             payload_checksum="md5" if self._client.checksum is Checksum.VERIFIED else "none",
+            baud_negotiation="fast_baud" in self._profile.options,
+            true_integration=self._buffered,
         )
 
     def identify(self) -> Identity:
-        """Ask for serial number and wavelength coefficients.
+        """Ask for serial number and wavelength coefficients, and have it measure when asked to.
 
         Raises
         ------
+        DetectorNotCooledError
+            If a cooled detector is not at its temperature.
         ProtocolError
             If an answer makes no sense, or the wavelengths do not ascend.
         TransportError
@@ -71,25 +92,59 @@ class OceanDriver:
         serial = raw.split(b"\0")[0].decode("ascii", errors="replace").strip()
         if not serial.isprintable() or not serial:
             raise ProtocolError(f"The instrument gives no readable serial number ({raw.hex()}).")
-        return Identity(serial, self._wavelengths())
-
-    def _wavelengths(self) -> FloatArray:
+        # An earlier program may have left it waiting for a trigger that never comes.
+        self._try(Message.SET_TRIGGER_MODE, _NORMAL_TRIGGER)
+        if self._cooled:
+            self._check_cooler()
         coefficients = [
             self._number("<f", self._client.ask(Message.WAVELENGTH_COEFFICIENT, bytes([index])))
             for index in range(_COEFFICIENTS)
         ]
-        pixel = np.arange(self._profile.pixels, dtype=np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            wavelengths = np.polynomial.polynomial.polyval(pixel, coefficients)
-            inside = (wavelengths > _WAVELENGTHS_NM[0]) & (wavelengths < _WAVELENGTHS_NM[1])
-            usable = np.all(inside) and np.all(np.diff(wavelengths) > 0)
-        if not usable:
-            told = ", ".join(f"{c:g}" for c in coefficients)
-            raise ProtocolError(
-                f"The wavelength coefficients stored in the instrument ({told}) do not give ascending "
-                "wavelengths; its calibration is lost. Have it calibrated before use."
-            )
-        return np.asarray(wavelengths, dtype=np.float64)
+        return Identity(
+            serial,
+            pixel_wavelengths(coefficients, self._profile.pixels, source="stored in the instrument"),
+        )
+
+    def _check_cooler(self) -> None:
+        if self._number("<B", self._client.ask(Message.TEC_STABLE)):
+            return
+        aim_c = self._number("<f", self._client.ask(Message.TEC_SETPOINT))
+        raise DetectorNotCooledError(
+            f"The detector of {self._profile.name} has {self.temperature_c():.1f} °C and is not yet steady "
+            f"at {aim_c:.1f} °C; wait and measure again."
+        )
+
+    def temperature_c(self) -> float:
+        """Temperature of a cooled detector in °C.
+
+        Raises
+        ------
+        ProtocolError, TransportError
+            If it cannot be read.
+        """
+        told = self._number("<f", self._client.ask(Message.TEC_TEMPERATURE))
+        if not math.isfinite(told):
+            raise ProtocolError(f"The instrument gives {told} for the temperature of its detector.")
+        return told
+
+    def nonlinearity(self) -> tuple[float, ...]:
+        """Coefficients for `spectralid.devices.nonlinearity.linearised`; empty if it stores none.
+
+        Raises
+        ------
+        ProtocolError, TransportError
+            If they cannot be read.
+        """
+        try:
+            count = int(self._number("<B", self._client.ask(Message.NONLINEARITY_COEFFICIENT_COUNT)))
+        except RefusedError as error:
+            if error.number in _NO_SUCH_THING:
+                return ()
+            raise
+        return tuple(
+            self._number("<f", self._client.ask(Message.NONLINEARITY_COEFFICIENT, bytes([index])))
+            for index in range(count)
+        )
 
     def has_laser(self) -> bool:
         """Whether the instrument knows a laser.
@@ -99,6 +154,8 @@ class OceanDriver:
         ProtocolError, TransportError
             If it cannot be asked.
         """
+        if not self._light_source:
+            return False
         try:
             self.laser_is_on()
         except RefusedError as error:
@@ -112,7 +169,7 @@ class OceanDriver:
         return Interlock.UNKNOWN
 
     def set_integration(self, milliseconds: float) -> None:
-        """Set the integration time and read it back.
+        """Set the integration time and read it back; what was measured before with another one is dropped.
 
         Parameters
         ----------
@@ -138,7 +195,19 @@ class OceanDriver:
             raise ProtocolError(
                 f"The instrument was set to an integration time of {microseconds} µs and says {kept:g} µs."
             )
+        # A frame begun with the old time, or waiting in the buffer, must not come as the first new one.
+        self._try(Message.ABORT)
+        if self._buffered:
+            self._try(Message.CLEAR_BUFFER)
         self._integration_s = microseconds / 1e6
+
+    def _try(self, message: Message, data: bytes = b"") -> None:
+        """Have something done if the instrument knows how to."""
+        try:
+            self._client.command(message, data)
+        except RefusedError as error:
+            if error.number not in _NO_SUCH_THING:
+                raise
 
     def acquire(self) -> RawFrame:
         """Take one frame.
@@ -150,17 +219,31 @@ class OceanDriver:
         TransportError
             If the line fails or the frame does not come in time.
         """
-        expected = self._profile.pixels * _BYTES_PER_PIXEL
+        pixels = self._profile.pixels
+        expected = _METADATA.size + 4 * pixels if self._buffered else 2 * pixels
         # A detector that runs freely may have just begun a frame that is not the one asked for.
         busy_s = 2 * self._integration_s
-        data = self._client.acquire(Message.CORRECTED_SPECTRUM, busy_s=busy_s, expect=expected)
+        message = Message.BUFFERED_SPECTRUM if self._buffered else Message.CORRECTED_SPECTRUM
+        data = self._client.acquire(message, busy_s=busy_s, expect=expected)
         if len(data) != expected:
             raise ProtocolError(
-                f"The instrument sent {len(data)} bytes for a frame of {self._profile.pixels} pixels "
+                f"The instrument sent {len(data)} bytes for a frame of {pixels} pixels "
                 f"({expected} bytes); choose the profile that fits the instrument."
             )
-        counts = np.frombuffer(data, dtype="<u2").astype(np.int64)
-        return RawFrame(counts, verified=self._client.checksum is Checksum.VERIFIED)
+        verified = self._client.checksum is Checksum.VERIFIED
+        digest = hashlib.sha256(data).hexdigest()
+        if not self._buffered:
+            return RawFrame(np.frombuffer(data, "<u2").astype(np.int64), verified, raw_sha256=digest)
+        number, tick_us, integration_us, _ = _METADATA.unpack_from(data)
+        return RawFrame(
+            np.frombuffer(data, "<u4", offset=_METADATA.size).astype(np.int64),
+            verified,
+            integration_ms=integration_us / 1000,
+            tick_us=tick_us,
+            sequence=number,
+            temperature_c=self.temperature_c() if self._cooled else None,
+            raw_sha256=digest,
+        )
 
     def set_laser(self, on: bool) -> None:
         """Switch the laser; read it back with `laser_is_on`.
@@ -186,7 +269,8 @@ class OceanDriver:
 
     def send_off(self) -> None:
         """Put "laser off" on the line at once, from any thread, without waiting for an answer."""
-        self._client.send(Message.SET_LIGHT_SOURCE_ENABLE, _LASER + b"\x00")
+        if self._light_source:
+            self._client.send(Message.SET_LIGHT_SOURCE_ENABLE, _LASER + b"\x00")
 
     def abort(self) -> None:
         """End a call that another thread waits in, until `resume`."""
@@ -205,8 +289,15 @@ class OceanDriver:
         return float(struct.unpack(layout, data)[0])
 
     def close(self) -> None:
-        """Close the line."""
-        self._client.close()
+        """Leave the instrument at the rate it was found at, and close the line."""
+        try:
+            if "fast_baud" in self._profile.options:
+                self._client.negotiate_baud(self._profile.baud, settle_s=0.0)
+        except DeviceError as error:
+            # `open_ocean` finds it at the other rate too.
+            _log.info("The instrument keeps its baud rate: %s", error)
+        finally:
+            self._client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -234,8 +325,33 @@ def open_ocean(port: str | Transport, profile: Profile) -> OceanDriver:
     """
     client = ObpClient(open_transport(port, profile.baud) if isinstance(port, str) else port)
     try:
-        client.negotiate_checksum()
+        fast = _fast_baud(profile)
+        _find(client, profile.baud, fast)
+        if fast is not None:
+            settle_s = float(profile.options.get("settle_s", _SETTLE_S))
+            client.negotiate_baud(fast, settle_s=settle_s)
     except BaseException:
         client.close()
         raise
     return OceanDriver(client, profile)
+
+
+def _fast_baud(profile: Profile) -> int | None:
+    fast = profile.options.get("fast_baud")
+    return None if fast is None else int(float(fast))
+
+
+def _find(client: ObpClient, baud: int, fast: int | None) -> None:
+    """Get an answer, also from an instrument that an earlier program left at the fast rate."""
+    try:
+        client.negotiate_checksum()
+    except (ProtocolError, TransportError) as error:
+        lost = isinstance(error, TransportError) and error.kind != "timeout"
+        if fast is None or client.transport.baud is None or lost:
+            raise
+        client.transport.set_baud(fast)
+        try:
+            client.negotiate_checksum()
+        except DeviceError:
+            client.transport.set_baud(baud)
+            raise error from None

@@ -6,6 +6,11 @@ import pytest
 
 from spectralid.devices.client.obp import ObpClient, RefusedError
 from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
+from spectralid.devices.sim.faults import Fault, Faults
+from spectralid.devices.sim.faulty import FaultyLine
+from spectralid.devices.sim.obp import ObpInstrument
+from spectralid.devices.sim.physics import Bench, Detector
+from spectralid.devices.sim.virtual import VirtualLine
 from spectralid.devices.transport import Deadline
 from spectralid.errors import ProtocolError, TransportError
 from tests.devices.lines import MemoryLine, instrument, line_to
@@ -51,11 +56,98 @@ def test_instrument_without_md5_goes_on_without():
 
 
 def test_answer_without_the_agreed_checksum_is_not_used():
-    line = answering(Frame(Message.CHECKSUM_TYPE, flags=Flag.ACK), *[SERIAL] * 3)
+    agreed = Frame(Message.CHECKSUM_TYPE, flags=Flag.ACK)
+    line = answering(agreed, SERIAL, agreed, SERIAL, agreed, SERIAL)
     asking = client(line)
     asking.negotiate_checksum()
     with pytest.raises(ProtocolError, match="without the checksum"):
         asking.ask(Message.SERIAL_NUMBER)
+    # An instrument that was reset has forgotten the agreement: it is made again before the next question.
+    kinds = [request.message for request in line.requests]
+    assert kinds == [Message.CHECKSUM_TYPE, Message.SERIAL_NUMBER] * 3
+
+
+def test_instrument_that_was_reset_says_so_and_is_asked_for_checksums_again():
+    device = ObpInstrument(
+        Detector(Bench(), (), seed=0),
+        "X",
+        faults=Faults([Fault("reset-mid-scan", first=2, times=1, spectrum_only=True)]),
+    )
+    asking = client(line_to(device))
+    asking.negotiate_checksum()
+    asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=2048)
+    with pytest.raises(RefusedError, match="reset unexpectedly") as caught:
+        asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=2048)
+    assert caught.value.number == 9
+    assert len(asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=2048)) == 2048
+    assert asking.checksum is Checksum.VERIFIED
+
+
+FAST = 115_200
+
+
+def at_a_rate(*faults, far_baud=9600, baud_ack="old"):
+    """A client and a line that garbles what is sent at another rate, the instrument at `far_baud`."""
+    device = ObpInstrument(
+        Detector(Bench(), (), seed=0), "SIM-TEST", faults=Faults(faults), baud_ack=baud_ack
+    )
+    line = VirtualLine(device, baud=9600, far_baud=far_baud)
+    return client(line), line
+
+
+@pytest.mark.parametrize("baud_ack", ["old", "new"])
+def test_both_ends_change_to_the_fast_rate(baud_ack):
+    asking, line = at_a_rate(baud_ack=baud_ack)
+    asking.negotiate_checksum()
+    assert asking.negotiate_baud(FAST, settle_s=3.0) == FAST
+    assert line.baud == FAST
+    assert asking.ask(Message.SERIAL_NUMBER) == b"SIM-TEST"
+    before = line.now_s
+    asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=1.0, expect=2048)
+    # 2112 bytes of ten bits and a request of 64, and 0.1 s of integration.
+    assert line.now_s - before == pytest.approx(0.1 + (2112 + 64) * 10 / FAST, rel=0.01)
+
+
+def test_line_is_left_alone_after_the_change():
+    asking, line = at_a_rate()
+    asking.negotiate_baud(FAST, settle_s=3.0)
+    assert line.now_s > 3.0
+
+
+@pytest.mark.parametrize(
+    ("fault", "agreed"),
+    [
+        (Fault("baud-ack-lost", "first"), FAST),
+        (Fault("baud-ack-lost", "revert"), 9600),
+        (Fault("nak-baud"), 9600),
+        (Fault("silence", first=2, times=1), FAST),
+        (Fault("silence", first=2, times=3), 9600),
+    ],
+)
+def test_rate_is_found_again_whatever_is_lost(fault, agreed):
+    """Silence from the second answer on is the second acknowledgement lost."""
+    asking, line = at_a_rate(fault)
+    if fault.name == "silence":
+        # The fault belongs to the line: answers at the new rate get lost.
+        line._instrument = FaultyLine(line._instrument, Faults([fault]))
+    if fault.times == 3:
+        # Nothing is heard at the new rate; at the old one the instrument is not there any more.
+        with pytest.raises((TransportError, ProtocolError)):
+            asking.negotiate_baud(FAST, settle_s=0.1)
+        return
+    assert asking.negotiate_baud(FAST, settle_s=0.1) == agreed
+    assert asking.ask(Message.SERIAL_NUMBER) == b"SIM-TEST"
+
+
+def test_wrong_rate_is_damage_or_silence_never_an_answer():
+    for far in (2400, 4800, 19_200, 57_600, 115_200):
+        asking, _ = at_a_rate(far_baud=far)
+        with pytest.raises((TransportError, ProtocolError)):
+            asking.ask(Message.SERIAL_NUMBER)
+
+
+def test_network_has_no_rate_to_change():
+    assert client(line_to(instrument())).negotiate_baud(FAST, settle_s=0.1) is None
 
 
 def test_stale_answer_is_thrown_away():

@@ -35,6 +35,8 @@ program waits as long."""
 
 RETRIES: Final = 2
 _MD5: Final = b"\x01"
+_WAS_RESET: Final = 9
+_DRAIN: Final = 4096
 
 
 class RefusedError(ProtocolError):
@@ -88,6 +90,7 @@ class ObpClient:
         # An instrument answers in turn: whoever interrupts a measurement, perhaps to switch the laser off, is
         # heard when it is over.
         self._busy_until = 0.0
+        self._reset = False
         self.checksum = Checksum.ABSENT
         self.stale_answers = 0
 
@@ -125,12 +128,68 @@ class ObpClient:
         ProtocolError
             If the answer makes no sense.
         """
+        self._reset = False
+        self.checksum = Checksum.ABSENT
         try:
             self._data(Message.CHECKSUM_TYPE, _MD5, Flag.ACK_REQUESTED)
         except RefusedError:
             return self.checksum
         self.checksum = Checksum.VERIFIED
         return self.checksum
+
+    def negotiate_baud(self, baud: int, *, settle_s: float) -> int | None:
+        """Have both ends go on at another rate, if the instrument agrees.
+
+        The change is asked for and acknowledged at the old rate; then this end changes, lets the line settle
+        and asks for the rate. Whatever gets lost on the way, both ends are found at one rate again.
+
+        Parameters
+        ----------
+        baud : int
+            Bits per second.
+        settle_s : float
+            Seconds to leave the line alone after a change; what comes meanwhile is thrown away.
+
+        Returns
+        -------
+        int or None
+            The rate both ends have now; ``None`` for a line without rates.
+
+        Raises
+        ------
+        TransportError, ProtocolError
+            If the instrument answers at neither rate.
+        """
+        old = self._transport.baud
+        if old is None or old == baud:
+            return old
+        try:
+            self.command(Message.SET_BAUD_RATE, baud.to_bytes(4, "little"))
+        except RefusedError:
+            return old
+        except (_DamagedAnswerError, TransportError) as error:
+            if isinstance(error, TransportError) and error.kind != "timeout":
+                raise
+            # Done or not: the answer at the new rate tells.
+        self._change_rate(baud, settle_s)
+        try:
+            if int.from_bytes(self.ask(Message.BAUD_RATE), "little") == baud:
+                return baud
+        except RefusedError:
+            return baud  # it does not tell its rate, and was understood at this one
+        except (_DamagedAnswerError, TransportError) as error:
+            if isinstance(error, TransportError) and error.kind != "timeout":
+                raise
+        self._change_rate(old, settle_s)
+        self.ask(Message.BAUD_RATE)
+        return old
+
+    def _change_rate(self, baud: int, settle_s: float) -> None:
+        self._transport.set_baud(baud)
+        settled = Deadline(settle_s)
+        while settled.left:
+            self._transport.read(_DRAIN, settled)
+        self._decoder.flush()
 
     def ask(self, message: Message, data: bytes = b"", *, retries: int = RETRIES) -> bytes:
         """Ask for something that can be asked again, and do so when the answer is lost.
@@ -199,6 +258,9 @@ class ObpClient:
         self._data(message, data, Flag.ACK_REQUESTED)
 
     def _data(self, message: Message, data: bytes, flags: Flag) -> bytes:
+        if self._reset:
+            # It has forgotten that it agreed to checksums.
+            self.negotiate_checksum()
         answer = self._exchange(message, data, flags)
         refused = answer.flags & (Flag.NACK | Flag.EXCEPTION) or answer.error
         if refused:
@@ -258,6 +320,9 @@ class ObpClient:
                 f"{frame.message:#010x}; it does not keep to the protocol."
             )
         if self.checksum is Checksum.VERIFIED and frame.checksum is not Checksum.VERIFIED:
+            self._reset = True
+            if frame.error == _WAS_RESET:
+                return True
             raise _DamagedAnswerError(
                 f"The instrument on {self._transport.name} answered {_named(message)} without the checksum "
                 "it agreed to; the answer is not used. Scan again."
