@@ -50,6 +50,7 @@ _OPTIONS: Final = (
     "wavelength_index",
     "laser_on_strobe_line",
 )
+_RATES: Final = tuple(sorted(BAUD_CODES, reverse=True))
 _NO_SERIAL: Final = "not told"
 _MOST_SCANS: Final = {Dialect.SAD500: 15, Dialect.FLAME: 5000}
 
@@ -86,16 +87,16 @@ class Settings:
     """
 
     dialect: Dialect
-    data_mode: Mode = Mode.BINARY
-    fast_baud: int = 0
-    compression: bool = False
-    scans_to_add: int = 1
-    double_words_by: Literal["words", "points"] = "words"
-    channel: int = 0
-    pixel_mode: PixelMode = PixelMode()
-    serial_index: int = -1
-    wavelength_index: int = -1
-    laser_on_strobe_line: bool = False
+    data_mode: Mode
+    fast_baud: int
+    compression: bool
+    scans_to_add: int
+    double_words_by: Literal["words", "points"]
+    channel: int
+    pixel_mode: PixelMode
+    serial_index: int
+    wavelength_index: int
+    laser_on_strobe_line: bool
 
     @classmethod
     def of(cls, profile: Profile) -> Settings:
@@ -196,7 +197,8 @@ class OceanLegacyDriver:
             compressed=settings.compression,
             double_words_by=settings.double_words_by,
         )
-        self._integration_ms = profile.integration_ms[1]  # until set, allow for the longest
+        self._integration_ms: float | None = None
+        self._prepared = False
 
     @property
     def profile(self) -> Profile:
@@ -217,7 +219,7 @@ class OceanLegacyDriver:
         )
 
     def prepare(self) -> None:
-        """Make every setting a frame depends on; the instrument is never initialised.
+        """Make every setting a frame depends on, as after opening; the instrument is never initialised.
 
         ``Q`` would make them all at once, and switch on the strobe line of a SAD500.
 
@@ -229,6 +231,7 @@ class OceanLegacyDriver:
             If the line fails or the instrument is silent.
         """
         settings, client = self._settings, self._client
+        client.recover(rates=_RATES)
         if settings.fast_baud:
             client.change_baud(settings.fast_baud)
         if settings.dialect is Dialect.SAD500:
@@ -238,9 +241,12 @@ class OceanLegacyDriver:
             client.command(name, value)
         client.command("P", settings.pixel_mode.mode, *settings.pixel_mode.operands)
         self._set("A", settings.scans_to_add)
+        if self._integration_ms is not None:
+            self._set("I", round(self._integration_ms))
         with contextlib.suppress(RefusedError):
             client.command("k", 1)
             self._layout = replace(self._layout, checksum=True)
+        self._prepared = True
 
     def identify(self) -> Identity:
         """Ask for serial number and wavelength coefficients; the profile's stand in for those not stored.
@@ -342,9 +348,17 @@ class OceanLegacyDriver:
         TransportError
             If the line fails or the frame does not come in time.
         """
+        if not self._prepared:
+            self.prepare()
+        # A frame that did not come as it should may have been lost to a reset, which loses the settings too.
+        self._prepared = False
+        milliseconds = self._integration_ms
+        if milliseconds is None:
+            milliseconds = self._profile.integration_ms[1]  # until set, allow for the longest
         # A detector that runs freely may have just begun a scan that is not the one asked for.
-        busy_s = (self._settings.scans_to_add + 1) * self._integration_ms / 1000
+        busy_s = (self._settings.scans_to_add + 1) * milliseconds / 1000
         record = self._client.acquire(self._layout, busy_s=busy_s)
+        self._prepared = True
         if record.channel != self._settings.channel:
             raise ProtocolError(
                 f"The instrument sent a spectrum of channel {record.channel} instead of "
@@ -446,8 +460,7 @@ def open_ocean_legacy(port: str | Transport, profile: Profile) -> OceanLegacyDri
     client = OceanLegacyClient(line, dialect=settings.dialect)
     try:
         driver = OceanLegacyDriver(client, profile, settings)
-        fastest_first = sorted(BAUD_CODES, reverse=True)
-        client.connect(settings.data_mode, rates=fastest_first)
+        client.connect(settings.data_mode, rates=_RATES)
         driver.prepare()
     except BaseException:
         client.close()

@@ -44,8 +44,8 @@ QUIET_S: Final = 0.03
 ATTEMPTS: Final = 3
 RETRANSMISSIONS: Final = 2
 
-# Nothing marks the end of a stored constant; bytes of one may come as slowly as this.
-_CONSTANT_S: Final = 0.25
+# Where nothing else tells that an instrument has finished, its bytes may come as slowly as this.
+_SLOWEST_S: Final = 0.25
 # Looking for an instrument at seven rates must not take long. Two answers must agree, and what an instrument
 # took for the beginning of a command at the wrong rate may swallow one or two questions.
 _PROBE_S: Final = 0.3
@@ -148,7 +148,7 @@ class OceanLegacyClient:
         ProtocolError
             If the instrument does not change its mode.
         """
-        self._transport.read(_CHUNK, Deadline(QUIET_S))  # greetings and leftovers
+        self._drain()  # greetings and leftovers
         first = self._transport.baud
         others = [] if first is None else [rate for rate in rates if rate != first]
         found = self._find([first, *others])
@@ -200,6 +200,27 @@ class OceanLegacyClient:
                 return now
             seen = now
         return None
+
+    def recover(self, *, rates: Sequence[int]) -> None:
+        """Get in step again, also with an instrument that was reset and went back to another rate or mode.
+
+        Parameters
+        ----------
+        rates : sequence of int
+            Rates to try when it does not answer at that of the line.
+
+        Raises
+        ------
+        ProtocolError, TransportError
+            As for `connect`.
+        """
+        try:
+            self._ready()
+        except TransportError as error:
+            # Bytes nobody asked for: it is still sending what was given up, at this rate.
+            if error.kind != "timeout" or self._transport.read(1, Deadline(_SLOWEST_S)):
+                raise
+            self.connect(self.mode, rates=rates)
 
     def command(self, name: str, *words: int) -> None:
         """Have something done, once.
@@ -350,7 +371,7 @@ class OceanLegacyClient:
                 if isinstance(outcome, Record):
                     break
                 # Only straight after `S` can it be sent again: nothing may be asked in between.
-                self._until_quiet(Deadline(self._margin_s), lambda _: True)
+                self._drain()
                 outcome = self._again(layout) or outcome
         self._busy_until = 0.0
         if isinstance(outcome, FramingFault):
@@ -459,7 +480,7 @@ class OceanLegacyClient:
         while found is None and (data := self._transport.read(decoder.wanted, wait)):
             found = decoder.feed(data)
             if expect is Expect.CONSTANT:
-                wait = Deadline(min(deadline.left, _CONSTANT_S))
+                wait = Deadline(min(deadline.left, _SLOWEST_S))
         found = found or decoder.flush()
         if found is None:
             raise self._silent(name, deadline)
@@ -503,6 +524,12 @@ class OceanLegacyClient:
             "or damaged; check power, cable and baud rate, and open it again.",
             kind="timeout",
         )
+
+    def _drain(self) -> None:
+        """Throw away what comes until the line is silent, or for as long as an answer may take."""
+        deadline = Deadline(self._margin_s)
+        while deadline.left and self._transport.read(_CHUNK, Deadline(QUIET_S)):
+            pass
 
     def _until_quiet(self, deadline: Deadline, enough: Callable[[bytes], bool]) -> bytes:
         """Read until the line is silent and `enough` says so of the last bytes; give those back."""
