@@ -1,4 +1,4 @@
-"""Laser safety: off unless armed by the caller, off on every way out, and "off" only when read back.
+"""Laser safety: off unless armed by the caller, and "off" only when read back.
 
 Software is not an interlock. What is here makes mistakes of software unlikely to leave a laser on; key,
 interlock, shutter and glasses make them harmless.
@@ -7,8 +7,7 @@ interlock, shutter and glasses make them harmless.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +20,7 @@ __all__ = [
     "LaserRefusedError",
     "arm",
     "check_permission",
-    "lasing",
+    "check_token",
     "switch_off",
 ]
 
@@ -34,7 +33,20 @@ class LaserRefusedError(DeviceError):
 
 
 class LaserOffUnconfirmedError(DeviceError):
-    """ALARM: the laser was told to go off and the instrument does not confirm that it is off."""
+    """ALARM: the laser was told to go off and the instrument does not confirm that it is off.
+
+    Parameters
+    ----------
+    reason : str
+        Why it is not confirmed.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "LASER OFF UNCONFIRMED: the laser may still be on. Turn the key or cut the power of the "
+            f"instrument now, and keep away from the beam. ({reason})"
+        )
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +91,39 @@ def arm(operator: str, *, valid_s: float = 60.0, clock: Callable[[], float] = ti
     return ArmToken(operator.strip(), clock() + valid_s)
 
 
+def check_token(token: ArmToken, *, clock: Callable[[], float] = time.monotonic) -> None:
+    """Make sure that the consent still holds.
+
+    Raises
+    ------
+    LaserRefusedError
+        If it has expired.
+    """
+    if clock() >= token.expires:
+        raise LaserRefusedError(
+            f"The laser was armed by {token.operator} and that has expired; arm it again."
+        )
+
+
 def check_permission(
-    driver: Driver,
+    interlock: Interlock,
     token: ArmToken,
     *,
-    acknowledge_unknown_interlock: bool,
+    acknowledged: bool,
     clock: Callable[[], float] = time.monotonic,
-) -> Interlock:
+) -> None:
     """Make sure that the laser may go on.
 
-    Returns
-    -------
-    Interlock
-        State of the interlock, for the record.
+    Parameters
+    ----------
+    interlock : Interlock
+        What the instrument says of its interlock.
+    token : ArmToken
+        Somebody's consent.
+    acknowledged : bool
+        Whether the operator knows that the interlock's state may be unknown.
+    clock : callable
+        The monotonic clock.
 
     Raises
     ------
@@ -99,46 +131,13 @@ def check_permission(
         If the consent has expired, the interlock is open, or its state is unknown and nobody
         acknowledged that.
     """
-    _check_token(token, clock)
-    interlock = driver.interlock()
+    check_token(token, clock=clock)
     if interlock is Interlock.OPEN:
         raise LaserRefusedError("The interlock of the instrument is open; close it and scan again.")
-    if interlock is Interlock.UNKNOWN and not acknowledge_unknown_interlock:
+    if interlock is Interlock.UNKNOWN and not acknowledged:
         raise LaserRefusedError(
             "This instrument cannot tell whether its laser interlock is closed; check it yourself and "
             "acknowledge that it is unknown."
-        )
-    return interlock
-
-
-@contextmanager
-def lasing(driver: Driver, token: ArmToken, *, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """Keep the laser on inside the ``with`` block; it is off, confirmed, on every way out.
-
-    Raises
-    ------
-    LaserRefusedError
-        If the consent has expired, or the instrument does not switch the laser on.
-    LaserOffUnconfirmedError
-        If it cannot be confirmed that the laser is off afterwards.
-    """
-    _check_token(token, clock)
-    try:
-        driver.set_laser(True)
-        if not driver.laser_is_on():
-            raise LaserRefusedError(
-                "The instrument acknowledged the laser and leaves it off; check key and interlock."
-            )
-        yield
-    finally:
-        # Also when switching on failed: a lost acknowledgement may have left the laser on.
-        switch_off(driver)
-
-
-def _check_token(token: ArmToken, clock: Callable[[], float]) -> None:
-    if clock() >= token.expires:
-        raise LaserRefusedError(
-            f"The laser was armed by {token.operator} and that has expired; arm it again."
         )
 
 
@@ -157,15 +156,14 @@ def switch_off(driver: Driver) -> None:
             driver.set_laser(False)
             if not driver.laser_is_on():
                 break
+            reason = "it still reads back as on"
         except DeviceError as error:
             reason = str(error)
         except BaseException as error:
             # A second Ctrl-C, a request to end the program, a fault in the driver: the laser comes first.
             interruption = error
+            reason = f"{type(error).__name__}: {error}"
     else:
-        raise LaserOffUnconfirmedError(
-            "LASER OFF UNCONFIRMED: the laser may still be on. Turn the key or cut the power of the "
-            f"instrument now, and keep away from the beam. ({reason})"
-        )
+        raise LaserOffUnconfirmedError(reason) from interruption
     if interruption is not None:
         raise interruption

@@ -1,318 +1,456 @@
-"""A scan from beginning to end: exposure, dark, sample, laser safety, and the facts that go on record."""
+"""A session with one instrument: what may happen when, laser safety throughout, and spectra with their facts.
+
+Software is not an interlock. What a session adds to key, interlock and glasses: the laser is off unless a
+person armed it; while it may be on, a thread of its own ends the light when its time is over, also while the
+scan waits for a frame; it goes off on every way out, signals and the end of the program included; and it
+counts as off only when the instrument says so. What nobody can promise: a killed process (SIGKILL), a
+computer that loses power, an instrument that does not tell the truth.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Self
 
-import numpy as np
-
-from spectralid import __version__
-from spectralid.devices.axis import raman_shift
-from spectralid.devices.driver import Driver, Identity, Interlock, RawFrame
-from spectralid.devices.laser import ArmToken, LaserRefusedError, check_permission, lasing, switch_off
+from spectralid.devices.driver import Driver, Identity
+from spectralid.devices.guard import DeviceGuard, ScanCancelledError, Timer
+from spectralid.devices.laser import ArmToken, LaserOffUnconfirmedError, LaserRefusedError
+from spectralid.devices.plan import Progress, ScanPlan
 from spectralid.devices.profile import Profile
-from spectralid.errors import ParameterError
-from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
+from spectralid.devices.record import Calibration, Measurement, RetakeError
+from spectralid.devices.registry import open_device
+from spectralid.devices.run import ScanRun
+from spectralid.devices.state import Event, State, StateError, StateMachine
+from spectralid.devices.transport import Transport
+from spectralid.devices.watch import Orders, next_order
+from spectralid.errors import DeviceError, ProtocolError
+from spectralid.spectrum import Spectrum
 
-__all__ = ["Progress", "ScanPlan", "Stage", "scan"]
+__all__ = ["Session", "scan"]
 
-MAXIMUM_AVERAGES: Final = 1000
+_log = logging.getLogger("spectralid.devices")
 
-# Exposure control: aim at 70 % of the converter's range, be content between 60 and 80 %; at most five times
-# longer in one go, because what is bright further on is not known yet; half as long when saturated.
-_TARGET: Final = 0.7
-_CONTENT: Final = (0.6, 0.8)
-_STEP_UP: Final = 5.0
-_STEP_DOWN: Final = 0.5
-_FIRST_MS: Final = 100.0
-_LONGEST_MS: Final = 5000.0
-_EXPOSURE_STEPS: Final = 8
-
-# Rounding to whole counts: variance of a uniform distribution one count wide. Keeps the standard deviation of
-# points whose frames happen to agree above zero.
-_ROUNDING_VARIANCE: Final = 1 / 12
+# How long closing waits for a scan it has cancelled to switch off and end.
+_CLOSE_S: Final = 20.0
 
 
-class Stage(StrEnum):
-    """What a scan is doing."""
+class Session:
+    """One instrument, from opening to closing.
 
-    WARNING = "laser on in"
-    EXPOSURE = "finding the exposure"
-    DARK = "dark frames"
-    SAMPLE = "sample frames"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a scan is: `done` of `total` frames (or seconds, for the warning) of a stage."""
-
-    stage: Stage
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class ScanPlan:
-    """What to measure.
-
-    Attributes
+    Parameters
     ----------
-    integration_ms : float or None
-        Integration time of a frame in ms; ``None`` finds one that uses the detector's range.
-    averages : int
-        Frames of the sample, and of the dark, 1 to 1000.
-    discard : int
-        Frames thrown away after each change of laser or integration time, at least 1.
-    warning_s : float or None
-        Seconds of warning before the laser goes on; ``None`` takes the profile's.
-    name : str
-        Name of the spectrum.
+    connect : callable
+        Opens the instrument; called again by `recover`.
+    keep_open : bool
+        Leave the line open at the end: it is the caller's.
+    alarm : callable
+        Told the words of the alarm as soon as "off" cannot be confirmed, possibly in another thread. By
+        default they are logged as critical, which prints them where nothing else is configured.
+    told : callable
+        Told every new state.
+    wait : callable
+        Waits some seconds, less if the scan is cancelled; for tests.
+    clock : callable
+        The monotonic clock, for tests.
+    watch_wait : callable
+        How the thread that ends the light waits, see `spectralid.devices.watch.next_order`; for tests.
+    timer : callable
+        Makes the timer that ends a call of a driver that keeps no deadline; for tests.
+
+    Notes
+    -----
+    Enter it (``with``, or `open`) in the main thread: only there Python lets it take the signals that end a
+    program. Scans may then run in any thread, one at a time.
     """
 
-    integration_ms: float | None = None
-    averages: int = 10
-    discard: int = 1
-    warning_s: float | None = None
-    name: str = ""
+    def __init__(
+        self,
+        connect: Callable[[], Driver],
+        *,
+        keep_open: bool = False,
+        alarm: Callable[[str], None] = _log.critical,
+        told: Callable[[State], None] = lambda _: None,
+        wait: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        watch_wait: Callable[[Orders, float], str] = next_order,
+        timer: Timer = threading.Timer,
+    ) -> None:
+        self._connect = connect
+        self._keep_open = keep_open
+        self._alarm = alarm
+        self._cancelled = threading.Event()
+        self._wait = self._cancelled.wait if wait is None else wait
+        self._clock = clock
+        self._watch_wait = watch_wait
+        self._timer = timer
+        self._machine = StateMachine(told)
+        self._scanning = threading.Lock()
+        self._guard: DeviceGuard | None = None
+        self._identity: Identity | None = None
+        self._has_laser = False
+        self._scans = 0
+        self._fault = ""
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.averages <= MAXIMUM_AVERAGES:
-            raise ParameterError(
-                "averages", self.averages, f"a number of frames from 1 to {MAXIMUM_AVERAGES}"
+    @classmethod
+    def on(cls, port: str | Transport, profile: Profile) -> Session:
+        """A session with the instrument of `profile` on `port`, not opened yet."""
+        return cls(partial(open_device, port, profile))
+
+    @property
+    def state(self) -> State:
+        """Where the session stands."""
+        return self._machine.state
+
+    @property
+    def fault(self) -> str:
+        """What went wrong last, in words; empty if nothing did."""
+        return self._fault
+
+    @property
+    def identity(self) -> Identity:
+        """Which unit this is.
+
+        Raises
+        ------
+        StateError
+            Before the session is open.
+        """
+        if self._identity is None:
+            raise StateError("The instrument has not been identified yet; open the session first.")
+        return self._identity
+
+    # --- from opening to closing -------------------------------------------------------------------------
+
+    def open(self) -> Self:
+        """Connect, switch the laser off before anything else, and identify the instrument.
+
+        Raises
+        ------
+        LaserOffUnconfirmedError
+            If a laser cannot be confirmed to be off.
+        DeviceError
+            If it cannot be opened or does not make sense; the session is then in `State.FAULT`.
+        StateError
+            If it is open already.
+        """
+        self._machine.fire(Event.OPEN)
+        return self._begin()
+
+    def recover(self) -> Self:
+        """Leave `State.FAULT`: connect anew, laser off, identify. It must be the same unit.
+
+        Raises
+        ------
+        StateError
+            If the session is not in `State.FAULT`.
+        LaserOffUnconfirmedError, DeviceError
+            As for `open`; the fault stays.
+        """
+        self._machine.fire(Event.RECOVER)
+        self._drop()
+        return self._begin()
+
+    def off(self) -> None:
+        """Switch the laser off, in any state and from any thread, and have that confirmed.
+
+        Ends a scan that is running. After an alarm this is all a session does; it connects anew where the
+        line was lost, and a confirmed "off" leads to `State.FAULT`.
+
+        Raises
+        ------
+        LaserOffUnconfirmedError
+            If it is not confirmed.
+        """
+        if self.state is State.LASER_OFF_UNCONFIRMED:
+            self._off_after_alarm()
+        elif self._guard is not None and self._has_laser:
+            self._guard.urgent_off("the operator had it switched off")
+
+    def cancel(self) -> None:
+        """Call the scan off, from any thread: the countdown ends, the laser goes off, the scan raises."""
+        guard = self._guard
+        if guard is not None and self._scanning.locked():
+            self._cancelled.set()
+            guard.cancel()
+
+    def close(self) -> None:
+        """Switch the laser off if it may be on, and close the line. The states of failure stay.
+
+        Raises
+        ------
+        LaserOffUnconfirmedError
+            If "off" cannot be confirmed; the line is closed all the same.
+        """
+        try:
+            if self.state is State.LASER_OFF_UNCONFIRMED and self._guard is not None:
+                self._guard.off()
+                self._machine.fire(Event.OFF_CONFIRMED)
+            elif not self._scanning.acquire(blocking=False):
+                self.cancel()
+                # The scan switches off on its way out; the line is its own until then.
+                if self._scanning.acquire(timeout=_CLOSE_S):
+                    self._scanning.release()
+                elif self._guard is not None:
+                    self._guard.urgent_off("the session was closed")
+            else:
+                self._scanning.release()
+        finally:
+            self._drop()
+            if self.state in (State.WARMUP, State.ACQUIRING):
+                self._machine.fire(Event.FAIL)
+            self._machine.fire(Event.CLOSE)
+
+    def __enter__(self) -> Self:
+        return self.open() if self.state is State.DISCONNECTED else self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self) -> Self:
+        self._fault = ""
+        try:
+            guard = self._new_guard()
+            driver = guard.driver
+            self._has_laser = driver.capabilities.has_laser and guard.call(driver.has_laser)
+            if self._has_laser:
+                # Before anything that may fail: an earlier program may have left the laser on.
+                guard.off()
+            self._check_unit(guard.call(driver.identify))
+            self._machine.fire(Event.IDENTIFY)
+            self._machine.fire(Event.READY)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        return self
+
+    def _new_guard(self) -> DeviceGuard:
+        driver = self._connect()
+        guard = self._guard = DeviceGuard(
+            driver,
+            unconfirmed=self._unconfirmed,
+            ended=self._ended,
+            watch_wait=self._watch_wait,
+            timer=self._timer,
+        )
+        guard.signals.install()
+        guard.renew()
+        return guard
+
+    def _drop(self) -> None:
+        guard, self._guard = self._guard, None
+        if guard is None:
+            return
+        guard.signals.remove()
+        if not self._keep_open:
+            try:
+                guard.driver.close()
+            except DeviceError as error:
+                # A line that is gone cannot be closed; there is nothing left to do about it.
+                _log.warning("Closing the line failed: %s", error)
+
+    def _off_after_alarm(self) -> None:
+        try:
+            if self._guard is not None:
+                self._guard.off()
+        except LaserOffUnconfirmedError:
+            # The line may be dead while the instrument is not.
+            self._drop()
+        if self._guard is None:
+            try:
+                guard = self._new_guard()
+            except DeviceError as error:
+                alarm = LaserOffUnconfirmedError(str(error))
+                self._unconfirmed(alarm)
+                raise alarm from error
+            guard.off()
+        self._machine.fire(Event.OFF_CONFIRMED)
+
+    def _check_unit(self, identity: Identity) -> None:
+        """Make sure that it is the unit the session began with."""
+        if self._identity is not None and self._identity.serial != identity.serial:
+            raise ProtocolError(
+                f"The instrument is {identity.serial} and was {self._identity.serial}: it was exchanged. "
+                "Close the session and open a new one."
             )
-        if self.discard < 1:
-            raise ParameterError("discard", self.discard, "at least 1: the first frame holds the old state")
-        if self.warning_s is not None and self.warning_s < 0:
-            raise ParameterError("warning_s", self.warning_s, "at least 0 s")
+        self._identity = identity
 
+    # --- what goes wrong ---------------------------------------------------------------------------------
 
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    """Frames taken under one condition: counts of shape (n_frames, n_pixels)."""
+    def _fail(self, error: BaseException) -> None:
+        self._fault = str(error) or type(error).__name__
+        alarm = isinstance(error, LaserOffUnconfirmedError)
+        self._machine.fire(Event.OFF_UNCONFIRMED if alarm else Event.FAIL)
 
-    counts: FloatArray
-    verified: bool
+    def _unconfirmed(self, error: LaserOffUnconfirmedError) -> None:
+        known = self.state is State.LASER_OFF_UNCONFIRMED
+        self._fail(error)
+        if not known:
+            self._alarm(str(error))
 
-    @property
-    def mean(self) -> FloatArray:
-        return np.asarray(self.counts.mean(axis=0))
+    def _ended(self, reason: str) -> None:
+        self._fault = reason
+        self._machine.fire(Event.FAIL)
 
-    @property
-    def variance_of_mean(self) -> FloatArray | None:
-        """Variance of `mean` in counts², or ``None`` for a single frame."""
-        n = len(self.counts)
-        if n < 2:
-            return None
-        return np.asarray((self.counts.var(axis=0, ddof=1) + _ROUNDING_VARIANCE) / n)
+    # --- a scan ------------------------------------------------------------------------------------------
 
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.counts.astype("<f8").tobytes()).hexdigest()
+    def scan(
+        self,
+        plan: ScanPlan,
+        *,
+        token: ArmToken | None = None,
+        acknowledge_unknown_interlock: bool = False,
+        light: Callable[[bool], None] | None = None,
+        axis_calibration: Calibration | None = None,
+        intensity_calibration: Calibration | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Spectrum:
+        """Measure a Raman spectrum.
+
+        Warning, laser on, warm-up, exposure (if it is to be found), sample frames, laser off and read back,
+        dark frames. The laser goes off on every way out.
+
+        Parameters
+        ----------
+        plan : ScanPlan
+            What to measure.
+        token : ArmToken, optional
+            Consent to use the laser, see `spectralid.devices.laser.arm`; needed where there is one to switch.
+        acknowledge_unknown_interlock : bool
+            Whether the operator knows that the instrument cannot tell the state of its interlock; goes on
+            record.
+        light : callable, optional
+            For an instrument whose light software cannot switch: told ``True`` before the sample frames and
+            ``False`` before the dark ones, returns when a person has switched it.
+        axis_calibration, intensity_calibration : Calibration, optional
+            Applied to the spectrum, intensity first.
+        progress : callable
+            Told how far the scan is.
+
+        Returns
+        -------
+        Spectrum
+            Counts over Raman shift, dark subtracted, with the standard deviation of each point where at least
+            two frames were averaged. Flags, of which ``retake`` means that it is not fit for matching:
+            ``checksum_verified`` or ``checksum_absent``, ``dark_absent``, ``dead_pixels``,
+            ``fewer_averages``, ``interlock_unknown``, ``repeated_frames``, ``retake``, ``saturated``,
+            ``stale_integration_discarded``, ``temperature_drift``, ``uncalibrated_axis``.
+
+        Raises
+        ------
+        StateError
+            If the session is not idle.
+        LaserRefusedError
+            If the laser may not go on.
+        LaserOffUnconfirmedError
+            If the laser cannot be confirmed to be off; the alarm comes before any other error.
+        LaserEndedError, ScanCancelledError
+            If the laser was switched off before the scan was over: its time was up, it went off by itself,
+            its interlock opened, or somebody called the scan off.
+        RetakeError
+            If the frames cannot be a measurement.
+        DeviceError
+            If the instrument or the line fails.
+        ParameterError
+            If the plan does not fit the instrument.
+        """
+        if not self._scanning.acquire(blocking=False):
+            raise StateError("A scan is running; wait for it or cancel it.")
+        try:
+            self._machine.fire(Event.ARM)
+            try:
+                return self._run(plan, token, acknowledge_unknown_interlock, light, progress).spectrum(
+                    axis_calibration=axis_calibration, intensity_calibration=intensity_calibration
+                )
+            except BaseException as error:
+                self._scan_failed(error)
+                raise
+        finally:
+            self._scanning.release()
+            self._cancelled.clear()
+
+    def _run(
+        self,
+        plan: ScanPlan,
+        token: ArmToken | None,
+        acknowledged: bool,
+        light: Callable[[bool], None] | None,
+        progress: Callable[[Progress], None],
+    ) -> Measurement:
+        guard = self._guard
+        if guard is None:
+            raise StateError("The session is not connected to an instrument; open it first.")
+        guard.renew()
+        if self._scans:
+            self._check_unit(guard.call(guard.driver.identify))
+        self._scans += 1
+        run = ScanRun(
+            guard,
+            self._machine,
+            self.identity,
+            plan,
+            progress=progress,
+            wait=self._wait,
+            clock=self._clock,
+        )
+        if self._has_laser:
+            return run.with_laser(token, acknowledged=acknowledged, sequence=self._scans)
+        return run.without_laser(light, sequence=self._scans)
+
+    def _scan_failed(self, error: BaseException) -> None:
+        if isinstance(error, RetakeError) and self.state is State.IDLE:
+            return  # the instrument did what it was told
+        refused = isinstance(error, LaserRefusedError | ScanCancelledError)
+        if self.state is State.ARMED and (refused or not isinstance(error, DeviceError)):
+            self._machine.fire(Event.DISARM)  # nothing but questions has been asked
+        elif self.state is not State.IDLE:
+            self._fail(error)
 
 
 def scan(
     driver: Driver,
     plan: ScanPlan,
     *,
-    token: ArmToken,
+    token: ArmToken | None = None,
     acknowledge_unknown_interlock: bool = False,
+    light: Callable[[bool], None] | None = None,
+    axis_calibration: Calibration | None = None,
+    intensity_calibration: Calibration | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], object] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Spectrum:
-    """Measure a Raman spectrum.
-
-    The laser is switched off first. Then: warning, exposure (if it is to be found), dark frames with the
-    laser off, sample frames with it on, laser off and read back. It goes off on every way out.
+    """Measure one Raman spectrum with an open instrument; the line stays open.
 
     Parameters
     ----------
     driver : Driver
         The instrument.
-    plan : ScanPlan
-        What to measure.
-    token : ArmToken
-        Consent to use the laser, see `spectralid.devices.laser.arm`.
-    acknowledge_unknown_interlock : bool
-        Whether the operator knows that the instrument cannot tell the state of its interlock.
-    progress : callable
-        Told how far the scan is.
+    plan, token, acknowledge_unknown_interlock, light, axis_calibration, intensity_calibration, progress
+        As for `Session.scan`.
     wait, clock : callable
         Time, for tests.
 
     Returns
     -------
     Spectrum
-        Counts over Raman shift, dark subtracted, with the standard deviation of each point where at least two
-        frames were averaged. Flags: ``checksum_verified`` or ``checksum_absent``, ``interlock_unknown``,
-        ``saturated``.
+        See `Session.scan`.
 
     Raises
     ------
-    LaserRefusedError
-        If the laser may not go on.
-    LaserOffUnconfirmedError
-        If the laser cannot be confirmed to be off; the alarm comes before any other error.
-    DeviceError
-        If the instrument or the line fails.
-    ParameterError
-        If the plan does not fit the instrument.
+    DeviceError, ParameterError
+        As for `Session.open` and `Session.scan`.
     """
-    profile = driver.profile
-    if not driver.has_laser():
-        raise LaserRefusedError(f"This {profile.name} says that it has no laser; a Raman scan needs one.")
-    # Before anything that may fail: an earlier program may have left the laser on.
-    switch_off(driver)
-    identity = driver.identify()
-    interlock = check_permission(
-        driver, token, acknowledge_unknown_interlock=acknowledge_unknown_interlock, clock=clock
-    )
-    laser_nm = profile.laser_nm if identity.laser_nm is None else identity.laser_nm
-    if laser_nm is None:
-        raise ParameterError("excitation wavelength", None, "told by the instrument or its profile")
-    if plan.integration_ms is not None:
-        _check_laser_time(profile, plan, plan.integration_ms)
-    _warn(profile.warning_s if plan.warning_s is None else plan.warning_s, progress, wait)
-
-    if plan.integration_ms is None:
-        with lasing(driver, token, clock=clock):
-            integration_ms = _find_exposure(driver, plan, progress)
-        _check_laser_time(profile, plan, integration_ms)
-    else:
-        integration_ms = plan.integration_ms
-        driver.set_integration(integration_ms)
-
-    started = datetime.now(UTC)
-    dark = _take(driver, plan, Stage.DARK, progress)
-    with lasing(driver, token, clock=clock):
-        sample = _take(driver, plan, Stage.SAMPLE, progress)
-    return _spectrum(
-        profile, identity, laser_nm, plan, integration_ms, started, token, interlock, dark, sample
-    )
-
-
-def _check_laser_time(profile: Profile, plan: ScanPlan, integration_ms: float) -> None:
-    seconds = (plan.discard + plan.averages) * integration_ms / 1000
-    if seconds > profile.maximum_on_s:
-        raise ParameterError(
-            "integration time and averages",
-            f"{integration_ms:g} ms × {plan.averages}, {seconds:.0f} s of laser light",
-            f"so short that the laser of {profile.name} is on for at most {profile.maximum_on_s:g} s",
+    with Session(lambda: driver, keep_open=True, wait=wait, clock=clock) as session:
+        return session.scan(
+            plan,
+            token=token,
+            acknowledge_unknown_interlock=acknowledge_unknown_interlock,
+            light=light,
+            axis_calibration=axis_calibration,
+            intensity_calibration=intensity_calibration,
+            progress=progress,
         )
-
-
-def _warn(seconds: float, progress: Callable[[Progress], None], wait: Callable[[float], None]) -> None:
-    whole = int(seconds)
-    for left in range(whole, 0, -1):
-        progress(Progress(Stage.WARNING, left, whole))
-        wait(1.0)
-    wait(seconds - whole)
-
-
-def _discard(driver: Driver, plan: ScanPlan) -> None:
-    for _ in range(plan.discard):
-        driver.acquire()
-
-
-def _find_exposure(driver: Driver, plan: ScanPlan, progress: Callable[[Progress], None]) -> float:
-    """Integration time in ms whose brightest pixel lies well inside the converter's range."""
-    profile = driver.profile
-    shortest, longest = profile.integration_ms
-    # The laser must not stay on longer than allowed for the frames that follow.
-    share_ms = 1000 * profile.maximum_on_s / (plan.discard + plan.averages)
-    longest = max(shortest, min(longest, _LONGEST_MS, share_ms))
-    time_ms = min(max(_FIRST_MS, shortest), longest)
-    for step in range(_EXPOSURE_STEPS):
-        progress(Progress(Stage.EXPOSURE, step, _EXPOSURE_STEPS))
-        driver.set_integration(time_ms)
-        _discard(driver, plan)
-        highest = int(driver.acquire().counts.max())
-        level = highest / profile.adc_max
-        if highest >= profile.adc_max:
-            factor = _STEP_DOWN
-        elif _CONTENT[0] <= level <= _CONTENT[1]:
-            break
-        else:
-            factor = min(_STEP_UP, _TARGET / max(level, 1e-6))
-        wanted = round(min(max(time_ms * factor, shortest), longest), 3)  # whole µs
-        if wanted == time_ms:
-            break
-        time_ms = wanted
-    else:
-        # The last change was never tried: without this the instrument would keep the one before it.
-        driver.set_integration(time_ms)
-    return time_ms
-
-
-def _take(driver: Driver, plan: ScanPlan, stage: Stage, progress: Callable[[Progress], None]) -> _Frames:
-    _discard(driver, plan)
-    frames: list[RawFrame] = []
-    for done in range(plan.averages):
-        progress(Progress(stage, done, plan.averages))
-        frames.append(driver.acquire())
-    progress(Progress(stage, plan.averages, plan.averages))
-    return _Frames(np.array([f.counts for f in frames], dtype=np.float64), all(f.verified for f in frames))
-
-
-def _spectrum(
-    profile: Profile,
-    identity: Identity,
-    laser_nm: float,
-    plan: ScanPlan,
-    integration_ms: float,
-    started: datetime,
-    token: ArmToken,
-    interlock: Interlock,
-    dark: _Frames,
-    sample: _Frames,
-) -> Spectrum:
-    saturated = int(np.any(sample.counts >= profile.adc_max, axis=0).sum())
-    flags = ["checksum_verified" if dark.verified and sample.verified else "checksum_absent"]
-    if interlock is Interlock.UNKNOWN:
-        flags.append("interlock_unknown")
-    if saturated:
-        flags.append("saturated")
-    parts: Sequence[FloatArray | None] = (sample.variance_of_mean, dark.variance_of_mean)
-    known = [p for p in parts if p is not None]
-    acquisition = Acquisition(
-        instrument=profile.name,
-        serial=identity.serial,
-        laser_nm=laser_nm,
-        integration_ms=integration_ms,
-        averages=plan.averages,
-        time=started.isoformat(timespec="seconds"),
-        operator=token.operator,
-        flags=frozenset(flags),
-        metadata={
-            "dark_frames": str(plan.averages),
-            "dark_frames_sha256": dark.sha256,
-            "sample_frames_sha256": sample.sha256,
-            "saturated_points": str(saturated),
-            "laser_after_scan": "off, read back",
-        },
-    )
-    measured = Spectrum(
-        axis=raman_shift(identity.wavelengths_nm, laser_nm),
-        intensity=sample.mean,
-        technique=Technique.RAMAN,
-        unit=IntensityUnit.COUNTS,
-        acquisition=acquisition,
-        name=plan.name,
-        source=f"{profile.name} {identity.serial}",
-    )
-    step = ProcessingStep(
-        "dark_subtraction",
-        {"frames": plan.averages, "integration_ms": integration_ms, "sha256": dark.sha256},
-        __version__,
-    )
-    return measured.processed(
-        step,
-        intensity=sample.mean - dark.mean,
-        sd=np.sqrt(np.sum(known, axis=0)) if len(known) == len(parts) else None,
-    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from spectralid.devices.codec.obp import Decoder, Frame
-from spectralid.devices.driver import Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
 from spectralid.devices.profile import Profile
 from spectralid.devices.sim.obp import ObpInstrument
 from spectralid.devices.sim.physics import Bench, Detector, SampleBand
@@ -63,6 +63,12 @@ class MemoryLine:
             deadline._end = 0.0
         return data
 
+    def set_baud(self, baud: int) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def resume(self) -> None: ...
+
     def close(self) -> None:
         self.closed = True
 
@@ -88,6 +94,9 @@ class FakeDriver:
         self.interlock_state = Interlock.UNKNOWN
         self.integration = 0.0
         self.laser_fitted = True
+        self.capabilities = Capabilities(has_laser=True)
+        self.identity = Identity("T1", np.linspace(800.0, 1000.0, PROFILE.pixels))
+        self.facts: dict = {}  # further fields of every frame
         self.lines: tuple[int, int, float] = (100, 400, 30.0)  # dark counts, light counts at 100 ms, step
         self.frames = 0
 
@@ -102,7 +111,7 @@ class FakeDriver:
 
     def identify(self) -> Identity:
         self._called("identify")
-        return Identity("T1", np.linspace(800.0, 1000.0, PROFILE.pixels))
+        return self.identity
 
     def has_laser(self) -> bool:
         return self.laser_fitted
@@ -121,7 +130,7 @@ class FakeDriver:
         ramp = np.arange(PROFILE.pixels) / PROFILE.pixels
         level = dark + (light * ramp * self.integration / 100 if self.laser else 0) + step * (self.frames % 2)
         counts = np.clip(np.rint(level + np.zeros(PROFILE.pixels)), 0, PROFILE.adc_max).astype(np.int64)
-        return RawFrame(counts, verified=True)
+        return RawFrame(counts, **{"verified": True, **self.facts})
 
     def set_laser(self, on: bool) -> None:
         self._called("laser on" if on else "laser off")
@@ -130,6 +139,15 @@ class FakeDriver:
     def laser_is_on(self) -> bool:
         self._called("read laser")
         return self.laser
+
+    def send_off(self) -> None:
+        self.log.append("urgent off")
+
+    def abort(self) -> None:
+        self.log.append("abort")
+
+    def resume(self) -> None:
+        pass
 
     def close(self) -> None:
         self.log.append("close")

@@ -1,0 +1,163 @@
+"""Frames taken under one condition: their mean, their noise, and whether they look like a measurement."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from spectralid.devices.driver import RawFrame
+from spectralid.spectrum import FloatArray
+
+__all__ = ["Frames", "RunningSnr", "dead_pixels"]
+
+# Rounding to whole counts: variance of a uniform distribution one count wide. Keeps the standard deviation of
+# points whose frames happen to agree above zero.
+_ROUNDING_VARIANCE: Final = 1 / 12
+# A band covers several pixels; what stands out in one or two is a hot pixel or a cosmic ray.
+_SPIKE_WIDTH: Final = 5
+# The level under the bands: the median over this share of the detector, far wider than a band.
+_BASE_SHARE: Final = 0.1
+_SHORTEST_BASE: Final = 11
+_BASE_STEP: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Frames taken under one condition, at least one, all with the same number of pixels.
+
+    Attributes
+    ----------
+    raw : tuple of RawFrame
+        The frames.
+    counts : ndarray, shape (n_frames, n_pixels)
+        Their counts.
+    """
+
+    raw: tuple[RawFrame, ...]
+    counts: FloatArray
+
+    @classmethod
+    def of(cls, raw: Sequence[RawFrame]) -> Frames:
+        """The frames `raw`."""
+        return cls(tuple(raw), np.array([frame.counts for frame in raw], dtype=np.float64))
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean counts, shape (n_pixels,)."""
+        return np.asarray(self.counts.mean(axis=0))
+
+    @property
+    def variance_of_mean(self) -> FloatArray | None:
+        """Variance of `mean` in counts², or ``None`` for a single frame."""
+        n = len(self.counts)
+        if n < 2:
+            return None
+        return np.asarray((self.counts.var(axis=0, ddof=1) + _ROUNDING_VARIANCE) / n)
+
+    @property
+    def verified(self) -> bool:
+        """Whether a checksum proved every frame."""
+        return all(frame.verified for frame in self.raw)
+
+    @property
+    def repeated(self) -> int:
+        """Frames equal to the one before in every pixel: noise never does that, a stale answer does."""
+        return int(np.all(self.counts[1:] == self.counts[:-1], axis=1).sum())
+
+    @property
+    def flat(self) -> bool:
+        """Whether some frame has the same count in every pixel."""
+        return bool(np.any(np.ptp(self.counts, axis=1) == 0))
+
+    @property
+    def temperatures_c(self) -> tuple[float, ...]:
+        """Detector temperatures of the frames that give one."""
+        return tuple(frame.temperature_c for frame in self.raw if frame.temperature_c is not None)
+
+    @property
+    def snr(self) -> float | None:
+        """Signal-to-noise ratio of the strongest band, see `RunningSnr`; ``None`` for a single frame."""
+        running = RunningSnr()
+        return [running.add(frame) for frame in self.counts][-1]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) over the hashes of the frames as they came over the line, in order."""
+        digests = (
+            frame.raw_sha256 or hashlib.sha256(frame.counts.astype("<i8").tobytes()).hexdigest()
+            for frame in self.raw
+        )
+        return hashlib.sha256("\n".join(digests).encode("ascii")).hexdigest()
+
+
+def dead_pixels(frames: Sequence[Frames], adc_max: int) -> npt.NDArray[np.bool_]:
+    """Pixels that show 0, or all show the largest count, whatever falls on them; shape (n_pixels,).
+
+    Parameters
+    ----------
+    frames : sequence of Frames
+        Frames under different conditions (light and dark).
+    adc_max : int
+        The largest count.
+    """
+    counts = np.concatenate([f.counts for f in frames])
+    return np.asarray(np.all(counts == 0, axis=0) | np.all(counts >= adc_max, axis=0))
+
+
+class RunningSnr:
+    """Signal-to-noise ratio of the strongest band in a mean of frames, frame by frame.
+
+    The band's height is taken over the level around it, its noise from the differences between successive
+    frames, which fluorescence that slowly bleaches does not enter. As the dark is averaged over as many
+    frames and is no noisier than the sample, the noise after subtracting it is at most √2 of the sample's;
+    that much is assumed.
+    """
+
+    def __init__(self) -> None:
+        self._n = 0
+        self._sum: FloatArray = np.zeros(0)
+        self._squares: FloatArray = np.zeros(0)
+        self._last: FloatArray = np.zeros(0)
+
+    def add(self, counts: npt.ArrayLike) -> float | None:
+        """Take a frame of shape (n_pixels,), the same for all.
+
+        Returns
+        -------
+        float or None
+            The ratio, 0 where no band stands out; ``None`` after the first frame, which shows no noise.
+        """
+        frame = np.asarray(counts, dtype=np.float64)
+        self._n += 1
+        if self._n == 1:
+            self._sum, self._squares = frame.copy(), np.zeros_like(frame)
+        else:
+            self._sum += frame
+            self._squares += (frame - self._last) ** 2
+        self._last = frame
+        return None if self._n == 1 else self._ratio()
+
+    def _ratio(self) -> float:
+        mean = _median(self._sum / self._n, _SPIKE_WIDTH)
+        width = max(_SHORTEST_BASE, int(mean.size * _BASE_SHARE) | 1)
+        pixels = np.arange(mean.size)
+        # The level changes slowly; a running median at every pixel would cost more than the frame.
+        heights = mean - np.interp(pixels, pixels[::_BASE_STEP], _median(mean, width, _BASE_STEP))
+        strongest = int(np.argmax(heights))
+        near = slice(max(0, strongest - width // 2), strongest + width // 2 + 1)
+        of_frame = self._squares[near] / (2 * (self._n - 1)) + _ROUNDING_VARIANCE
+        # One pixel's noise from a few frames is itself noisy; its neighbours see nearly as much light.
+        noise = np.sqrt(2 * np.median(of_frame) / self._n)
+        return max(0.0, float(heights[strongest] / noise))
+
+
+def _median(values: FloatArray, width: int, step: int = 1) -> FloatArray:
+    """Median over `width` (odd) points around every `step`-th one, the ends repeated."""
+    padded = np.pad(values, width // 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)[::step]
+    return np.asarray(np.median(windows, axis=1))
