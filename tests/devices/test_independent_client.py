@@ -1,4 +1,4 @@
-"""A client nobody here wrote: seabreeze's compiled library opens the simulator as an STS and reads spectra.
+"""A client nobody here wrote: seabreeze's compiled library opens the simulator and reads spectra.
 
 It holds the interpreter while it waits and has no timeouts on serial lines, so it runs in a process of its
 own that is killed when it takes too long.
@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from spectralid.devices.sim.launch import Simulator
-from spectralid.devices.sim.physics import Bench
+from spectralid.devices.sim.models import BENCHES
+from spectralid.devices.sim.physics import Detector
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("seabreeze") is None, reason="seabreeze is not installed"),
@@ -25,7 +26,7 @@ CLIENT = """
 import json, sys
 from seabreeze.cseabreeze import SeaBreezeAPI
 api = SeaBreezeAPI()
-api.add_rs232_device_location(b"STS", sys.argv[1].encode(), 9600)
+api.add_rs232_device_location(sys.argv[2].encode(), sys.argv[1].encode(), 9600)
 (device,) = api.list_devices()
 device.open()
 spectrometer = device.f.spectrometer
@@ -41,23 +42,28 @@ device.close()
 """
 
 
-def test_seabreeze_reads_serial_wavelengths_and_spectra():
-    with Simulator("--seed", "2", "--serial", "SIM-STS-7") as simulator:
+@pytest.mark.parametrize(("model", "known_as"), [("sts", "STS"), ("qe-pro", "QE-PRO"), ("spark", "Spark")])
+def test_seabreeze_reads_serial_wavelengths_and_spectra(model, known_as):
+    bench = BENCHES[model]
+    arguments = ("--model", model, "--seed", "2", "--serial", "SIM-OCEAN-7", "--baud", "9600")
+    with Simulator(*arguments) as simulator:
         done = subprocess.run(
-            [sys.executable, "-c", CLIENT, simulator.port],
+            [sys.executable, "-c", CLIENT, simulator.port, known_as],
             capture_output=True,
             text=True,
             timeout=60,
         )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["serial"] == "SIM-STS-7"
-    bench = Bench()
+    assert told["serial"] == "SIM-OCEAN-7"
     np.testing.assert_allclose(
-        told["wavelengths"], np.polynomial.polynomial.polyval(np.arange(1024), bench.reported), rtol=1e-6
+        told["wavelengths"],
+        np.polynomial.polynomial.polyval(np.arange(bench.pixels), bench.reported),
+        rtol=1e-6,
     )
-    dark = bench.offset + bench.dark_e_s * 0.05 / bench.gain_e
+    # The same seed gives the same counts as the simulator's physics in this process.
+    detector = Detector(bench, (), seed=2)
+    detector.integration_s = 0.05
     for frame in (told["first"], told["second"]):
-        assert len(frame) == bench.pixels
-        assert np.mean(frame) == pytest.approx(dark, abs=1.0)
+        np.testing.assert_array_equal(frame, detector.frame())
     assert told["first"] != told["second"]

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spectralid.devices.client.obp import ObpClient, RefusedError
 from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
@@ -298,3 +300,36 @@ def test_setting_must_be_acknowledged():
     with pytest.raises(ProtocolError, match="without saying whether"):
         client(line).command(Message.SET_INTEGRATION_TIME, b"\0\0\0\1")
     assert line.requests[0].flags == Flag.ACK_REQUESTED
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_single_byte_error_yields_another_spectrum(data):
+    """Flip, loss or insertion of any byte of a proved answer: an error, or the very same data."""
+    counts = bytes(range(256)) * 8
+    kind = data.draw(st.sampled_from(["flip", "drop", "insert"]))
+    value = data.draw(st.integers(1, 255))
+
+    def answer(request: bytes) -> bytes:
+        (asked,) = Decoder().feed(request)
+        if asked.message == Message.CHECKSUM_TYPE:
+            return encode(replace(asked, data=b"", flags=Flag.ACK))
+        frame = Frame(asked.message, counts, regarding=asked.regarding, checksum=Checksum.VERIFIED)
+        sent = bytearray(encode(frame))
+        place = data.draw(st.integers(0, len(sent) - 1), label="place")
+        if kind == "flip":
+            sent[place] ^= value
+        elif kind == "drop":
+            del sent[place]
+        else:
+            sent.insert(place, value)
+        return bytes(sent)
+
+    asking = client(MemoryLine(answer))
+    asking.negotiate_checksum()
+    try:
+        got = asking.acquire(Message.CORRECTED_SPECTRUM, busy_s=0, expect=len(counts))
+    except (ProtocolError, TransportError):
+        return
+    assert got == counts
+    assert asking.checksum is Checksum.VERIFIED

@@ -9,9 +9,15 @@ import pytest
 from spectralid.devices.codec.obp import Decoder, Frame, Message, encode
 from spectralid.devices.driver import Interlock
 from spectralid.devices.laser import LaserOffUnconfirmedError, arm
-from spectralid.devices.ocean import open_ocean
+from spectralid.devices.nonlinearity import linearised
+from spectralid.devices.ocean import DetectorNotCooledError, open_ocean
+from spectralid.devices.profile import load_profile
 from spectralid.devices.session import ScanPlan, scan
-from spectralid.devices.sim.physics import Bench
+from spectralid.devices.sim.faults import NO_FAULTS, Fault, Faults
+from spectralid.devices.sim.models import BENCHES
+from spectralid.devices.sim.obp import ObpInstrument
+from spectralid.devices.sim.physics import Bench, Detector
+from spectralid.devices.sim.virtual import VirtualLine
 from spectralid.errors import ParameterError, ProtocolError, TransportError
 from tests.devices.lines import PROFILE, MemoryLine, instrument, line_to
 
@@ -139,3 +145,119 @@ def test_without_checksum_the_spectrum_says_so():
         acknowledge_unknown_interlock=True,
     )
     assert "checksum_absent" in spectrum.acquisition.flags
+
+
+def opened(model, *, faults=NO_FAULTS, far_baud=9600, bands=()):
+    """Driver, simulated instrument's detector and line of a model, in virtual time."""
+    detector = Detector(BENCHES[model], bands, seed=1, faults=faults)
+    line = VirtualLine(
+        ObpInstrument(detector, "SIM-1", model=model, faults=faults), baud=9600, far_baud=far_baud
+    )
+    return open_ocean(line, load_profile(f"ocean-{model}")), detector, line
+
+
+@pytest.mark.parametrize("model", ["sts", "spark", "qe-pro", "ventana-785l"])
+def test_models_are_identified_and_measure(model):
+    driver, detector, _ = opened(model)
+    bench = BENCHES[model]
+    identity = driver.identify()
+    assert identity.serial == "SIM-1"
+    np.testing.assert_allclose(
+        identity.wavelengths_nm,
+        np.polynomial.polynomial.polyval(np.arange(bench.pixels), np.float32(bench.reported)),
+    )
+    assert driver.has_laser() is (model == "ventana-785l")
+    driver.set_integration(50.0)
+    frame = driver.acquire()
+    assert frame.verified
+    assert frame.counts.shape == (bench.pixels,)
+    assert detector.integration_s == 0.05
+    assert np.median(frame.counts) == pytest.approx(bench.offset, rel=0.05)
+
+
+def test_qe_pro_tells_how_each_frame_was_taken():
+    driver, detector, _ = opened("qe-pro")
+    driver.set_integration(80.0)
+    first, second = driver.acquire(), driver.acquire()
+    assert (first.integration_ms, second.integration_ms) == (80.0, 80.0)
+    assert (first.sequence, second.sequence) == (1, 2)
+    assert second.tick_us - first.tick_us == 80_000
+    assert first.temperature_c == pytest.approx(-10.0)
+    assert first.counts.max() < BENCHES["qe-pro"].adc_max
+    assert len(first.raw_sha256) == 64
+    assert first.raw_sha256 != second.raw_sha256
+    assert driver.capabilities.true_integration
+    assert driver.capabilities.tec
+    detector.integration_s = 0.2  # behind the driver's back
+    assert driver.acquire().integration_ms == 200.0
+
+
+def test_counts_above_16_bits_come_through():
+    driver, _, _ = opened("qe-pro")
+    driver.set_integration(900_000.0)
+    assert driver.acquire().counts.max() > 65_535
+
+
+def test_warm_detector_is_refused_until_it_is_cold():
+    driver, detector, _ = opened("qe-pro")
+    detector.cooler.setpoint_c = -20.0
+    with pytest.raises(DetectorNotCooledError, match=r"has -10\.0 °C and is not yet steady at -20\.0 °C"):
+        driver.identify()
+    detector.cooler.elapse(200.0)
+    assert driver.identify().serial == "SIM-1"
+
+
+def test_nonlinearity_coefficients_make_counts_proportional_to_light():
+    driver, _, _ = opened("qe-pro")
+    coefficients = driver.nonlinearity()
+    assert coefficients == pytest.approx(BENCHES["qe-pro"].nonlinearity)
+    raw, straight = [], []
+    for milliseconds in (300_000.0, 600_000.0):
+        driver.set_integration(milliseconds)
+        # Dark current stands in for light: it is proportional to time.
+        above = driver.acquire().counts.astype(float) - BENCHES["qe-pro"].offset
+        raw.append(above.mean())
+        straight.append(linearised(above, coefficients).mean())
+    assert straight[1] / straight[0] == pytest.approx(2.0, abs=0.005)
+    assert abs(raw[1] / raw[0] - 2) > 2 * abs(straight[1] / straight[0] - 2)
+
+
+def test_no_nonlinearity_stored():
+    line = patched(
+        Message.NONLINEARITY_COEFFICIENT_COUNT, lambda f: replace(f, data=b"", flags=f.flags | 8, error=12)
+    )
+    driver = open_ocean(line, PROFILE)
+    assert driver.nonlinearity() == ()
+    np.testing.assert_array_equal(linearised([1.0, 5.0], ()), [1.0, 5.0])
+
+
+@pytest.mark.parametrize("coefficients", [(0.0,), (1.0, -1.0), (float("nan"),)])
+def test_nonlinearity_that_cannot_be_is_refused(coefficients):
+    with pytest.raises(ParameterError, match="nonlinearity"):
+        linearised([0.0, 10.0], coefficients)
+
+
+def test_nonlinearity_formula():
+    # 1000 / (0.9 + 1e-5 · 1000 + 2e-9 · 1000²) = 1000 / 0.912
+    assert linearised([1000.0], (0.9, 1e-5, 2e-9))[0] == pytest.approx(1000 / 0.912)
+
+
+def test_fast_line_is_used_and_given_back():
+    driver, _, line = opened("sts")
+    assert line.baud == 115_200
+    driver.close()
+    assert line.baud == 9600
+    assert line.closed
+
+
+def test_instrument_left_at_the_fast_rate_is_found():
+    driver, _, line = opened("sts", far_baud=115_200)
+    assert driver.identify().serial == "SIM-1"
+    assert line.baud == 115_200
+
+
+def test_waiting_frame_with_the_old_integration_time_is_called_off():
+    faults = Faults([Fault("stale-integration", "5")])
+    driver, _, _ = opened("qe-pro", faults=faults)
+    driver.set_integration(30.0)
+    assert driver.acquire().integration_ms == 30.0
