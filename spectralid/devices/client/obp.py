@@ -27,7 +27,7 @@ from spectralid.devices.codec.obp import (
 from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
 from spectralid.errors import ProtocolError, TransportError
 
-__all__ = ["ObpClient", "RefusedError"]
+__all__ = ["DamagedAnswerError", "ObpClient", "RefusedError"]
 
 MARGIN_S: Final = 2.0
 """Time an instrument gets to answer, beyond what the line and the integration take: the vendor's own test
@@ -167,7 +167,7 @@ class ObpClient:
             self.command(Message.SET_BAUD_RATE, baud.to_bytes(4, "little"))
         except RefusedError:
             return old
-        except (_DamagedAnswerError, TransportError) as error:
+        except (DamagedAnswerError, TransportError) as error:
             if isinstance(error, TransportError) and error.kind != "timeout":
                 raise
             # Done or not: the answer at the new rate tells.
@@ -177,7 +177,7 @@ class ObpClient:
                 return baud
         except RefusedError:
             return baud  # it does not tell its rate, and was understood at this one
-        except (_DamagedAnswerError, TransportError) as error:
+        except (DamagedAnswerError, TransportError) as error:
             if isinstance(error, TransportError) and error.kind != "timeout":
                 raise
         self._change_rate(old, settle_s)
@@ -218,7 +218,7 @@ class ObpClient:
         for _ in range(retries):
             try:
                 return self._data(message, data, Flag.NONE)
-            except _DamagedAnswerError:
+            except DamagedAnswerError:
                 continue
             except TransportError as error:
                 if error.kind != "timeout":
@@ -298,7 +298,7 @@ class ObpClient:
             # The unfinished rest must not swallow the next answer.
             damage = next(iter(self._decoder.flush()), damage)
         if damage:
-            raise _DamagedAnswerError(
+            raise DamagedAnswerError(
                 f"The answer of the instrument on {self._transport.name} to {_named(message)} was damaged: "
                 f"{damage.detail}. Check cable and baud rate and scan again."
             )
@@ -323,7 +323,7 @@ class ObpClient:
             self._reset = True
             if frame.error == _WAS_RESET:
                 return True
-            raise _DamagedAnswerError(
+            raise DamagedAnswerError(
                 f"The instrument on {self._transport.name} answered {_named(message)} without the checksum "
                 "it agreed to; the answer is not used. Scan again."
             )
@@ -334,7 +334,7 @@ class ObpClient:
         return count * BITS_PER_BYTE / baud if baud else 0.0
 
 
-class _DamagedAnswerError(ProtocolError):
+class DamagedAnswerError(ProtocolError):
     """The answer was lost to damage on the line: a question may be asked again."""
 
 

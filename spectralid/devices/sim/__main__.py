@@ -6,41 +6,32 @@ Prints the serial port it listens on as its first line, and serves until it is s
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from spectralid.devices.sim.bench import Bench, excited_at
 from spectralid.devices.sim.emission import NM_PER_CM, Scene
 from spectralid.devices.sim.faults import FAULTS, Fault, Faults
 from spectralid.devices.sim.faulty import FaultyLine
-from spectralid.devices.sim.models import BENCHES, DEFAULT_MODELS
+from spectralid.devices.sim.models import BENCHES, DEFAULT_MODELS, PROTOCOLS, instrument_class
 from spectralid.devices.sim.physics import Detector
 from spectralid.devices.sim.samples import bundled_samples, read_samples
 from spectralid.devices.sim.scenes import CONTAINERS, compose
-from spectralid.devices.sim.serve import Instrument, serve_pty, serve_tcp
+from spectralid.devices.sim.serve import serve_pty, serve_tcp
 from spectralid.errors import ParameterError, SpectralIDError
 
 SERIAL: Final = "SIM785L-0001"
-
-# Loaded when asked for: a simulator of one protocol needs no other.
-INSTRUMENTS: Final = {
-    "obp": "spectralid.devices.sim.obp:ObpInstrument",
-    "wasatch-uart": "spectralid.devices.sim.wasatch:WasatchInstrument",
-    "ocean-legacy": "spectralid.devices.sim.ocean_legacy:OceanLegacyInstrument",
-    "tcd1304-er": "spectralid.devices.sim.tcd1304:Tcd1304Instrument",
-}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m spectralid.devices.sim", description=__doc__)
     add = parser.add_argument
-    add("--protocol", choices=tuple(INSTRUMENTS), default="obp", help="what it speaks (default obp)")
+    add("--protocol", choices=PROTOCOLS, default="obp", help="what it speaks (default obp)")
     add("--model", choices=tuple(BENCHES), help="which instrument of that protocol")
     add("--serial", default=SERIAL, help="serial number the instrument reports")
     add("--seed", type=int, default=0, help="seed of all noise (default 0)")
@@ -155,11 +146,9 @@ def _within(name: str, value: float, low: float, high: float) -> None:
 def _instrument(args: argparse.Namespace, faults: Faults) -> FaultyLine:
     if args.model and args.protocol != "obp" and args.model != args.protocol:
         raise ParameterError("model", args.model, f"one that speaks {args.protocol}")
-    module, _, name = INSTRUMENTS[args.protocol].partition(":")
-    make = cast("Callable[..., Instrument]", getattr(importlib.import_module(module), name))
     detector = Detector(_bench(args), _scene(args), seed=args.seed, faults=faults)
     extra = {"model": args.model} if args.protocol == "obp" and args.model else {}
-    instrument = make(detector, args.serial, faults=faults, **extra)
+    instrument = instrument_class(args.protocol)(detector, args.serial, faults=faults, **extra)
     return FaultyLine(instrument, faults, laser_on=lambda: detector.laser)
 
 

@@ -6,13 +6,29 @@ are ours, chosen to be plausible.
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 from spectralid.devices.sim.bench import Bench
+from spectralid.devices.sim.serve import Instrument
 
-__all__ = ["BENCHES", "DEFAULT_MODELS"]
+__all__ = ["BENCHES", "DEFAULT_MODELS", "PROTOCOLS", "instrument_class"]
+
+# Loaded when asked for: a simulator of one protocol needs no other.
+_CLASSES: Final = MappingProxyType(
+    {
+        "obp": "spectralid.devices.sim.obp:ObpInstrument",
+        "wasatch-uart": "spectralid.devices.sim.wasatch:WasatchInstrument",
+        "ocean-legacy": "spectralid.devices.sim.ocean_legacy:OceanLegacyInstrument",
+        "tcd1304-er": "spectralid.devices.sim.tcd1304:Tcd1304Instrument",
+    }
+)
+
+PROTOCOLS: Final = tuple(_CLASSES)
+"""Protocols the simulator speaks."""
 
 _VENTANA: Final = Bench()
 # A 350 to 800 nm bench: a laser line at 532 nm has its Stokes side on it.
@@ -58,3 +74,9 @@ DEFAULT_MODELS: Final = MappingProxyType(
     }
 )
 """Which model stands for a protocol when none is asked for."""
+
+
+def instrument_class(protocol: str) -> Callable[..., Instrument]:
+    """The class that speaks `protocol`, one of `PROTOCOLS`; takes a detector, a serial number, and faults."""
+    module, _, name = _CLASSES[protocol].partition(":")
+    return cast("Callable[..., Instrument]", getattr(importlib.import_module(module), name))

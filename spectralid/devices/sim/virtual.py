@@ -52,6 +52,11 @@ class VirtualLine:
         """Rate of this end."""
         return self._baud
 
+    @property
+    def lost(self) -> bool:
+        """Whether the line can no longer be used."""
+        return self.closed or (self._lost_at is not None and self.now_s >= self._lost_at)
+
     def set_baud(self, baud: int) -> None:
         """Go on at another rate."""
         self._baud = None if self._baud is None else baud
@@ -133,7 +138,7 @@ class VirtualLine:
             self._lost_at = self._free_s
 
     def _check(self) -> None:
-        if self.closed or (self._lost_at is not None and self.now_s >= self._lost_at):
+        if self.lost:
             raise TransportError("Serial port virtual: the line was lost.", kind="disconnected")
 
     def _pass(self, seconds: float, deadline: Deadline) -> None:
