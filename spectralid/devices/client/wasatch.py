@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from spectralid.devices.client.obp import RefusedError
-from spectralid.devices.codec.obp import FramingFault
+from spectralid.devices.codec.obp import FaultKind, FramingFault
 from spectralid.devices.codec.wasatch import (
     MINIMUM_FRAME,
     OVERHEAD,
@@ -243,7 +243,7 @@ class WasatchClient:
         self._write(encoded, deadline)
         for item in self._received(deadline):
             if isinstance(item, FramingFault):
-                damage = item
+                damage = item if damage is None or damage.kind is FaultKind.NOISE else damage
             elif item == request and (echo_due or len(item.data) != size):
                 self._echoes, echo_due = True, False
             elif item.opcode != request.opcode:
