@@ -257,7 +257,7 @@ class AnswerDecoder:
         length = next((i for i, byte in enumerate(data) if byte in _BLANK), len(data))
         digits = data[:length]
         if digits and not (digits.isdigit() and int(digits) <= _WORD):
-            return FramingFault(FaultKind.NOISE, f"{digits!r} is no number from 0 to 65535")
+            return FramingFault(FaultKind.NOISE, "what should be a number from 0 to 65535 is none")
         if not digits or (length == len(data) and not final):
             return None
         self.rest = data[length:].lstrip(_BLANK)

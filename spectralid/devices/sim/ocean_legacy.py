@@ -17,7 +17,7 @@ from spectralid.devices.sim.faults import NO_FAULTS, Faults
 from spectralid.devices.sim.physics import Detector
 from spectralid.devices.sim.serve import Reply
 
-__all__ = ["OceanLegacyInstrument"]
+__all__ = ["OceanLegacyInstrument", "checksum", "compressed"]
 
 _ACK: Final = b"\x06"
 _NAK: Final = b"\x15"
@@ -300,7 +300,7 @@ class OceanLegacyInstrument:
             cycles = self._detector.frames & _FULL
             header = [settings["H"], self._scan_number & _FULL, 0, milliseconds, cycles]
         words = [_FULL, *header, *self._pixels]
-        total = _checksum(values, compressed=bool(settings["G"]), marked_first=self._marked_first)
+        total = checksum(values, as_compressed=bool(settings["G"]), marked_first=self._marked_first)
         if self._faults.active("wrong-checksum", spectrum=True):
             total = (total + 1) & _FULL
         end = 0xFFFE if self._faults.active("bad-footer", spectrum=True) else 0xFFFD
@@ -308,7 +308,7 @@ class OceanLegacyInstrument:
         if self._ascii:
             return b"".join(b"%d\r" % number for number in [*words, *values.tolist(), *tail])
         if settings["G"]:
-            data = _compressed(values, marked_first=self._marked_first)
+            data = compressed(values, marked_first=self._marked_first)
         else:
             data = values.astype(">u4" if self._wide else ">u2").tobytes()
         return struct.pack(f">{len(words)}H", *words) + data + struct.pack(f">{len(tail)}H", *tail)
@@ -353,7 +353,8 @@ def _steps(values: _Values) -> list[tuple[int, int | None]]:
     return [(value, difference if is_small else None) for value, difference, is_small in pairs]
 
 
-def _compressed(values: _Values, *, marked_first: bool) -> bytes:
+def compressed(values: _Values, *, marked_first: bool = True) -> bytes:
+    """`values` as the compressed data of a record, shape (points,)."""
     pieces = [
         b"\x80" + value.to_bytes(2, "big") if step is None else step.to_bytes(1, "big", signed=True)
         for value, step in _steps(values)
@@ -361,9 +362,9 @@ def _compressed(values: _Values, *, marked_first: bool) -> bytes:
     return b"".join(pieces)[0 if marked_first else 1 :]
 
 
-def _checksum(values: _Values, *, compressed: bool, marked_first: bool) -> int:
-    """Sum of what is sent, as the manual adds it up."""
-    if not compressed:
+def checksum(values: _Values, *, as_compressed: bool = False, marked_first: bool = True) -> int:
+    """Sum of what is sent for `values`, as the manual adds it up."""
+    if not as_compressed:
         # Double words as the words they consist of.
         return int((values & _FULL).sum() + (values >> 16).sum()) & _FULL
     added = [0x80 + value if step is None else step % 256 for value, step in _steps(values)]
