@@ -86,6 +86,8 @@ class Identity:
         Seconds the unit asks for between laser on and the first frame.
     watchdog_s : float or None
         Seconds after which the unit itself switches its laser off; ``None`` where it has no watchdog.
+    nonlinearity : tuple of float
+        Coefficients the unit stores for `spectralid.devices.nonlinearity.linearised`; empty for none.
     """
 
     serial: str
@@ -93,6 +95,7 @@ class Identity:
     laser_nm: float | None = None
     warm_up_s: float = 0.0
     watchdog_s: float | None = None
+    nonlinearity: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

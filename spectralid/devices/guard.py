@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from spectralid.devices.driver import Driver, RawFrame
 from spectralid.devices.laser import LaserOffUnconfirmedError, switch_off
 from spectralid.devices.transport import BITS_PER_BYTE
-from spectralid.devices.watch import LaserWatch, Orders, SignalWatch, next_order
+from spectralid.devices.laser_watch import LaserWatch, Orders, SignalWatch, next_order
 from spectralid.errors import DeviceError, TransportError
 
 __all__ = ["DeviceGuard", "LaserEndedError", "ScanCancelledError", "Timer", "allowed_s"]
@@ -74,7 +74,7 @@ class DeviceGuard:
     ended : callable
         Told why the light was ended by somebody other than the scan, once it is confirmed to be off.
     watch_wait : callable
-        How the thread that ends the light waits, see `spectralid.devices.watch.next_order`.
+        How the thread that ends the light waits, see `spectralid.devices.laser_watch.next_order`.
     timer : callable
         Makes the timer that ends a call of a driver that keeps no deadline.
     """

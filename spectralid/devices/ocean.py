@@ -103,6 +103,8 @@ class OceanDriver:
         return Identity(
             serial,
             pixel_wavelengths(coefficients, self._profile.pixels, source="stored in the instrument"),
+            # What is not called raw may have been corrected in the instrument already.
+            nonlinearity=self.nonlinearity() if self._buffered else (),
         )
 
     def _check_cooler(self) -> None:

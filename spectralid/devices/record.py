@@ -14,8 +14,9 @@ from spectralid import __version__
 from spectralid.devices.axis import raman_shift
 from spectralid.devices.driver import Identity, Interlock
 from spectralid.devices.frames import Frames, dead_pixels
+from spectralid.devices.nonlinearity import linearised
 from spectralid.devices.profile import Profile
-from spectralid.errors import DeviceError
+from spectralid.errors import DeviceError, ParameterError, ProtocolError
 from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
 
 __all__ = ["Calibration", "Measurement", "RetakeError"]
@@ -116,7 +117,8 @@ class Measurement:
             name=self.name,
             source=self._source(),
         )
-        return _calibrated(self._without_dark(measured), (intensity_calibration, axis_calibration))
+        linear = self._linearised(self._without_dark(measured))
+        return _calibrated(linear, (intensity_calibration, axis_calibration))
 
     def _without_dark(self, measured: Spectrum) -> Spectrum:
         if self.dark is None:
@@ -136,6 +138,27 @@ class Measurement:
             step,
             intensity=measured.intensity - self.dark.mean,
             sd=_root(variance),
+        )
+
+    def _linearised(self, measured: Spectrum) -> Spectrum:
+        coefficients = self.identity.nonlinearity
+        # The instrument's coefficients are for counts above the dark.
+        if self.dark is None or not coefficients:
+            return measured
+        counts = measured.intensity
+        known = np.isfinite(counts) & (counts != 0)
+        factor = np.ones_like(counts)
+        try:
+            factor[known] = linearised(counts[known], coefficients) / counts[known]
+        except ParameterError as error:
+            raise ProtocolError(
+                f"The nonlinearity coefficients stored in {self._source()} ({error.given}) make no sense: "
+                "its calibration is lost. Have it calibrated before use."
+            ) from None
+        return measured.processed(
+            ProcessingStep("linearise_counts", {"coefficients": list(coefficients)}, __version__),
+            intensity=counts * factor,
+            sd=None if measured.sd is None else measured.sd * factor,
         )
 
     def _acquisition(self, taken: list[Frames], dead: int, calibrated: bool) -> Acquisition:

@@ -26,7 +26,7 @@ from spectralid.devices.registry import open_device
 from spectralid.devices.run import ScanRun
 from spectralid.devices.state import Event, State, StateError, StateMachine
 from spectralid.devices.transport import Transport
-from spectralid.devices.watch import Orders, next_order
+from spectralid.devices.laser_watch import Orders, next_order
 from spectralid.errors import DeviceError, ProtocolError
 from spectralid.spectrum import Spectrum
 
@@ -57,7 +57,7 @@ class Session:
     clock : callable
         The monotonic clock, for tests.
     watch_wait : callable
-        How the thread that ends the light waits, see `spectralid.devices.watch.next_order`; for tests.
+        How the thread that ends the light waits, see `spectralid.devices.laser_watch.next_order`; for tests.
     timer : callable
         Makes the timer that ends a call of a driver that keeps no deadline; for tests.
 
