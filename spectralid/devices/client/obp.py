@@ -37,6 +37,8 @@ RETRIES: Final = 2
 _MD5: Final = b"\x01"
 _WAS_RESET: Final = 9
 _DRAIN: Final = 4096
+# How often a message that belongs to no question, or is not whole yet, may put off the deadline of an answer.
+_FORGIVEN: Final = 3
 
 
 class RefusedError(ProtocolError):
@@ -285,15 +287,27 @@ class ObpClient:
             Frame(message=message, data=data, flags=flags, regarding=self._number, checksum=self.checksum)
         )
         busy_s = max(0.0, self._busy_until - time.monotonic())
-        deadline = Deadline(busy_s + self._wire_s(len(request) + MINIMUM_FRAME) + self._margin_s)
+        allowed_s = busy_s + self._wire_s(len(request) + MINIMUM_FRAME) + self._margin_s
+        deadline = Deadline(allowed_s)
         self._transport.write(request, deadline)
         damage: FramingFault | None = None
-        while deadline.left and not _whole(damage):
+        forgiven = 0
+        while not _whole(damage):
+            if not deadline.left:
+                if not self._decoder.begun or forgiven == _FORGIVEN:
+                    break
+                # Part of a message is here: it may take the time its bytes need.
+                forgiven += 1
+                deadline = Deadline(self._wire_s(self._decoder.wanted))
             for item in self._decoder.feed(self._transport.read(self._decoder.wanted, deadline)):
                 if isinstance(item, FramingFault):
                     damage = item
                 elif self._is_answer(item, message):
                     return item
+                elif forgiven < _FORGIVEN:
+                    # The line was busy with what belongs to nobody; the answer is only sent after it.
+                    forgiven += 1
+                    deadline = Deadline(allowed_s)
         if not _whole(damage):
             # The unfinished rest must not swallow the next answer.
             damage = next(iter(self._decoder.flush()), damage)
@@ -304,7 +318,7 @@ class ObpClient:
             )
         raise TransportError(
             f"The instrument on {self._transport.name} did not answer {_named(message)} within "
-            f"{deadline.seconds:.1f} s; check power, cable and baud rate.",
+            f"{allowed_s:.1f} s; check power, cable and baud rate.",
             kind="timeout",
         )
 

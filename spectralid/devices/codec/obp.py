@@ -241,6 +241,11 @@ class Decoder:
             total = _HEADER.size + int(_HEADER.unpack_from(self._buffer)[-1])
         return max(1, total - have)
 
+    @property
+    def begun(self) -> bool:
+        """Whether what may be the beginning of a frame is kept."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[Frame | FramingFault]:
         """Take `data` in and return what it completes."""
         self._buffer += data

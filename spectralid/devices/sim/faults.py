@@ -98,7 +98,10 @@ FAULTS: Final[Mapping[str, KnownFault]] = MappingProxyType(
             KnownFault(28, "second-opener", _LINE, "another program reads ARG of the bytes (0.3)"),
             KnownFault(29, "reset-mid-scan", _INSTRUMENT, "reset: error 9, settings lost"),
             KnownFault(
-                30, "stale-integration", _DETECTOR, "ARG frames still have the old integration time (1)"
+                30,
+                "stale-integration",
+                _DETECTOR,
+                "ARG frames (1) have the old time; with ! even after abort",
             ),
             KnownFault(31, "saturated", _DETECTOR, "every pixel shows the largest count"),
             KnownFault(32, "dead-frame", _DETECTOR, "ARG 'zero', 'flat', or 'pixel': one pixel never moves"),

@@ -97,15 +97,16 @@ class Detector:
     @integration_s.setter
     def integration_s(self, seconds: float) -> None:
         if seconds != self._set_s and self._faults.active("stale-integration"):
-            self._stale_frames = int(self._faults.argument("stale-integration", "1"))
+            self._stale_frames = int(self._faults.argument("stale-integration", "1").rstrip("!"))
         self._set_s = seconds
         if not self._stale_frames:
             self._effective_s = seconds
 
     def restart(self) -> None:
         """Throw away what was begun: the next frame has the integration time that is set."""
-        self._stale_frames = 0
-        self._effective_s = self._set_s
+        if not self._faults.argument("stale-integration", "").endswith("!"):
+            self._stale_frames = 0
+            self._effective_s = self._set_s
 
     def expected_electrons(self) -> Floats:
         """Mean electrons per pixel of the next frame, shape (pixels,)."""

@@ -181,6 +181,7 @@ class _Bench:
     ) -> Spectrum | None:
         """A scan with the fault gone: with the same driver if there is one and its line still lives."""
         if driver is not None and not line.lost:
+            line.rest()
             try:
                 return self._scan(driver, detector)
             except SpectralIDError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
 from spectralid.devices.sim.baud import misread
 from spectralid.devices.sim.serve import Instrument, Reply
@@ -10,6 +11,9 @@ from spectralid.devices.transport import BITS_PER_BYTE, Deadline
 from spectralid.errors import TransportError
 
 __all__ = ["VirtualLine"]
+
+# Bytes arrive in pieces of this size.
+_PIECE: Final = 64
 
 
 class VirtualLine:
@@ -73,6 +77,10 @@ class VirtualLine:
         """Close this end."""
         self.closed = True
 
+    def rest(self) -> None:
+        """Let time pass until the instrument has sent all it has to send; nothing is read."""
+        self.now_s = max(self.now_s, self._free_s)
+
     def write(self, data: bytes, deadline: Deadline) -> None:
         """Send all of `data`.
 
@@ -125,13 +133,11 @@ class VirtualLine:
         self._free_s = max(self._free_s, self.now_s) + reply.busy_s
         rate = self._far_baud or self._baud
         seen = self._over(reply.data, self._far_baud, self._baud)
-        if reply.byte_gap_s:
-            for place in range(len(seen)):
-                self._free_s += reply.byte_gap_s + self._wire_s(1, rate)
-                self._arriving.append((self._free_s, seen[place : place + 1]))
-        elif seen:
-            self._free_s += self._wire_s(len(reply.data), rate)
-            self._arriving.append((self._free_s, seen))
+        size = 1 if reply.byte_gap_s else _PIECE
+        for start in range(0, len(seen), size):
+            piece = seen[start : start + size]
+            self._free_s += len(piece) * (reply.byte_gap_s + self._wire_s(1, rate))
+            self._arriving.append((self._free_s, piece))
         if reply.new_baud is not None:
             self._far_baud = reply.new_baud
         if reply.unplug:
