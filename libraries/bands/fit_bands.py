@@ -80,7 +80,9 @@ def noise_sd(y: np.ndarray) -> np.ndarray:
     return np.sqrt(floor**2 + gain * smooth)
 
 
-def fit_spectrum(x: np.ndarray, y: np.ndarray, *, subtract_baseline: bool = True) -> Fit:
+def fit_spectrum(
+    x: np.ndarray, y: np.ndarray, *, subtract_baseline: bool = True, most: int = MAXIMUM_BANDS
+) -> Fit:
     """Bands of one spectrum.
 
     Parameters
@@ -89,6 +91,8 @@ def fit_spectrum(x: np.ndarray, y: np.ndarray, *, subtract_baseline: bool = True
         Axis in cm⁻¹, evenly spaced, and intensities.
     subtract_baseline : bool
         Whether to subtract an arPLS baseline first.
+    most : int
+        Bands after which no more are looked for.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def fit_spectrum(x: np.ndarray, y: np.ndarray, *, subtract_baseline: bool = True
     step = float(x[1] - x[0])
     bands: list[Band] = []
     best_bic = _bic(signal, model_sd, np.zeros_like(y), 0)
-    while len(bands) < MAXIMUM_BANDS:
+    while len(bands) < most:
         found = _detect(x, signal - sum_of_bands(x, bands), model_sd, step)
         if not found:
             break
