@@ -155,7 +155,7 @@ COLLECTIONS = {
 
 
 def even(points: Points, technique: str) -> tuple[np.ndarray, np.ndarray]:
-    """Points on an evenly spaced axis; infrared cut to its range, carbon dioxide bridged, baseline removed."""
+    """Evenly spaced points; infrared cut to its range, carbon dioxide bridged, baseline removed."""
     # Some exports fill what was not measured with zeros.
     known = np.flatnonzero(points.y)
     x, y = (values[known[0] : known[-1] + 1] for values in (points.x, points.y))
