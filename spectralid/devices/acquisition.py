@@ -85,17 +85,22 @@ class Acquirer:
         self.stale = 0
         self.ends = math.inf
 
-    def check_light_time(self, maximum_s: float, warm_up_s: float) -> None:
-        """Make sure before the laser goes on that it need not be on for too long.
+    def check_plan(self, maximum_s: float, warm_up_s: float) -> None:
+        """Make sure before any light that the plan fits the instrument and need not have light for too long.
 
         Raises
         ------
         ParameterError
-            If it would.
+            If it does not.
         """
         plan = self._plan
         if plan.integration_ms is None:
             return  # it is chosen to fit
+        low, high = self._profile.integration_ms
+        if not low <= plan.integration_ms <= high:
+            raise ParameterError(
+                "integration time", f"{plan.integration_ms:g} ms", f"from {low:g} to {high:g} ms"
+            )
         frames = plan.discard + (2 if plan.until_snr else plan.averages)
         seconds = warm_up_s + frames * plan.integration_ms / 1000
         if seconds > maximum_s:
@@ -135,10 +140,11 @@ class Acquirer:
         while True:
             frames.append(self._frame())
             snr = running.add(frames[-1].counts)
-            self._progress(Progress(Stage.SAMPLE, len(frames), plan.averages, snr))
             enough = plan.until_snr is not None and snr is not None and snr >= plan.until_snr
             no_time = self._clock() + self._longest_frame_s > self.ends
-            if enough or no_time or len(frames) == plan.averages:
+            over = enough or no_time or len(frames) == plan.averages
+            self._progress(Progress(Stage.SAMPLE, len(frames), len(frames) if over else plan.averages, snr))
+            if over:
                 return Frames.of(frames)
 
     def dark(self, count: int) -> Frames:

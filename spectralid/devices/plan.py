@@ -66,6 +66,8 @@ class ScanPlan:
         takes the instrument's.
     name : str
         Name of the spectrum.
+    operator : str
+        Who measures; where a laser is armed, who armed it goes on record instead.
     """
 
     integration_ms: float | None = None
@@ -76,6 +78,7 @@ class ScanPlan:
     warning_s: float | None = None
     warm_up_s: float | None = None
     name: str = ""
+    operator: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= self.averages <= MAXIMUM_AVERAGES:

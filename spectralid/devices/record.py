@@ -13,7 +13,7 @@ import numpy as np
 from spectralid import __version__
 from spectralid.devices.axis import raman_shift
 from spectralid.devices.driver import Identity, Interlock
-from spectralid.devices.frames import Frames, dead_pixels
+from spectralid.devices.frames import Frames, dead_pixels, light_is_steady
 from spectralid.devices.nonlinearity import linearised
 from spectralid.devices.profile import Profile
 from spectralid.errors import DeviceError, ParameterError, ProtocolError
@@ -164,13 +164,15 @@ class Measurement:
     def _acquisition(self, taken: list[Frames], dead: int, calibrated: bool) -> Acquisition:
         full = (self.sample.counts >= self.profile.adc_max).mean(axis=0)
         temperatures = [t for frames in taken for t in frames.temperatures_c]
+        unsteady = self.dark is not None and not light_is_steady(self.sample, self.dark)
         flags = {
             "checksum_verified": all(frames.verified for frames in taken),
             "checksum_absent": not all(frames.verified for frames in taken),
             "interlock_unknown": self.interlock is Interlock.UNKNOWN,
             "stale_integration_discarded": self.stale > 0,
             "saturated": bool(np.any(full > 0)),
-            "retake": bool(np.any(full >= _SATURATED_SHARE)),
+            "light_unsteady": unsteady,
+            "retake": unsteady or bool(np.any(full >= _SATURATED_SHARE)),
             "dead_pixels": dead > 0,
             "repeated_frames": any(frames.repeated for frames in taken),
             "fewer_averages": len(self.sample.raw) < self.averages,
@@ -182,13 +184,18 @@ class Measurement:
             instrument=self.profile.name,
             serial=self.identity.serial,
             laser_nm=self.laser_nm,
-            integration_ms=self.integration_ms,
+            integration_ms=self._actual_ms() or self.integration_ms,
             averages=len(self.sample.raw),
             time=self.started.isoformat(timespec="seconds"),
             operator=self.operator,
             flags=frozenset(name for name, raised in flags.items() if raised),
             metadata={**self._facts(taken, full, dead), **_of_instrument(self.sample, temperatures)},
         )
+
+    def _actual_ms(self) -> float | None:
+        """Integration time by what the frames say, where they say it."""
+        told = [frame.integration_ms for frame in self.sample.raw if frame.integration_ms is not None]
+        return float(np.mean(told)) if told else None
 
     def _facts(self, taken: list[Frames], full: FloatArray, dead: int) -> dict[str, str]:
         switched = self.interlock is not None
@@ -208,6 +215,8 @@ class Measurement:
             "laser_after_scan": "off, read back" if switched else "not switched by software",
             "interlock": self._interlock_on_record(),
         }
+        if (actual_ms := self._actual_ms()) is not None:
+            facts["integration_actual_ms"] = f"{actual_ms:.6g}"
         if self.dark is not None:
             facts["dark_frames"] = str(len(self.dark.raw))
             facts["dark_frames_sha256"] = self.dark.sha256
@@ -229,9 +238,6 @@ class Measurement:
 def _of_instrument(sample: Frames, temperatures: list[float]) -> dict[str, str]:
     """What the instrument says of its frames, where it says anything."""
     facts: dict[str, str] = {}
-    told = [frame.integration_ms for frame in sample.raw if frame.integration_ms is not None]
-    if told:
-        facts["integration_actual_ms"] = f"{np.mean(told):.6g}"
     ticks = [frame.tick_us for frame in sample.raw if frame.tick_us is not None]
     if ticks:
         facts["device_tick_us"] = f"{ticks[0]} to {ticks[-1]}"

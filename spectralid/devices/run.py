@@ -107,7 +107,7 @@ class ScanRun:
             raise LaserRefusedError(
                 f"The profile of {self._profile.name} sets no limits for its laser: it stays off."
             )
-        self._frames.check_light_time(maximum_s, self._warm_up_s)
+        self._frames.check_plan(maximum_s, self._warm_up_s)
         warning_s = self._profile.warning_s if self._plan.warning_s is None else self._plan.warning_s
         self._count(Stage.WARNING, warning_s)
         check_token(token, clock=self._clock)
@@ -139,6 +139,7 @@ class ScanRun:
                 f"This {self._profile.name} has no laser that can be switched from here. Say how its light "
                 "goes on and off, or measure without dark frames."
             )
+        self._frames.check_plan(math.inf, self._warm_up_s)
         if light is not None:
             light(True)
         started = datetime.now(UTC)
@@ -146,7 +147,7 @@ class ScanRun:
         sample = self._sample()
         if light is not None:
             light(False)
-        return self._measurement(sample, started, sequence, None, "")
+        return self._measurement(sample, started, sequence, None, self._plan.operator)
 
     def _sample(self) -> Frames:
         self._count(Stage.WARM_UP, self._warm_up_s)

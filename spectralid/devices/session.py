@@ -19,6 +19,7 @@ from typing import Final, Self
 from spectralid.devices.driver import Driver, Identity
 from spectralid.devices.guard import DeviceGuard, ScanCancelledError, Timer
 from spectralid.devices.laser import ArmToken, LaserOffUnconfirmedError, LaserRefusedError
+from spectralid.devices.laser_watch import Orders, next_order
 from spectralid.devices.plan import Progress, ScanPlan
 from spectralid.devices.profile import Profile
 from spectralid.devices.record import Calibration, Measurement, RetakeError
@@ -26,7 +27,6 @@ from spectralid.devices.registry import open_device
 from spectralid.devices.run import ScanRun
 from spectralid.devices.state import Event, State, StateError, StateMachine
 from spectralid.devices.transport import Transport
-from spectralid.devices.laser_watch import Orders, next_order
 from spectralid.errors import DeviceError, ProtocolError
 from spectralid.spectrum import Spectrum
 
@@ -122,6 +122,11 @@ class Session:
         if self._identity is None:
             raise StateError("The instrument has not been identified yet; open the session first.")
         return self._identity
+
+    @property
+    def has_laser(self) -> bool:
+        """Whether the instrument has a laser that this session switches; known once it is open."""
+        return self._has_laser
 
     # --- from opening to closing -------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import pytest
 
 from spectralid import LibraryBuilder, Spectrum, read
 from spectralid.cli import main
-from spectralid.cli import scan as command
+from spectralid.cli import _instrument as command
 from spectralid.cli._exit import Exit
 from spectralid.devices.sim.samples import find_sample
 from spectralid.library import Compound, Tier
@@ -54,6 +54,38 @@ def test_simulated_scan_all_the_way(library, tmp_path, capsys, substance):
     assert read(out).n_points == 1024
 
 
+@pytest.mark.parametrize("protocol", ["wasatch-uart", "ocean-legacy", "tcd1304-er"])
+def test_every_protocol_is_simulated(library, capsys, protocol):
+    measuring = ["--simulate", "polystyrene", "--simulate-protocol", protocol, "--averages", "4"]
+    main(["scan", *measuring, "--library", library, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["instrument"]["metadata"]["protocol"] == protocol
+    assert "simulated" in told["instrument"]["flags"]
+    assert told["identification"]["candidates"][0]["compound_slug"] == "polystyrene"
+
+
+def test_averaging_until_the_signal_is_good_enough(library, capsys):
+    reached = []
+    for ratio in ("60", "200"):
+        measuring = ["--simulate", "polystyrene", "--integration", "50", "--until-snr", ratio]
+        main(["scan", *measuring, "--library", library, "--json"])
+        printed = capsys.readouterr()
+        facts = json.loads(printed.out)["instrument"]
+        assert float(facts["metadata"]["snr_strongest_band"]) >= float(ratio)
+        assert "times its noise" in printed.err
+        reached.append(facts["averages"])
+    assert 2 <= reached[0] < reached[1] < 200
+
+
+def test_saturated_scan_is_not_identified(library, capsys):
+    measuring = ["--simulate", "polystyrene", "--integration", "20000", "--averages", "2"]
+    assert main(["scan", *measuring, "--library", library, "--json"]) == Exit.POOR_SIGNAL
+    told = json.loads(capsys.readouterr().out)
+    assert told["verdict"] is None
+    assert "saturated" in told["retake"]
+    assert {"retake", "saturated"} <= set(told["instrument"]["flags"])
+
+
 def test_words_for_the_officer_say_that_it_is_simulated(library, capsys):
     main(["scan", "--simulate", "polystyrene", "--averages", "4", "--library", library])
     lines = capsys.readouterr().out.splitlines()
@@ -66,11 +98,18 @@ def test_words_for_the_officer_say_that_it_is_simulated(library, capsys):
     [
         (["--port", "x"], Exit.USAGE, "--profile"),
         (["--port", "x", "--profile", "tricorder"], Exit.USAGE, "ocean-ventana-785l"),
-        (["--simulate", "--profile", "ocean-ventana-785l"], Exit.USAGE, "left out"),
+        (["--port", "x", "--profile", "y", "--simulate-protocol", "obp"], Exit.USAGE, "left out"),
+        (["--simulate", "--simulate-protocol", "smoke"], Exit.USAGE, "tcd1304-er"),
+        (
+            ["--simulate", "--profile", "ocean-ventana-785l", "--simulate-protocol", "tcd1304-er"],
+            Exit.USAGE,
+            "speaks tcd1304-er",
+        ),
+        (["--simulate", "--until-snr", "0"], Exit.USAGE, "until_snr"),
         (["--simulate", "--out", "scan.docx"], Exit.USAGE, "--out"),
         (["--simulate", "--averages", "0"], Exit.USAGE, "averages"),
         (["--simulate", "--integration", "1"], Exit.USAGE, "integration time"),
-        (["--simulate", "unobtainium"], Exit.DEVICE, "unobtainium"),
+        (["--simulate", "unobtainium"], Exit.USAGE, "unobtainium"),
         (["--port", "x", "--profile", "ocean-ventana-785l"], Exit.DEVICE, "--arm-laser"),
         (["--port", "x", "--profile", "ocean-ventana-785l", "--arm-laser"], Exit.DEVICE, "at a terminal"),
     ],
@@ -107,7 +146,7 @@ def test_laser_needs_the_very_words(library, capsys, monkeypatch, typed):
 
 def test_request_to_end_the_program_unwinds_it():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as caught, command._ending_in_order():
+    with pytest.raises(SystemExit) as caught, command.ending_in_order():
         signal.raise_signal(signal.SIGTERM)
     assert caught.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
