@@ -16,13 +16,19 @@ from spectralid.library.compounds import read_rows
 from spectralid.library.schema import common_grid, grid_key
 from spectralid.spectrum import Acquisition, ProcessingStep
 
-__all__ = ["SOURCES", "Entry", "LeftOut", "entries"]
+__all__ = ["Entry", "LeftOut", "entries", "sources"]
 
-SOURCES: Final = (
+# Tables that have to be there, and tables that are taken if they are.
+REQUIRED: Final = (
     "bands/wasatch_bands.csv",
     "bands/wasatch_entries.csv",
     "bands/literature/part_a.csv",
     "bands/literature/part_b.csv",
+)
+OPTIONAL: Final = (
+    "bands/collection_bands.csv",
+    "bands/collection_entries.csv",
+    "bands/literature/ranges.csv",
 )
 
 URL: Final = "https://github.com/WasatchPhotonics/ENLIGHTEN"
@@ -35,6 +41,8 @@ ENTRY_COLUMNS: Final = (
     "entry", "slug", "form", "first_cm1", "last_cm1", "laser_nm", "n_bands", "derivative_correlation",
     "axis_offset_cm1", "axis_offset_sd_cm1",
 )  # fmt: skip
+# Of bands fitted to other collections, each row says where it comes from.
+COLLECTION_COLUMNS: Final = (*ENTRY_COLUMNS, "technique", "source", "licence", "url", "citation")
 PUBLISHED_COLUMNS: Final = (
     "slug",
     "form",
@@ -46,6 +54,9 @@ PUBLISHED_COLUMNS: Final = (
     "url",
     "page",
 )
+
+# How far up a published table speaks, where more is known than its last band: nothing lies between.
+RANGE_COLUMNS: Final = ("slug", "form", "technique", "last_cm1", "reason")
 
 # No source gives widths. Solids and liquids as portable instruments show them, half Lorentzian.
 ASSUMED_FWHM_CM1: Final = {"raman": 12.0, "infrared": 25.0}
@@ -100,11 +111,35 @@ class LeftOut:
     reason: str
 
 
+def sources(folder: Path) -> tuple[str, ...]:
+    """The tables below `folder` that `entries` reads."""
+    return (*REQUIRED, *(name for name in OPTIONAL if (folder / name).exists()))
+
+
 def entries(folder: Path) -> Iterator[Entry | LeftOut]:
     """Everything the tables below `folder` give, in their order."""
-    yield from _fitted(folder / "bands")
-    for part in ("part_a.csv", "part_b.csv"):
-        yield from _published(folder / "bands/literature" / part)
+    bands = read_bands(folder / "bands/wasatch_bands.csv")
+    for _, row in read_rows(folder / "bands/wasatch_entries.csv", required=ENTRY_COLUMNS, optional=()):
+        name = row["entry"]
+        facts = {
+            "source": "bands fitted by spectralid to Wasatch ENLIGHTEN default_matching_library/"
+            f"{name}.csv, commit {COMMIT}",
+            "licence": "MIT, © 2026 Wasatch Photonics",
+            "url": URL,
+            "citation": f"Wasatch Photonics, ENLIGHTEN, {URL}, commit {COMMIT} (2026)",
+        }
+        yield _fitted(row, bands[name], Technique.RAMAN, f"default_matching_library/{name}.csv", facts)
+    if (folder / OPTIONAL[0]).exists():
+        bands = read_bands(folder / OPTIONAL[0])
+        for _, row in read_rows(folder / OPTIONAL[1], required=COLLECTION_COLUMNS, optional=()):
+            facts = {name: row[name] for name in ("source", "licence", "url", "citation")}
+            yield _fitted(row, bands[row["entry"]], Technique(row["technique"]), row["source"], facts)
+    ranges = {}
+    if (folder / OPTIONAL[2]).exists():
+        for _, row in read_rows(folder / OPTIONAL[2], required=RANGE_COLUMNS, optional=()):
+            ranges[row["slug"], row["form"], row["technique"]] = float(row["last_cm1"])
+    for name in REQUIRED[2:]:
+        yield from _published(folder / name, ranges)
 
 
 def _spectrum(low: float, high: float, bands: Sequence[Band], **facts: Any) -> Spectrum:
@@ -115,63 +150,54 @@ def _spectrum(low: float, high: float, bands: Sequence[Band], **facts: Any) -> S
     return Spectrum(axis, np.round(total / total.max(), 6).astype(np.float32), **facts)
 
 
-def _fitted(folder: Path) -> Iterator[Entry | LeftOut]:
-    bands = read_bands(folder / "wasatch_bands.csv")
-    for _, row in read_rows(folder / "wasatch_entries.csv", required=ENTRY_COLUMNS, optional=()):
-        name, quality = row["entry"], float(row["derivative_correlation"])
-        if quality < LOWEST_QUALITY:
-            yield LeftOut(name, f"correlation {quality:.3f}")
-            continue
-        step = ProcessingStep(
-            "sum_of_bands",
-            {
-                "bands": len(bands[name]),
-                "axis_offset_cm1": float(row["axis_offset_cm1"]),
-                "height": "highest point 1",
-            },
-            "1",
-        )
-        spectrum = _spectrum(
-            float(row["first_cm1"]),
-            float(row["last_cm1"]),
-            bands[name],
-            technique=Technique.RAMAN,
-            acquisition=Acquisition(laser_nm=float(row["laser_nm"])),
-            history=[step],
-            name=name,
-            source=f"default_matching_library/{name}.csv",
-        )
-        facts = {
-            "form": row["form"],
-            "source": "bands fitted by spectralid to Wasatch ENLIGHTEN default_matching_library/"
-            f"{name}.csv, commit {COMMIT}",
-            "licence": "MIT, © 2026 Wasatch Photonics",
-            "url": URL,
-            "citation": f"Wasatch Photonics, ENLIGHTEN, {URL}, commit {COMMIT} (2026)",
-            "quality": quality,
-        }
-        yield Entry(row["slug"], spectrum, facts)
+def _fitted(
+    row: Mapping[str, str], bands: Sequence[Band], technique: Technique, source: str, facts: Mapping[str, Any]
+) -> Entry | LeftOut:
+    """The reference of bands fitted to a measured spectrum, over the range that was measured."""
+    quality = float(row["derivative_correlation"])
+    if quality < LOWEST_QUALITY:
+        return LeftOut(row["entry"], f"correlation {quality:.3f}")
+    offset = float(row["axis_offset_cm1"])
+    step = ProcessingStep(
+        "sum_of_bands",
+        {"bands": len(bands), "axis_offset_cm1": offset, "height": "highest point 1"},
+        "1",
+    )
+    spectrum = _spectrum(
+        float(row["first_cm1"]),
+        float(row["last_cm1"]),
+        bands,
+        technique=technique,
+        unit="absorbance" if technique.is_infrared else "arbitrary",
+        acquisition=Acquisition(laser_nm=float(row["laser_nm"]) if row["laser_nm"] else None),
+        history=[step],
+        name=row["entry"],
+        source=source,
+    )
+    return Entry(row["slug"], spectrum, {**facts, "form": row["form"], "quality": quality})
 
 
-def _published(path: Path) -> Iterator[Entry | LeftOut]:
+def _published(path: Path, ranges: Mapping[tuple[str, str, str], float]) -> Iterator[Entry | LeftOut]:
     tables: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for _, row in read_rows(
         path, required=PUBLISHED_COLUMNS, optional=("assignment", "quote_check", "retrieved")
     ):
         tables.setdefault((row["slug"], row["form"], row["technique"]), []).append(row)
-    for (slug, form, technique), rows in tables.items():
+    for key, rows in tables.items():
+        slug, form, technique = key
         positions = [float(row["position_cm1"]) for row in rows]
-        reason = UNFIT.get((slug, form, technique), "")
-        if not reason and max(positions) - min(positions) < LEAST_SPAN_CM1:
-            reason = f"lists {min(positions):g} to {max(positions):g} cm⁻¹ only, too little to be compared"
+        last = ranges.get(key, max(positions))
+        reason = UNFIT.get(key, "")
+        if not reason and last - min(positions) < LEAST_SPAN_CM1:
+            reason = f"lists {min(positions):g} to {last:g} cm⁻¹ only, too little to be compared"
         if reason:
             name = f"{slug}{f' ({form})' if form else ''}, {technique.replace('_', ' ')}"
             yield LeftOut(name, f"{reason}: {_joined(rows, 'source')}")
         else:
-            yield Entry(slug, _from_table(rows, Technique(technique)), _facts_of(rows))
+            yield Entry(slug, _from_table(rows, Technique(technique), last), _facts_of(rows))
 
 
-def _from_table(rows: Sequence[Mapping[str, str]], technique: Technique) -> Spectrum:
+def _from_table(rows: Sequence[Mapping[str, str]], technique: Technique, last: float) -> Spectrum:
     key = grid_key(technique)
     fwhm = ASSUMED_FWHM_CM1[key]
     stated = [
@@ -183,7 +209,6 @@ def _from_table(rows: Sequence[Mapping[str, str]], technique: Technique) -> Spec
         for row, strength in zip(rows, stated, strict=True)
     ]
     grid = common_grid(key)
-    positions = [band.position for band in bands]
     step = ProcessingStep(
         "sum_of_bands",
         {
@@ -195,8 +220,8 @@ def _from_table(rows: Sequence[Mapping[str, str]], technique: Technique) -> Spec
         "1",
     )
     return _spectrum(
-        max(min(positions) - MARGIN_FWHM * fwhm, grid[0]),
-        min(max(positions) + MARGIN_FWHM * fwhm, grid[-1]),
+        max(min(band.position for band in bands) - MARGIN_FWHM * fwhm, grid[0]),
+        min(last + MARGIN_FWHM * fwhm, grid[-1]),
         bands,
         technique=technique,
         unit="absorbance" if technique.is_infrared else "arbitrary",

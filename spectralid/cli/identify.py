@@ -15,6 +15,7 @@ from spectralid.cli._inputs import (
     read_input,
     report_unread,
 )
+from spectralid.cli._tiers import leads_document, leads_text
 from spectralid.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ def add_parser(subparsers: Any) -> None:
         "--top", type=int, default=5, metavar="N", help="candidates to list, 2 or more (default 5)"
     )
     parser.add_argument("--full", action="store_true", help="the whole verdict for each of several spectra")
-    parser.add_argument("--json", action="store_true", help="print results as JSON")
+    parser.add_argument(
+        "--verbose", "-v", action="store_true",
+        help="for a chemist: the whole verdict, and leads from computed references, which name nothing",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print results as JSON, leads included")
     parser.add_argument(
         "--figures", type=Path, metavar="DIR", help="save a picture of each spectrum over its best matches"
     )
@@ -106,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
             for index, spectrum in enumerate(spectra):
                 shown = f"{file} [{index + 1}]" if len(spectra) > 1 else file
                 try:
-                    identification = identifier.identify(spectrum, top=args.top)
+                    identification = identifier.identify(
+                        spectrum, top=args.top, leads=args.json or args.verbose
+                    )
                 except ParameterError:
                     raise
                 except InputError as error:
@@ -127,10 +134,13 @@ def run(args: argparse.Namespace) -> int:
                             "file": shown,
                             "verdict": verdict.to_dict(),
                             "identification": identification.to_dict(),
+                            "leads": leads_document(identification, library),
                         }
                     )
-                elif args.full or (len(args.files) == 1 and len(spectra) == 1):
+                elif args.full or args.verbose or (len(args.files) == 1 and len(spectra) == 1):
                     print(f"{shown}\n{verdict.text()}\n")
+                    if identification.leads:
+                        print(f"{leads_text(identification, library)}\n")
                 else:
                     print(verdict_line(shown, identification, verdict))
             for failure in failures:

@@ -10,6 +10,7 @@ from spectralid.cli import library_combine, library_fetch, library_sign
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
 from spectralid.cli._library import add_naming_options, created, import_exit, print_import
+from spectralid.cli._tiers import fitness_line
 
 __all__ = ["add_parser"]
 
@@ -112,11 +113,12 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from spectralid.library import describe, open_library
+    from spectralid.library import Tier, describe, open_library
 
-    facts = describe(open_library(args.library))
+    library = open_library(args.library)
+    facts = describe(library)
     if args.json:
-        print_json(facts)
+        print_json(facts | {"training_inchikeys": list(library.training_substances)})
         return Exit.IDENTIFIED
     print(f"{facts['name']} {facts['version']}, {facts['created'] or 'date not stated'}")
     print(f"  file        {facts['path']} ({facts['file_bytes'] / 1e6:.2f} MB, format {facts['schema']})")
@@ -124,10 +126,26 @@ def _info(args: argparse.Namespace) -> int:
     print(f"  made by     {facts['generator']}: {facts['recipe']}")
     print(f"  contents    {facts['references']} references of {facts['compounds_with_reference']} compounds")
     print(f"  known       {facts['compounds']} compounds by name, identifiers and hazards")
-    for title in ("tiers", "techniques", "categories", "licences"):
-        print(f"  {title}")
-        for name, count in facts[title].items():
-            print(f"    {count:6d}  {name}")
+    print("  tiers")
+    for tier, techniques in facts["tiers_by_technique"].items():
+        shown = ", ".join(f"{count} {name}" for name, count in techniques.items())
+        print(f"    {facts['tiers'][tier]:6d}  {tier}: {shown}")
+    tiers = [tier.value for tier in Tier if tier.value in facts["tiers"]]
+    print(f"  categories ({', '.join(tiers)})")
+    for name, of_tier in facts["categories_by_tier"].items():
+        print("    " + " ".join(f"{of_tier.get(tier, 0):6d}" for tier in tiers) + f"  {name}")
+    print("  licences")
+    for name, count in facts["licences"].items():
+        print(f"    {count:6d}  {name}")
+    if library.fitness:
+        print("  fitness (95 % intervals)")
+        for record in library.fitness:
+            print(fitness_line(record, f"{record.tier.value}, {record.technique}, {record.group}", 4))
+    if library.training_substances:
+        print(
+            f"  training    {facts['training_substances']} substances taught the computed references; "
+            "tests on them flatter that tier (--json lists them)"
+        )
     return Exit.IDENTIFIED
 
 

@@ -51,8 +51,8 @@ class Identifier:
 
     def __init__(self, library: ReferenceLibrary) -> None:
         self.library = library
-        self._indices: dict[bool, RetrievalIndex] = {}
-        self._lead_indices: dict[bool, LeadIndex] = {}
+        self._indices: dict[bool, RetrievalIndex | None] = {}
+        self._lead_indices: dict[bool, LeadIndex | None] = {}
 
     def identify(
         self,
@@ -75,8 +75,9 @@ class Identifier:
         assumptions: list[str] = []
         query = self._comparable(spectrum, assumptions)
         # However few were asked for: what is as close as this to the best may be the dangerous one.
-        if self.library.holds(query.technique):
-            result = self._index(query.technique).search_compounds(query, top, within=CLOSE)
+        index = self._index(query.technique)
+        if index:
+            result = index.search_compounds(query, top, within=CLOSE)
         else:
             result = SearchResult(hits=(), not_comparable=(), n_references=0)
             assumptions.append(
@@ -105,16 +106,17 @@ class Identifier:
     def _leads(self, query: Spectrum) -> tuple[Lead, ...]:
         key = query.technique.is_infrared
         if key not in self._lead_indices:
-            if not self.library.holds(query.technique, Tier.COMPUTED):
-                return ()
-            self._lead_indices[key] = LeadIndex.from_library(self.library, query.technique)
-        return self._lead_indices[key].search(query)
+            held = self.library.holds(query.technique, Tier.COMPUTED)
+            self._lead_indices[key] = LeadIndex.from_library(self.library, query.technique) if held else None
+        index = self._lead_indices[key]
+        return index.search(query) if index else ()
 
-    def _index(self, technique: Technique) -> RetrievalIndex:
+    def _index(self, technique: Technique) -> RetrievalIndex | None:
         # All infrared references share one grid and one index.
         key = technique.is_infrared
         if key not in self._indices:
-            self._indices[key] = RetrievalIndex.from_library(self.library, technique)
+            held = self.library.holds(technique)
+            self._indices[key] = RetrievalIndex.from_library(self.library, technique) if held else None
         return self._indices[key]
 
     def _comparable(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:

@@ -16,7 +16,8 @@ import pytest
 from spectralid import LibraryBuilder, Spectrum, open_library, read, write
 from spectralid.cli import main
 from spectralid.cli._exit import Exit
-from spectralid.library import Compound, Tier
+from spectralid.library import Compound, Fitness, Tier
+from spectralid.library.schema import common_grid
 
 AXIS = np.arange(200.0, 2000.0, 2.0)
 BANDS = {
@@ -256,3 +257,68 @@ def test_a_scan_finds_bad_targets_before_it_measures(tmp_path, capsys) -> None:
         assert main(["scan", "--simulate", *wrong]) == Exit.USAGE
     assert there.read_text() == "keep me"
     assert "Simulated" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def tiered(tmp_path: Path) -> Path:
+    """A library with a measured and computed references, and how well the computed ones do."""
+    grid = common_grid("raman")
+    builder = LibraryBuilder("tiered")
+    for name in ("aspirin", "ethanol"):
+        builder.add(_bands(name, 0.002), Compound(name, name.title()), tier=Tier.MEASURED)
+    for name in BANDS:
+        values = sum(np.exp(-0.5 * ((grid - p - 7) / 15) ** 2) for p in BANDS[name])
+        values = (values / values.max()).astype(np.float16)
+        spectrum = Spectrum(grid, values, "raman")
+        builder.add(spectrum, Compound(name, name.title()), tier=Tier.COMPUTED, form="neutral molecule")
+    builder.add_fitness(
+        Fitness(
+            Tier.COMPUTED, "raman", "all", 91, 66, 853, (0.41, 0.28, 0.53), (0.59, 0.47, 0.71),
+            (0.68, 0.56, 0.78), (3.0, 1.0, 6.0), "cross-validated by compound", "a command",
+        )
+    )  # fmt: skip
+    builder.add_training_substances(["UHOVQNZJYSORNB-UHFFFAOYSA-N"])
+    path = tmp_path / "tiered.h5"
+    builder.write(path)
+    return path
+
+
+def test_leads_are_for_the_chemist_and_introduced_as_such(tiered, benzene, capsys) -> None:
+    arguments = ["identify", str(benzene), "--library", str(tiered)]
+    code = main(arguments)
+    officer = capsys.readouterr().out
+    assert code in (Exit.NO_MATCH, Exit.INCONCLUSIVE)
+    assert "Benzene" not in officer
+    assert "omputed" not in officer
+    assert main([*arguments, "--verbose"]) == code
+    out = capsys.readouterr().out
+    assert out.startswith(officer)
+    chemist = out[len(officer) :]
+    assert "computed references – leads, never an identification" in chemist
+    assert "right substance first 41% (28% to 53%), among the first ten 68% (56% to 78%)" in chemist
+    assert "1. Benzene (neutral molecule): likeness 0." in chemist
+    assert main([*arguments, "--json"]) == code
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["leads"]["note"] == "computed references – leads, never an identification"
+    assert result["leads"]["fitness"][0]["top10"] == [0.68, 0.56, 0.78]
+    assert result["identification"]["leads"][0]["compound_slug"] == "benzene"
+    assert {c["compound_slug"] for c in result["identification"]["candidates"]} == {"aspirin", "ethanol"}
+
+
+def test_library_info_tells_the_tiers_apart(tiered, library, capsys) -> None:
+    assert main(["library", "info", str(tiered)]) == 0
+    out = capsys.readouterr().out
+    assert "4  computed: 4 raman" in out
+    assert "2  measured: 2 raman" in out
+    assert "     2      4  not stated" in out
+    assert "computed, raman, all: right substance first 41% (28% to 53%)" in out
+    assert "1 substances taught the computed references" in out
+    assert main(["library", "info", str(tiered), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["fitness"][0]["evaluated"] == "cross-validated by compound"
+    assert facts["training_inchikeys"] == ["UHOVQNZJYSORNB-UHFFFAOYSA-N"]
+    assert facts["tiers_by_technique"] == {"computed": {"raman": 4}, "measured": {"raman": 2}}
+    assert main(["library", "info", str(library)]) == 0
+    plain = capsys.readouterr().out
+    assert "fitness" not in plain
+    assert "taught" not in plain

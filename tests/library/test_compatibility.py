@@ -1,4 +1,4 @@
-"""Libraries of other versions: one of schema 1.0, kept as it was written, opens for ever."""
+"""Libraries of other versions: one of each minor version, kept as it was written, opens for ever."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ from spectralid.library import (
 from spectralid.library.schema import canonical_json, dataset_entry, manifest_sha256
 from spectralid.spectrum import IntensityUnit, Technique
 from tests.library.data.make_schema_1_0 import ETHANOL, SALT, band
+from tests.library.data.make_schema_1_1 import FITNESS, TRAINED, computed
 
 # Made by tests/library/data/make_schema_1_0.py with spectralid 0.1.0; never to be made again.
 KEPT = Path(__file__).parent / "data" / "schema-1.0.h5"
+# Likewise by make_schema_1_1.py.
+KEPT_1_1 = KEPT.with_name("schema-1.1.h5")
 
 
 def test_the_file_is_still_the_one_that_was_kept():
@@ -78,10 +81,26 @@ def test_a_computed_reference_in_the_matrix_of_version_1_0_names_nothing():
         library.rows("raman", Tier.COMPUTED)
 
 
-def newer(path, schema):
-    """The kept library as a later version might write it: more manifest keys, columns, groups."""
+def test_schema_1_1_is_read_as_it_was_meant():
+    library = open_library(KEPT_1_1)
+    assert library.sha256 == "19a75d980d732cf4dca5b292c4f83ebafccf009ada9852ccfe02bc2d20d5c1d2"
+    assert library.manifest["schema"] == "1.1"
+    assert verify_library(KEPT_1_1) == ()
+    assert (library.fitness, library.training_substances) == ((FITNESS,), TRAINED)
+    measured, of_row, own = (library.reference(info.id) for info in library.references)
+    assert library.rows("raman") == (measured.info,)
+    assert library.rows("raman", "computed") == (own.info,)
+    assert library.rows("ftir", "computed") == (of_row.info,)
+    assert not library.holds("ftir")
+    assert of_row.spectrum == computed()
+    np.testing.assert_array_equal(library.matrix("ftir", "computed")[0], computed().intensity)
+    np.testing.assert_array_equal(own.spectrum.intensity, 3 * band(own.spectrum.axis, 700.0))
+
+
+def newer(path, schema, kept=KEPT):
+    """A kept library as a later version might write it: more manifest keys, columns, groups."""
     arrays = {}
-    with h5py.File(KEPT) as old:
+    with h5py.File(kept) as old:
         old.visititems(
             lambda name, node: arrays.update({"/" + name: node[()]} if hasattr(node, "dtype") else {})
         )
@@ -91,7 +110,7 @@ def newer(path, schema):
         columns[column] = ["x"] * len(next(iter(columns.values())))
         arrays[name] = np.frombuffer(canonical_json(columns), np.uint8)
     arrays["/grids/terahertz/matrix"] = np.zeros((2, 4), "<f4")
-    arrays["/fitness/raman"] = np.arange(3.0)
+    arrays["/evidence/roc"] = np.arange(3.0)
     manifest |= {"schema": schema, "licence_file": "LICENCE", "fitness": {"raman": [1, 2]}}
     manifest["datasets"] = {name: dataset_entry(values) for name, values in arrays.items()}
     manifest["sha256"] = manifest_sha256(manifest)
@@ -117,6 +136,20 @@ def test_every_tool_works_on_a_later_minor_version(tmp_path):
     assert compare_libraries(kept, merged).same
     assert merged.manifest["schema"] == "1.1"
     assert export_library(library, tmp_path / "out") == 2
+
+
+def test_a_later_minor_version_of_a_library_with_computed_references(tmp_path):
+    path = newer(tmp_path / "newer.h5", "1.9", KEPT_1_1)
+    library, kept = open_library(path), open_library(KEPT_1_1)
+    assert verify_library(path) == ()
+    assert compare_libraries(kept, library).same
+    assert (library.fitness, library.training_substances) == (kept.fitness, kept.training_substances)
+    for technique in ("raman", "ftir"):
+        np.testing.assert_array_equal(
+            library.matrix(technique, "computed"), kept.matrix(technique, "computed")
+        )
+    subset_library(library, tmp_path / "part.h5", tiers=["computed"])
+    assert open_library(tmp_path / "part.h5").fitness == kept.fitness
 
 
 @pytest.mark.parametrize("schema", ["2.0", "10.3"])
