@@ -6,16 +6,16 @@ what is known of the instrument and from where, and what was looked for and not 
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from spectralid import _bundled
+from spectralid.devices._toml import Keys, is_number, read_toml
 from spectralid.devices.profile import FILE_PROTOCOLS
-from spectralid.errors import FileError, ParameterError
+from spectralid.errors import ParameterError
 from spectralid.spectrum import Technique
 
 __all__ = ["WANTED", "Export", "Fact", "FactValue", "FileProfile", "file_profiles", "load_file_profile"]
@@ -139,104 +139,65 @@ def load_file_profile(key: str) -> FileProfile:
 
 
 def _load(path: Path, shown: str) -> FileProfile:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"it cannot be read ({error.strerror}).", file=shown) from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise FileError(f"it is not valid TOML: {error}.", file=shown) from None
-    return _Table(table, shown).profile(path.stem)
+    return _Keys(read_toml(path, shown), shown).profile(path.stem)
 
 
-class _Table:
-    """Reads checked values out of a table."""
-
-    def __init__(self, table: Mapping[str, Any], file: str, within: str = "") -> None:
-        self._table = table
-        self._file = file
-        self._within = within
+class _Keys(Keys):
+    """Reads a profile out of a table."""
 
     def profile(self, key: str) -> FileProfile:
-        route = self._text("route")
+        route = self.text("route")
         if route not in FILE_PROTOCOLS:
-            self._refuse("route", f"must be one of {', '.join(FILE_PROTOCOLS)}; it is {route!r}.")
-        techniques = tuple(self._technique(text) for text in self._texts("techniques"))
-        exports = tuple(part.export() for part in self._parts("export"))
-        facts = {name: part.fact() for name, part in self._named("facts").items()}
-        not_found = self._texts("not_found")
+            self.refuse("route", f"must be one of {', '.join(FILE_PROTOCOLS)}; it is {route!r}.")
+        techniques = tuple(self._technique(text) for text in self.texts("techniques"))
+        if not techniques:
+            self.refuse("techniques", "must name at least one.")
+        exports = self._exports()
+        facts = self._facts()
+        not_found = self.texts("not_found")
         known = {*facts, *(["export"] if exports else [])}
         for wanted in WANTED:
             needed = wanted != "laser_nm" or Technique.RAMAN in techniques
             if needed and (wanted in known) == (wanted in not_found):
-                self._refuse("not_found", f"must name {wanted!r} exactly if nothing states it.")
+                self.refuse("not_found", f"must name {wanted!r} exactly if nothing states it.")
         return FileProfile(
             key=key,
-            name=self._text("name"),
+            name=self.text("name"),
             route=route,
-            tried_on_hardware=self._switch("tried_on_hardware"),
+            tried_on_hardware=self.switch("tried_on_hardware"),
             techniques=techniques,
-            how=self._text("how"),
-            safety=self._text("safety"),
+            how=self.text("how"),
+            safety=self.text("safety"),
             exports=exports,
             facts=MappingProxyType(facts),
             not_found=not_found,
         )
 
-    def export(self) -> Export:
-        return Export(*(self._text(name) for name in ("reader", "what", "evidence", "source")))
+    def _exports(self) -> tuple[Export, ...]:
+        parts = self._table.get("export", [])
+        if not isinstance(parts, list) or not all(isinstance(part, Mapping) for part in parts):
+            self.refuse("export", "must be a list of tables.")
+        within = [Keys(part, self._file, "export.") for part in parts]
+        return tuple(
+            Export(*(keys.text(name) for name in ("reader", "what", "evidence", "source"))) for keys in within
+        )
 
-    def fact(self) -> Fact:
-        value = self._value("value")
-        if isinstance(value, list) and value and all(_is_number(item) for item in value):
-            return Fact(tuple(float(item) for item in value), self._text("source"))
-        if _is_number(value):
-            return Fact(float(value), self._text("source"))
-        return Fact(self._text("value"), self._text("source"))
+    def _facts(self) -> dict[str, Fact]:
+        names = self._table.get("facts", {})
+        if not isinstance(names, Mapping):
+            self.refuse("facts", "must hold a table for each fact.")
+        return {
+            name: Fact(self._fact(f"facts.{name}.value"), self.text(f"facts.{name}.source")) for name in names
+        }
+
+    def _fact(self, key: str) -> FactValue:
+        value = self.value(key)
+        if isinstance(value, list) and value and all(is_number(item) for item in value):
+            return tuple(float(item) for item in value)
+        return float(value) if is_number(value) else self.text(key)
 
     def _technique(self, text: str) -> Technique:
         try:
             return Technique.parse(text)
         except ParameterError as error:
-            self._refuse("techniques", f"must be {error.allowed}; one is {text!r}.")
-
-    def _parts(self, key: str) -> list[_Table]:
-        value = self._table.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-            self._refuse(key, "must be a list of tables.")
-        return [_Table(item, self._file, f"{key}.") for item in value]
-
-    def _named(self, key: str) -> dict[str, _Table]:
-        value = self._table.get(key, {})
-        if not isinstance(value, Mapping) or not all(isinstance(item, Mapping) for item in value.values()):
-            self._refuse(key, "must hold a table for each fact.")
-        return {name: _Table(item, self._file, f"{key}.{name}.") for name, item in value.items()}
-
-    def _texts(self, key: str) -> tuple[str, ...]:
-        value = self._value(key)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self._refuse(key, f"must be a list of texts; it is {value!r}.")
-        return tuple(value)
-
-    def _text(self, key: str) -> str:
-        value = self._value(key)
-        if not isinstance(value, str) or not value.strip():
-            self._refuse(key, f"must be a text; it is {value!r}.")
-        return str(value).strip()
-
-    def _switch(self, key: str) -> bool:
-        value = self._value(key)
-        if not isinstance(value, bool):
-            self._refuse(key, f"must be true or false; it is {value!r}.")
-        return bool(value)
-
-    def _value(self, key: str) -> Any:
-        if key not in self._table:
-            self._refuse(key, "is missing.")
-        return self._table[key]
-
-    def _refuse(self, key: str, why: str) -> NoReturn:
-        raise FileError(why, file=self._file, where=f"key {self._within}{key}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+            self.refuse("techniques", f"must be {error.allowed}; one is {text!r}.")

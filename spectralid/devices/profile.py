@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Final
 
 from spectralid import _bundled
+from spectralid.devices._toml import Keys, is_number, read_toml
 from spectralid.devices.registry import protocols
-from spectralid.errors import FileError, ParameterError
+from spectralid.errors import ParameterError
 from spectralid.spectrum import Technique
 
 __all__ = ["FILE_PROTOCOLS", "Option", "Profile", "bundled_profiles", "load_profile"]
@@ -105,53 +105,41 @@ def load_profile(name: str) -> Profile:
     else:
         known = ", ".join(bundled_profiles())
         raise ParameterError("profile", name, f"the path of a .toml file or one of: {known}")
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"it cannot be read ({error.strerror}).", file=name) from None
-    except UnicodeDecodeError:
-        raise FileError("it is not text in UTF-8.", file=name) from None
-    except tomllib.TOMLDecodeError as error:
-        raise FileError(f"it is not valid TOML: {error}.", file=name) from None
-    return _Keys(table, name).profile()
+    return _Keys(read_toml(file, name), name).profile()
 
 
-class _Keys:
-    """Reads checked values out of a profile's table."""
-
-    def __init__(self, table: Mapping[str, Any], file: str) -> None:
-        self._table = table
-        self._file = file
+class _Keys(Keys):
+    """Reads a profile out of a table."""
 
     def profile(self) -> Profile:
-        protocol = self._text("protocol")
+        protocol = self.text("protocol")
         if protocol not in FILE_PROTOCOLS and protocol not in (known := protocols()):
-            self._refuse(
+            self.refuse(
                 "protocol", f"must be one of {', '.join((*known, *FILE_PROTOCOLS))}; it is {protocol!r}."
             )
         by_file = protocol in FILE_PROTOCOLS
-        shortest = 0.0 if by_file else self._number("integration.minimum_ms", low=0.001, high=4e6)
-        longest = 0.0 if by_file else self._number("integration.maximum_ms", low=shortest, high=4e6)
+        shortest = 0.0 if by_file else self.number("integration.minimum_ms", low=0.001, high=4e6)
+        longest = 0.0 if by_file else self.number("integration.maximum_ms", low=shortest, high=4e6)
         laser = "laser" in self._table
-        reported = self._text("laser.wavelength_nm") if self._is_text("laser.wavelength_nm") else ""
+        reported = self.text("laser.wavelength_nm") if self._is_text("laser.wavelength_nm") else ""
         if reported not in ("", "instrument"):
-            self._refuse("laser.wavelength_nm", f'must be a number or "instrument"; it is {reported!r}.')
+            self.refuse("laser.wavelength_nm", f'must be a number or "instrument"; it is {reported!r}.')
         return Profile(
-            name=self._text("name"),
+            name=self.text("name"),
             protocol=protocol,
-            tried_on_hardware=self._switch("tried_on_hardware"),
+            tried_on_hardware=self.switch("tried_on_hardware"),
             technique=self._technique(),
-            baud=0 if by_file else self._whole("line.baud", low=300, high=10_000_000),
-            pixels=0 if by_file else self._whole("detector.pixels", low=2, high=65_536),
-            adc_max=0 if by_file else self._whole("detector.adc_max", low=1, high=2**32 - 1),
+            baud=0 if by_file else self.whole("line.baud", low=300, high=10_000_000),
+            pixels=0 if by_file else self.whole("detector.pixels", low=2, high=65_536),
+            adc_max=0 if by_file else self.whole("detector.adc_max", low=1, high=2**32 - 1),
             integration_ms=(shortest, longest),
-            laser_nm=self._number("laser.wavelength_nm", low=200, high=2000)
+            laser_nm=self.number("laser.wavelength_nm", low=200, high=2000)
             if laser and not reported
             else None,
-            warning_s=self._number("laser.warning_s", low=0, high=60) if laser else 0.0,
-            warm_up_s=self._number("laser.warm_up_s", low=0, high=600, otherwise=0.0) if laser else 0.0,
-            maximum_on_s=self._number("laser.maximum_on_s", low=0.1, high=3600) if laser else 0.0,
-            safety=self._text("laser.safety") if laser else "",
+            warning_s=self.number("laser.warning_s", low=0, high=60) if laser else 0.0,
+            warm_up_s=self._warm_up() if laser else 0.0,
+            maximum_on_s=self.number("laser.maximum_on_s", low=0.1, high=3600) if laser else 0.0,
+            safety=self.text("laser.safety") if laser else "",
             wavelength_nm=self._coefficients(),
             options=self._options(),
         )
@@ -160,71 +148,32 @@ class _Keys:
         if "technique" not in self._table:
             return Technique.RAMAN
         try:
-            return Technique.parse(self._text("technique"))
+            return Technique.parse(self.text("technique"))
         except ParameterError as error:
-            self._refuse("technique", f"must be {error.allowed}; it is {error.given!r}.")
+            self.refuse("technique", f"must be {error.allowed}; it is {error.given!r}.")
 
     def _coefficients(self) -> tuple[float, ...]:
         if "wavelength" not in self._table:
             return ()
-        values = self._value("wavelength.coefficients_nm")
-        usable = isinstance(values, list) and all(_is_number(v) and abs(v) < 1e6 for v in values)
+        values = self.value("wavelength.coefficients_nm")
+        usable = isinstance(values, list) and all(is_number(v) and abs(v) < 1e6 for v in values)
         if not usable or not 2 <= len(values) <= 8:
-            self._refuse("wavelength.coefficients_nm", f"must be a list of 2 to 8 numbers; it is {values!r}.")
+            self.refuse("wavelength.coefficients_nm", f"must be a list of 2 to 8 numbers; it is {values!r}.")
         return tuple(float(v) for v in values)
 
     def _options(self) -> Mapping[str, Option]:
         table = self._table.get("protocol_options", {})
         if not isinstance(table, Mapping):
-            self._refuse("protocol_options", f"must be a table; it is {table!r}.")
+            self.refuse("protocol_options", f"must be a table; it is {table!r}.")
         for key, value in table.items():
             if not isinstance(value, str | int | float):  # bool is an int
-                self._refuse(f"protocol_options.{key}", f"must be a text, number or switch; it is {value!r}.")
+                self.refuse(f"protocol_options.{key}", f"must be a text, number or switch; it is {value!r}.")
         return MappingProxyType(dict(table))
 
-    def _refuse(self, key: str, why: str) -> NoReturn:
-        raise FileError(why, file=self._file, where=f"key {key}")
-
-    def _value(self, key: str) -> Any:
-        value: Any = self._table
-        for part in key.split("."):
-            if not isinstance(value, Mapping) or part not in value:
-                self._refuse(key, "is missing.")
-            value = value[part]
-        return value
-
-    def _text(self, key: str) -> str:
-        value = self._value(key)
-        if not isinstance(value, str) or not value.strip():
-            self._refuse(key, f"must be a text; it is {value!r}.")
-        return str(value).strip()
-
-    def _switch(self, key: str) -> bool:
-        value = self._value(key)
-        if not isinstance(value, bool):
-            self._refuse(key, f"must be true or false; it is {value!r}.")
-        return bool(value)
+    def _warm_up(self) -> float:
+        return self.number("laser.warm_up_s", low=0, high=600) if "warm_up_s" in self._table["laser"] else 0.0
 
     def _is_text(self, key: str) -> bool:
         table, _, name = key.partition(".")
         inner = self._table.get(table)
         return isinstance(inner, Mapping) and isinstance(inner.get(name), str)
-
-    def _number(self, key: str, *, low: float, high: float, otherwise: float | None = None) -> float:
-        table, _, name = key.partition(".")
-        if otherwise is not None and name not in self._table[table]:
-            return otherwise
-        value = self._value(key)
-        if not _is_number(value) or not low <= value <= high:
-            self._refuse(key, f"must be a number from {low:g} to {high:g}; it is {value!r}.")
-        return float(value)
-
-    def _whole(self, key: str, *, low: int, high: int) -> int:
-        value = self._number(key, low=low, high=high)
-        if not value.is_integer():
-            self._refuse(key, f"must be a whole number; it is {value!r}.")
-        return int(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -178,6 +178,10 @@ class WatchFolder:
     start; while running, a change is seen in size, time of change and inode, so that a file rewritten in
     place with the same size within one tick of the file system's clock can be missed.
 
+    A file cut off in the middle does not read, or reads with all its points, in the formats FTIR benches write
+    (JCAMP-DX, OPUS, SPA, SPC, SP; tested on real files). A table of text may read as a shorter spectrum; when
+    the rest comes, the file is given out again, flagged ``"file_rewritten"``.
+
     Examples
     --------
     >>> import spectralid

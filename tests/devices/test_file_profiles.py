@@ -67,6 +67,7 @@ def test_values_of_facts():
         ("tried_on_hardware = false", 'tried_on_hardware = "no"', "tried_on_hardware"),
         ('techniques = ["raman"]', 'techniques = ["smell"]', "techniques"),
         ('techniques = ["raman"]', 'techniques = "raman"', "techniques"),
+        ('techniques = ["raman"]', "techniques = []", "techniques"),
         ('not_found = ["export", "laser_nm"]', 'not_found = ["export"]', "not_found"),
         (
             'not_found = ["export", "laser_nm"]',
