@@ -178,9 +178,9 @@ class WatchFolder:
     start; while running, a change is seen in size, time of change and inode, so that a file rewritten in
     place with the same size within one tick of the file system's clock can be missed.
 
-    A file cut off in the middle does not read, or reads with all its points, in the formats FTIR benches write
-    (JCAMP-DX, OPUS, SPA, SPC, SP; tested on real files). A table of text may read as a shorter spectrum; when
-    the rest comes, the file is given out again, flagged ``"file_rewritten"``.
+    A file cut off in the middle does not read, or reads with all its points, in the formats FTIR benches
+    write (JCAMP-DX, OPUS, SPA, SPC, SP; tested on real files). A table of text may read as a shorter
+    spectrum; when the rest comes, the file is given out again, flagged ``"file_rewritten"``.
 
     Examples
     --------
@@ -369,8 +369,11 @@ class WatchFolder:
                         folders.append(Path(entry.path))
                         continue
                     signature = _signature(entry.path)
-                except OSError:
+                except FileNotFoundError:
                     continue  # It went while we looked.
+                except OSError:
+                    # It is there, but nothing about it can be learned: what opening it says is reported.
+                    signature = (0, 0)
                 path = Path(entry.path)
                 if signature and not self._is_ledger(path):
                     found.append((path.relative_to(self.folder).as_posix(), signature))

@@ -46,8 +46,8 @@ class Ledger:
         self._shown = str(path)
         if path is None:
             return
-        new = not path.exists()
         try:
+            new = not path.exists()
             # Append mode: whatever else happens, what was written before is not written over.
             self._stream = FileIO(path, "a+")
         except OSError as error:

@@ -262,6 +262,37 @@ def test_permission_denied_and_granted(folder, tmp_path):
         assert looking.polls(2) == ["a.jdx"]
 
 
+def test_a_folder_whose_files_cannot_be_looked_at(folder, tmp_path, monkeypatch):
+    (folder / "a.jdx").write_bytes(content(tmp_path))
+    denied = True
+
+    def refuse(call):
+        def guarded(path, *rest, **named):
+            if denied and str(path).endswith("a.jdx"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return call(path, *rest, **named)
+
+        return guarded
+
+    with Looking(folder) as looking:
+        monkeypatch.setattr(os, "stat", refuse(os.stat))
+        monkeypatch.setattr(os, "open", refuse(os.open))
+        assert looking.polls(10) == []
+        assert [n.message for n in looking.notices] == [
+            f"{folder / 'a.jdx'}: it cannot be opened (Permission denied)."
+        ]
+        denied = False
+        assert looking.polls(2) == ["a.jdx"]
+
+
+def test_the_folder_one_is_in(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("a.jdx").write_bytes(content(tmp_path))
+    with Looking(Path("."), ledger=LEDGER_NAME) as looking:
+        assert looking.polls(3) == ["a.jdx"]
+    assert looking.notices == []
+
+
 def test_an_empty_file(folder, tmp_path):
     (folder / "a.jdx").touch()
     with Looking(folder) as looking:
