@@ -106,6 +106,8 @@ class OceanLegacyClient:
         self._wait = wait
         # Bytes of an urgent "off" from another thread must not fall between those of another command.
         self._sending = threading.Lock()
+        # Set when such a command went out: its answer is to be expected between those of others.
+        self._unasked = threading.Event()
         self._in_step = True
         self._busy_until = 0.0
         self.mode = Mode.BINARY
@@ -119,7 +121,7 @@ class OceanLegacyClient:
     @property
     def in_step(self) -> bool:
         """Whether the last exchange ended as it should."""
-        return self._in_step
+        return self._in_step and not self._unasked.is_set()
 
     def close(self) -> None:
         """Close the line."""
@@ -283,8 +285,10 @@ class OceanLegacyClient:
         TransportError
             If the line takes no data.
         """
-        self._in_step = False
-        self._send(encode(name, *words, mode=self.mode))
+        try:
+            self._send(encode(name, *words, mode=self.mode))
+        finally:
+            self._unasked.set()
 
     def change_baud(self, baud: int) -> bool:
         """Go on at another rate, if the instrument agrees at both.
@@ -373,19 +377,19 @@ class OceanLegacyClient:
                 # Only straight after `S` can it be sent again: nothing may be asked in between.
                 self._drain()
                 outcome = self._again(layout) or outcome
-        self._busy_until = 0.0
         if isinstance(outcome, FramingFault):
             raise DamagedAnswerError(
                 f"The spectrum from the instrument on {self._transport.name} was damaged: {outcome.detail}. "
                 "Check cable and baud rate and scan again."
             )
         self._in_step = True
+        self._busy_until = 0.0
         return outcome
 
     def _first_bytes(self, deadline: Deadline) -> bytes:
         """What the answer to ``S`` begins with; a refusal is raised, an echo is dropped."""
         first = self._transport.read(1, deadline)
-        while first == b"S":
+        while first == b"S" and deadline.left:
             first = self._transport.read(1, deadline)
         if not first:
             raise self._silent("S", deadline)
@@ -418,7 +422,7 @@ class OceanLegacyClient:
                 damage = item if isinstance(item, FramingFault) else damage
                 if damage is not None and damage.kind is not FaultKind.HEADER:
                     return damage  # it came whole, there is no use waiting for another
-            data = self._transport.read(decoder.wanted, deadline)
+            data = self._transport.read(decoder.wanted, deadline) if deadline.left else b""
         items = list(decoder.flush())
         record = _first_record(items)
         last = next((item for item in reversed(items) if isinstance(item, FramingFault)), None)
@@ -477,7 +481,7 @@ class OceanLegacyClient:
         self._send(command)
         found = None
         wait = deadline
-        while found is None and (data := self._transport.read(decoder.wanted, wait)):
+        while found is None and deadline.left and (data := self._transport.read(decoder.wanted, wait)):
             found = decoder.feed(data)
             if expect is Expect.CONSTANT:
                 wait = Deadline(min(deadline.left, _SLOWEST_S))
@@ -503,7 +507,8 @@ class OceanLegacyClient:
 
     def _ready(self) -> None:
         """Make sure that the next answer will be the answer to the next command."""
-        if self._transport.read(_CHUNK, Deadline(0.0)):
+        if self._unasked.is_set() or self._transport.read(_CHUNK, Deadline(0.0)):
+            self._unasked.clear()
             self._in_step = False
         if not self._in_step:
             self._resync()
@@ -534,7 +539,7 @@ class OceanLegacyClient:
     def _until_quiet(self, deadline: Deadline, enough: Callable[[bytes], bool]) -> bytes:
         """Read until the line is silent and `enough` says so of the last bytes; give those back."""
         tail = b""
-        while piece := self._transport.read(1, deadline):
+        while deadline.left and (piece := self._transport.read(1, deadline)):
             tail = (tail + piece)[-_TAIL:]
             while deadline.left and (piece := self._transport.read(_CHUNK, Deadline(QUIET_S))):
                 tail = (tail + piece)[-_TAIL:]
