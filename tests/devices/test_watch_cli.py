@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -160,6 +161,9 @@ def test_watching_until_it_is_told_to_end(folder, library, number):
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
+        # Should it never say anything, reading from it would never end.
+        killer = threading.Timer(120, child.kill)
+        killer.start()
         try:
             assert child.stderr.readline().startswith("Watching")
             write(infrared("beta"), folder / "b.jdx")
@@ -168,5 +172,6 @@ def test_watching_until_it_is_told_to_end(folder, library, number):
             assert child.wait(60) == 0
             assert child.stderr.read().startswith("Ended: 1 ")
         finally:
+            killer.cancel()
             child.kill()
     assert "b.jdx" in (folder / LEDGER_NAME).read_text()
