@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spectralid.devices.driver import RawFrame
 from spectralid.spectrum import FloatArray
 
-__all__ = ["Frames", "RunningSnr", "dead_pixels"]
+__all__ = ["Frames", "RunningSnr", "dead_pixels", "light_is_steady"]
 
 # Rounding to whole counts: variance of a uniform distribution one count wide. Keeps the standard deviation of
 # points whose frames happen to agree above zero.
@@ -24,6 +24,13 @@ _SPIKE_WIDTH: Final = 5
 _BASE_SHARE: Final = 0.1
 _SHORTEST_BASE: Final = 11
 _BASE_STEP: Final = 8
+# Frames in which noise moves a pixel at least once.
+_ENOUGH_TO_MOVE: Final = 6
+# Light is there when the mean of a frame is this many standard deviations above the dark, and jumps when it
+# is less than this share of the frame's before or after it.
+_LEVEL_SIGMAS: Final = 6.0
+_LEVEL_NOISE: Final = 0.05
+_JUMP: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ class Frames:
 
 
 def dead_pixels(frames: Sequence[Frames], adc_max: int) -> npt.NDArray[np.bool_]:
-    """Pixels that show 0, or all show the largest count, whatever falls on them; shape (n_pixels,).
+    """Pixels that show 0, the largest count, or never move, whatever falls on them; shape (n_pixels,).
 
     Parameters
     ----------
@@ -106,7 +113,26 @@ def dead_pixels(frames: Sequence[Frames], adc_max: int) -> npt.NDArray[np.bool_]
         The largest count.
     """
     counts = np.concatenate([f.counts for f in frames])
-    return np.asarray(np.all(counts == 0, axis=0) | np.all(counts >= adc_max, axis=0))
+    dead = np.all(counts == 0, axis=0) | np.all(counts >= adc_max, axis=0)
+    if len(frames) > 1 and len(counts) >= _ENOUGH_TO_MOVE:
+        # Noise moves every living pixel; light too.
+        dead |= np.ptp(counts, axis=0) == 0
+    return np.asarray(dead)
+
+
+def light_is_steady(sample: Frames, dark: Frames) -> bool:
+    """Whether light came with every frame of the sample, and about as much as with the one before.
+
+    Fluorescence bleaches slowly and lasers drift; light that jumps, or is not there at all, has been switched
+    or blocked: an interlock that opened, a shutter, a hand.
+    """
+    levels = (sample.counts - dark.mean).mean(axis=1)
+    # What the mean over all pixels of a dark frame moves by, and never less than rounding can move it.
+    noise = max(float(dark.counts.mean(axis=1).std()), _LEVEL_NOISE)
+    lower = np.minimum(levels[1:], levels[:-1])
+    higher = np.maximum(levels[1:], levels[:-1])
+    jumps = (lower < _JUMP * higher) & (higher - lower > _LEVEL_SIGMAS * noise)
+    return bool(levels.max() > _LEVEL_SIGMAS * noise and not jumps.any())
 
 
 class RunningSnr:
