@@ -229,6 +229,17 @@ def test_changed_while_it_was_read(folder, tmp_path, monkeypatch):
     assert seen == [data]
 
 
+def test_a_share_that_gives_less_than_it_lists(folder, monkeypatch):
+    (folder / "a.csv").write_text("".join(f"{x},{x % 7}\n" for x in range(400, 500)))
+    original = module._content
+    with Looking(folder) as looking:
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "_content", lambda path, size: original(path, size)[:-200])
+            assert looking.polls(20) == []
+        assert ["the size it is listed with" in n.message for n in looking.notices] == [True]
+        assert looking.polls(1) == ["a.csv"]
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EBUSY, errno.EIO])
 def test_locked_by_its_writer(folder, tmp_path, monkeypatch, number):
     """What a lock looks like on Windows: opening fails, and nothing of the file changes when it ends."""
