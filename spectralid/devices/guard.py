@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 
 from spectralid.devices.driver import Driver, RawFrame
 from spectralid.devices.laser import LaserOffUnconfirmedError, switch_off
+from spectralid.devices.laser_watch import LaserWatch, Orders, next_order
 from spectralid.devices.transport import BITS_PER_BYTE
-from spectralid.devices.laser_watch import LaserWatch, Orders, SignalWatch, next_order
 from spectralid.errors import DeviceError, TransportError
 
 __all__ = ["DeviceGuard", "LaserEndedError", "ScanCancelledError", "Timer", "allowed_s"]
@@ -73,6 +73,8 @@ class DeviceGuard:
         Told the alarm, at once and in whatever thread.
     ended : callable
         Told why the light was ended by somebody other than the scan, once it is confirmed to be off.
+    pass_on : callable
+        Lets a signal that was held back do what it would have done, once the laser is off.
     watch_wait : callable
         How the thread that ends the light waits, see `spectralid.devices.laser_watch.next_order`.
     timer : callable
@@ -85,12 +87,14 @@ class DeviceGuard:
         *,
         unconfirmed: Callable[[LaserOffUnconfirmedError], None],
         ended: Callable[[str], None],
+        pass_on: Callable[[int], None],
         watch_wait: Callable[[Orders, float], str] = next_order,
         timer: Timer = threading.Timer,
     ) -> None:
         self.driver = driver
         self._unconfirmed = unconfirmed
         self._ended = ended
+        self._pass_on = pass_on
         self._watch_wait = watch_wait
         self._timer = timer
         self._turn = threading.Lock()
@@ -100,7 +104,6 @@ class DeviceGuard:
         self._watch: LaserWatch | None = None
         self._lit_by: threading.Thread | None = None
         self._signal: int | None = None
-        self.signals = SignalWatch(self._hold_signal)
 
     def call(self, function: Callable[..., T], *arguments: object) -> T:
         """Call the driver when it is free, unless what is going on has been ended meanwhile.
@@ -197,14 +200,16 @@ class DeviceGuard:
                 # An "off" the thread is busy with comes first: the two must not get in each other's way.
                 watch.finish(_LOCK_S)
             finally:
-                self._lit_by = None
-                # Also when switching on failed: a lost acknowledgement may have left the laser on.
-                self.off()
+                try:
+                    # Also when switching on failed: a lost acknowledgement may have left the laser on.
+                    self.off()
+                finally:
+                    self._lit_by = None
             atexit.unregister(self._off_at_exit)
             self._watch = None
             if self._signal is not None:
                 number, self._signal = self._signal, None
-                self.signals.pass_on(number)
+                self._pass_on(number)
             self._check(watch)
 
     def off(self) -> None:
@@ -263,6 +268,19 @@ class DeviceGuard:
         self._cancelled = False
         self.driver.resume()
 
+    def hold_signal(self, number: int) -> bool:
+        """Take a signal over while the laser may be on; whether it was."""
+        watch = self._watch
+        if watch is None:
+            return False
+        watch.end(f"the program was told to end ({signal.Signals(number).name})")
+        if self._lit_by is threading.current_thread():
+            self._signal = number  # passed on when the laser is off
+            return True
+        # The scan runs in another thread; this one only waits for "off" before it ends.
+        watch.join(_LOCK_S)
+        return False
+
     def _abort(self) -> None:
         with self._aborting:
             if not self._switching_off:
@@ -280,16 +298,3 @@ class DeviceGuard:
             self.urgent_off("the program ends")
         except LaserOffUnconfirmedError:
             return  # the alarm has been given; at exit nobody catches anything
-
-    def _hold_signal(self, number: int) -> bool:
-        """Take a signal over while the laser may be on."""
-        watch = self._watch
-        if watch is None:
-            return False
-        watch.end(f"the program was told to end ({signal.Signals(number).name})")
-        if self._lit_by is threading.current_thread():
-            self._signal = number  # passed on when the laser is off
-            return True
-        # The scan runs in another thread; this one only waits for "off" before it ends.
-        watch.join(_LOCK_S)
-        return False

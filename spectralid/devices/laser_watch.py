@@ -115,10 +115,12 @@ class SignalWatch:
         """Give the signals back; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for number, handler in self._before.items():
-            # None: a handler that was not installed from Python and cannot be put back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._before = {}
+        for number, handler in list(self._before.items()):
+            # Somebody who took the signal after us still passes it on to us, and we to whoever was before.
+            if signal.getsignal(number) == self._caught:
+                # None: a handler that was not installed from Python and cannot be put back from here.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                del self._before[number]
 
     def pass_on(self, number: int) -> None:
         """Let `number` do what it would have done without us; returns if that is nothing."""

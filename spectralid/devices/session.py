@@ -19,7 +19,7 @@ from typing import Final, Self
 from spectralid.devices.driver import Driver, Identity
 from spectralid.devices.guard import DeviceGuard, ScanCancelledError, Timer
 from spectralid.devices.laser import ArmToken, LaserOffUnconfirmedError, LaserRefusedError
-from spectralid.devices.laser_watch import Orders, next_order
+from spectralid.devices.laser_watch import Orders, SignalWatch, next_order
 from spectralid.devices.plan import Progress, ScanPlan
 from spectralid.devices.profile import Profile
 from spectralid.devices.record import Calibration, Measurement, RetakeError
@@ -89,6 +89,7 @@ class Session:
         self._timer = timer
         self._machine = StateMachine(told)
         self._scanning = threading.Lock()
+        self._signals = SignalWatch(self._hold_signal)
         self._guard: DeviceGuard | None = None
         self._identity: Identity | None = None
         self._has_laser = False
@@ -208,6 +209,7 @@ class Session:
             if self.state in (State.WARMUP, State.ACQUIRING):
                 self._machine.fire(Event.FAIL)
             self._machine.fire(Event.CLOSE)
+            self._signals.remove()
 
     def __enter__(self) -> Self:
         return self.open() if self.state is State.DISCONNECTED else self
@@ -217,6 +219,7 @@ class Session:
 
     def _begin(self) -> Self:
         self._fault = ""
+        self._signals.install()
         try:
             guard = self._new_guard()
             driver = guard.driver
@@ -238,10 +241,10 @@ class Session:
             driver,
             unconfirmed=self._unconfirmed,
             ended=self._ended,
+            pass_on=self._signals.pass_on,
             watch_wait=self._watch_wait,
             timer=self._timer,
         )
-        guard.signals.install()
         guard.renew()
         return guard
 
@@ -249,7 +252,6 @@ class Session:
         guard, self._guard = self._guard, None
         if guard is None:
             return
-        guard.signals.remove()
         if not self._keep_open:
             try:
                 guard.driver.close()
@@ -273,6 +275,9 @@ class Session:
                 raise alarm from error
             guard.off()
         self._machine.fire(Event.OFF_CONFIRMED)
+
+    def _hold_signal(self, number: int) -> bool:
+        return self._guard is not None and self._guard.hold_signal(number)
 
     def _check_unit(self, identity: Identity) -> None:
         """Make sure that it is the unit the session began with."""
