@@ -1,6 +1,8 @@
 """Where the bands of a spectrum lie, and how well that is known.
 
-Bands that touch are fitted together as pseudo-Voigt profiles on one straight background. The noise is the
+Bands that touch are fitted together as pseudo-Voigt profiles on one straight background. Where that is not their
+shape, what the fit says of background and neighbours is taken off and the top is located by a cubic: it is tops
+that lists of standards give. The noise is the
 spectrum's own standard deviation where it has one, else a constant plus a part that grows with the signal
 (photons), estimated from how the points jump. What a band's own fit or the run of the residuals says
 beyond that (a shape that does not fit, interpolated points) widens the uncertainty; nothing narrows it.
@@ -20,7 +22,7 @@ from spectralid.spectrum import FloatArray, Spectrum
 __all__ = ["Peak", "find_peaks"]
 
 # Height a bump must have over its surroundings to be looked at: in noise, and as a share of the whole range.
-_PROMINENCE_NOISE: Final = 5.0
+_PROMINENCE_NOISE: Final = 6.0
 _PROMINENCE_SHARE: Final = 0.003
 # A band takes part only if its fitted height is that many times its own uncertainty.
 _HEIGHT_OVER_SD: Final = 5.0
@@ -37,6 +39,11 @@ _FLAT_TOP: Final = 3
 _LAGS: Final = 6
 _NOISE_BINS: Final = 12
 _PER_PEAK: Final = 4  # position, width, height, Lorentz share
+# Where χ² per degree of freedom shows that a band is no pseudo-Voigt, its top is located by a polynomial over this
+# share of its width to either side, if enough points lie there.
+_NO_PROFILE: Final = 1.5
+_TOP_WIDTHS: Final = 0.5
+_TOP_POINTS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Peak:
     Attributes
     ----------
     position_cm1, sd_cm1 : float
-        Centre and its standard uncertainty (k = 1) in cm⁻¹.
+        Top (of a symmetric band its centre) and its standard uncertainty (k = 1) in cm⁻¹.
     width_cm1 : float
         Full width at half height in cm⁻¹.
     height : float
@@ -112,7 +119,7 @@ def find_peaks(spectrum: Spectrum) -> tuple[Peak, ...]:
     peaks = [
         peak
         for group, fit in zip(groups, fits, strict=True)
-        for peak in _read(x, y, group, fit, spread)
+        for peak in _read(x, y, sd, group, fit, spread)
     ]  # fmt: skip
     return tuple(sorted(peaks, key=lambda peak: peak.position_cm1))
 
@@ -181,7 +188,13 @@ class _Fit(NamedTuple):
     residuals: FloatArray  # in standard deviations
     model: FloatArray
     raw: FloatArray  # in the unit of the ordinate
+    freedom: int
     ok: bool
+
+    @property
+    def chi_square(self) -> float:
+        """χ² per degree of freedom."""
+        return float(np.sum(self.residuals**2)) / self.freedom
 
 
 def _profile(x: FloatArray, parameters: FloatArray) -> FloatArray:
@@ -193,50 +206,72 @@ def _profile(x: FloatArray, parameters: FloatArray) -> FloatArray:
     return total
 
 
+def _profile_slopes(x: FloatArray, parameters: FloatArray) -> FloatArray:
+    """Derivatives of `_profile` by its parameters, shape (n_points, n_parameters)."""
+    columns = []
+    for centre, width, height, lorentz in parameters.reshape(-1, _PER_PEAK):
+        u = 2 * (x - centre) / width
+        cauchy, gauss = 1 / (1 + u**2), np.exp(-np.log(2) * u**2)
+        by_u = -2 * u * height * (lorentz * cauchy**2 + (1 - lorentz) * np.log(2) * gauss)
+        shape = lorentz * cauchy + (1 - lorentz) * gauss
+        columns += [by_u * (-2 / width), by_u * (-u / width), shape, height * (cauchy - gauss)]
+    return np.column_stack(columns)
+
+
 def _fit(x: FloatArray, y: FloatArray, group: _Group, sd: FloatArray) -> _Fit:
     from scipy.optimize import least_squares
 
     points = group.points
     px, py, ps = x[points], y[points], sd[points]
-    middle, scale = float(px.mean()), float(max(np.ptp(py), 1e-300))
+    middle, scale = float(px.mean()), _scale(y, group)
     base = float(py.min())
     u, v, w = px - middle, (py - base) / scale, scale / ps
-    n = group.candidates.size
-    start = np.empty(n * _PER_PEAK + 2)
-    low, high = np.full(start.size, -np.inf), np.full(start.size, np.inf)
-    for k, (place, width) in enumerate(zip(group.candidates, group.widths, strict=True)):
-        at = slice(k * _PER_PEAK, (k + 1) * _PER_PEAK)
-        centre = x[place] - middle
-        start[at] = centre, width, max((y[place] - base) / scale, 1e-3), 0.5
-        low[at] = centre - width, 0.2 * width, 0.0, 0.0
-        high[at] = centre + width, 5.0 * width, 10.0, 1.0
-    start[-2:] = 0.0
+    centres = x[group.candidates] - middle
+    heights = np.maximum((y[group.candidates] - base) / scale, 1e-3)
+    rows = [
+        # start, lowest, highest of each band's parameters
+        np.array([[c, c - wide, c + wide], [wide, 0.2 * wide, 5 * wide], [h, 0, 10], [0.5, 0, 1]])
+        for c, wide, h in zip(centres, group.widths, heights, strict=True)
+    ]
+    straight = np.array([[0.0, -np.inf, np.inf]] * 2)
+    start, low, high = np.concatenate([*rows, straight]).T
 
-    def excess(p: FloatArray) -> FloatArray:
-        return np.asarray((_profile(u, p[:-2]) + p[-2] + p[-1] * u - v) * w)
+    def model(p: FloatArray) -> FloatArray:
+        return np.asarray(_profile(u, p[:-2]) + p[-2] + p[-1] * u)
 
     # Weights far from 1 would upset the solver's own tolerances; they are put back afterwards.
     unit = float(np.median(w))
+
+    def excess(p: FloatArray) -> FloatArray:
+        return np.asarray((model(p) - v) * (w / unit))
+
+    def slopes(p: FloatArray) -> FloatArray:
+        columns = [_profile_slopes(u, p[:-2]), np.ones((u.size, 1)), u[:, None]]
+        return np.asarray(np.concatenate(columns, axis=1) * (w / unit)[:, None])
+
     solved = least_squares(
-        lambda p: excess(p) / unit, start, bounds=(low, high), x_scale="jac", max_nfev=400, method="trf"
+        excess, start, slopes, bounds=(low, high), x_scale="jac", max_nfev=100, ftol=1e-7, xtol=1e-7
     )
-    parameters = solved.x
-    residuals = excess(parameters)
-    jacobian = solved.jac * unit
+    parameters = solved.x.copy()
     # A parameter at its bound is not free: it has no column.
     free = (parameters > low + 1e-9) & (parameters < high - 1e-9)
     covariance = np.full((start.size, start.size), np.nan)
-    ok = bool(solved.success) and points.size > int(free.sum())
-    if ok:
-        inverse = _inverse(jacobian[:, free])
-        ok = inverse is not None
-        if inverse is not None:
-            covariance[np.ix_(free, free)] = inverse
-    model = _profile(u, parameters[:-2]) + parameters[-2] + parameters[-1] * u
-    parameters = parameters.copy()
-    parameters[0:-2:_PER_PEAK] += middle
+    freedom = points.size - int(free.sum())
+    inverse = _inverse(solved.jac[:, free] * unit) if solved.success and freedom > 0 else None
+    if inverse is not None:
+        covariance[np.ix_(free, free)] = inverse
+    fitted = model(parameters)
+    parameters[:-2:_PER_PEAK] += middle
     parameters[2:-2:_PER_PEAK] *= scale
-    return _Fit(parameters, covariance, residuals, model * scale + base, -residuals * ps, ok)
+    return _Fit(
+        parameters,
+        covariance,
+        (v - fitted) * w,
+        fitted * scale + base,
+        (v - fitted) * scale,
+        max(freedom, 1),
+        inverse is not None,
+    )
 
 
 def _inverse(jacobian: FloatArray) -> FloatArray | None:
@@ -250,10 +285,6 @@ def _inverse(jacobian: FloatArray) -> FloatArray | None:
         return None
     root = right.T / values
     return np.asarray((root @ root.T) / np.outer(scale, scale))
-
-
-def _freedom(group: _Group) -> int:
-    return max(int(group.points.size - group.candidates.size * _PER_PEAK - 2), 1)
 
 
 def _noise(y: FloatArray, groups: list[_Group], fits: list[_Fit]) -> FloatArray:
@@ -270,7 +301,7 @@ def _noise(y: FloatArray, groups: list[_Group], fits: list[_Fit]) -> FloatArray:
     for group, fit in zip(groups, fits, strict=True):
         free[group.points] = False
         if fit.ok:
-            jumps.append(_jump_variance(fit.raw) * group.points.size / _freedom(group))
+            jumps.append(_jump_variance(fit.raw) * group.points.size / fit.freedom)
             signal.append(fit.model[1:-1] - lowest)
     alone = free[:-2] & free[1:-1] & free[2:]
     jumps.append(_jump_variance(y)[alone])
@@ -309,19 +340,24 @@ def _correlation(fits: list[_Fit]) -> float:
     return float(np.sqrt(1 + 2 * np.sum(typical[:stop])))
 
 
-def _read(x: FloatArray, y: FloatArray, group: _Group, fit: _Fit, spread: float) -> list[Peak]:
-    chi2 = float(np.sum(fit.residuals**2)) / _freedom(group)
-    factor = spread * np.sqrt(max(chi2, 1.0))
+def _read(
+    x: FloatArray, y: FloatArray, sd: FloatArray, group: _Group, fit: _Fit, spread: float
+) -> list[Peak]:
+    factor = spread * np.sqrt(max(fit.chi_square, 1.0))
     first, last = x[group.points[0]], x[group.points[-1]]
     peaks = []
     for k, place in enumerate(group.candidates):
         at = k * _PER_PEAK
         centre, width, height, lorentz = (float(p) for p in fit.parameters[at : at + _PER_PEAK])
-        sd = float(np.sqrt(fit.covariance[at, at])) * factor
+        position_sd = float(np.sqrt(fit.covariance[at, at])) * factor
+        if fit.ok and fit.chi_square > _NO_PROFILE:
+            top = _top(x, y, sd, group, fit, k)
+            if top is not None:
+                centre, position_sd = top[0], top[1] * spread
         height_sd = float(np.sqrt(fit.covariance[at + 2, at + 2])) * factor * _scale(y, group)
         step = float(np.gradient(x)[place])
         problem = ""
-        if not fit.ok or not np.isfinite(sd) or width > _WIDEST_CM1:
+        if not fit.ok or not np.isfinite(position_sd) or width > _WIDEST_CM1:
             problem = "no fit"
         elif _flat_top(y, group, int(place)):
             problem = "saturated"
@@ -329,10 +365,47 @@ def _read(x: FloatArray, y: FloatArray, group: _Group, fit: _Fit, spread: float)
             problem = "at the edge"
         elif width < _NARROWEST_POINTS * step:
             problem = "undersampled"
-        elif not height > _HEIGHT_OVER_SD * height_sd or sd > 0.25 * width:
+        elif not height > _HEIGHT_OVER_SD * height_sd or position_sd > 0.25 * width:
             problem = "too weak"
-        peaks.append(Peak(centre, sd, width, height, lorentz, problem))
+        peaks.append(Peak(centre, position_sd, width, height, lorentz, problem))
     return peaks
+
+
+def _top(
+    x: FloatArray, y: FloatArray, sd: FloatArray, group: _Group, fit: _Fit, k: int
+) -> tuple[float, float] | None:
+    """Where a band without background and neighbours is highest, by a cubic, and its uncertainty."""
+    one = fit.parameters[k * _PER_PEAK : (k + 1) * _PER_PEAK]
+    points = group.points
+    # What the fit says of everything but this band: background and neighbours.
+    rest = fit.model - _profile(x[points], one)
+    own = y[points] - rest
+    within = np.abs(x[points] - one[0]) <= _TOP_WIDTHS * one[1]
+    if within.sum() < _TOP_POINTS:
+        return None
+    highest = x[points][within][np.argmax(own[within])]
+    half = _TOP_WIDTHS * one[1]
+    near = np.abs(x[points] - highest) <= half
+    if near.sum() < _TOP_POINTS:
+        return None
+    u, v, w = (x[points][near] - highest) / half, own[near], 1 / sd[points][near]
+    design = np.vander(u, 4, increasing=True)
+    inverse = _inverse(design * w[:, None])
+    if inverse is None:
+        return None
+    c = inverse @ (design.T @ (v * w**2))
+    turning = c[2] ** 2 - 3 * c[3] * c[1]
+    if c[2] >= 0 or turning <= 0:
+        return None
+    place = -c[1] / (c[2] - np.sqrt(turning))
+    bend = 2 * c[2] + 6 * c[3] * place
+    if abs(place) > 1 or bend >= 0:
+        return None
+    # dp/dc of the root of p'(u) = 0.
+    gradient = -np.array([0.0, 1.0, 2 * place, 3 * place**2]) / bend
+    chi2 = float(np.sum(((v - design @ c) * w) ** 2)) / max(int(near.sum()) - 4, 1)
+    variance = float(gradient @ inverse @ gradient) * max(chi2, 1.0)
+    return float(highest + place * half), float(np.sqrt(variance) * half)
 
 
 def _scale(y: FloatArray, group: _Group) -> float:
