@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -466,6 +467,33 @@ def test_order_of_appearance_whatever_the_clock_says(folder, tmp_path):
             os.utime(folder / f"{name}.jdx", (10**9 - number, 10**9 - number))
             looking.watch._look()
         assert looking.polls(1) == ["z.jdx", "m.jdx", "a.jdx"]
+
+
+def test_a_growing_file_keeps_its_place_and_a_rewritten_one_goes_to_the_end(folder, tmp_path):
+    def put(name, data, age):
+        (folder / name).write_bytes(data)
+        os.utime(folder / name, (10**9 - age, 10**9 - age))
+
+    whole, other = content(tmp_path, 1), content(tmp_path, 2)
+    with Looking(folder) as looking:
+        put("a.jdx", whole[:300], 50)
+        looking.polls(1)
+        put("a.jdx", whole, 10)
+        put("b.jdx", other, 20)
+        assert looking.polls(2) == ["a.jdx", "b.jdx"]
+        put("c.jdx", content(tmp_path, 3), 9)
+        put("a.jdx", content(tmp_path, 4), 8)
+        assert looking.polls(2) == ["c.jdx", "a.jdx"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no pipes with a name there")
+def test_a_pipe_put_in_a_files_place_does_not_stop_everything(folder):
+    os.mkfifo(folder / "a.jdx")
+    got = []
+    thread = threading.Thread(target=lambda: got.append(module._content(folder / "a.jdx", 10)), daemon=True)
+    thread.start()
+    thread.join(30)
+    assert got == [b""]
 
 
 def test_a_stuck_file_does_not_hold_up_the_others(folder, tmp_path):
