@@ -26,6 +26,7 @@ _SHORTEST_BASE: Final = 11
 _BASE_STEP: Final = 8
 # Frames in which noise moves a pixel at least once.
 _ENOUGH_TO_MOVE: Final = 6
+_FEW: Final = 0.02
 # Light is there when the mean of a frame is this many standard deviations above the dark, and jumps when it
 # is less than this share of the frame's before or after it.
 _LEVEL_SIGMAS: Final = 6.0
@@ -115,8 +116,10 @@ def dead_pixels(frames: Sequence[Frames], adc_max: int) -> npt.NDArray[np.bool_]
     counts = np.concatenate([f.counts for f in frames])
     dead = np.all(counts == 0, axis=0) | np.all(counts >= adc_max, axis=0)
     if len(frames) > 1 and len(counts) >= _ENOUGH_TO_MOVE:
-        # Noise moves every living pixel; light too.
-        dead |= np.ptp(counts, axis=0) == 0
+        still = np.ptp(counts, axis=0) == 0
+        # Noise moves every living pixel, unless the converter is coarser than it: then many stand still.
+        if still.mean() < _FEW:
+            dead |= still
     return np.asarray(dead)
 
 

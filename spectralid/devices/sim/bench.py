@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -116,11 +117,14 @@ class Bench:
         return np.asarray(polynomial(p, self.reported) + polynomial(u, self.drift_nm))
 
 
+@lru_cache(maxsize=32)
 def raman_on_pixels(bench: Bench, bands: tuple[SampleBand, ...]) -> Floats:
-    """Electrons per second and pixel of a pure substance, shape (pixels,)."""
+    """Electrons per second and pixel of a pure substance, shape (pixels,), read-only."""
     grid, edges = _places(bench)
     emitted = raman(bands, bench.laser_nm + bench.laser_error_nm, grid)
-    return _detected(bench, _on_pixels(grid, _smeared(bench, emitted), edges), bench.raman_e_s)
+    electrons = _detected(bench, _on_pixels(grid, _smeared(bench, emitted), edges), bench.raman_e_s)
+    electrons.flags.writeable = False
+    return electrons
 
 
 def luminescence_on_pixels(bench: Bench, light: Luminescence) -> Floats:

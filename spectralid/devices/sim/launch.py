@@ -40,11 +40,16 @@ class Simulator:
 
     def __init__(self, *arguments: str) -> None:
         self._process = _start(arguments)
-        self.port = _first_line(self._process)
+        self.port = _next_line(self._process)
         if not self.port:
             self._process.kill()
             why = self._process.communicate()[1].strip().splitlines()
             raise DeviceError(f"The simulator did not start: {why[-1] if why else 'it printed no port'}")
+
+    def next_port(self) -> str:
+        """Wait for the name under which an unplugged line comes back; empty if it does not."""
+        self.port = _next_line(self._process)
+        return self.port
 
     def close(self) -> None:
         """End the simulator."""
@@ -77,8 +82,8 @@ def _start(arguments: Sequence[str]) -> subprocess.Popen[str]:
     )
 
 
-def _first_line(process: subprocess.Popen[str]) -> str:
-    """The first line the process prints, or an empty string if it prints none in time."""
+def _next_line(process: subprocess.Popen[str]) -> str:
+    """The next line the process prints, or an empty string if it prints none in time."""
     lines: list[str] = []
 
     def read() -> None:

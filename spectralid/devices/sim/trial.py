@@ -26,7 +26,7 @@ from spectralid.devices.sim.virtual import VirtualLine
 from spectralid.errors import DeviceError, SpectralIDError, TransportError
 from spectralid.spectrum import Spectrum
 
-__all__ = ["Outcome", "Trial", "trial"]
+__all__ = ["Outcome", "Trial", "TrialBench"]
 
 # Another integration time than the one an instrument has at power-up.
 PLAN: Final = ScanPlan(integration_ms=120.0, averages=6, warning_s=0)
@@ -78,49 +78,6 @@ class Trial:
     laser_left_on: bool
 
 
-def trial(
-    protocol: str,
-    profile: Profile,
-    faults: Sequence[str],
-    *,
-    model: str = "",
-    seed: int = 1,
-    extra: dict[str, Any] | None = None,
-) -> Trial:
-    """Scan with `faults`, then without.
-
-    Parameters
-    ----------
-    protocol : str
-        What the instrument speaks.
-    profile : Profile
-        Profile the driver is given.
-    faults : sequence of str
-        Faults as `Fault.parse` reads them.
-    model : str
-        Which simulated instrument, one of `BENCHES`; by default the protocol's usual one.
-    seed : int
-        Seed of all noise.
-    extra : dict, optional
-        Further arguments of the simulated instrument.
-    """
-    bench = _Bench(protocol, profile, model or DEFAULT_MODELS[protocol], seed, extra or {})
-    expected = bench.run([]).spectrum
-    if expected is None:
-        raise DeviceError(f"The scan of a sound {profile.name} fails; there is nothing to compare with.")
-    run = bench.run(faults)
-    outcome, flags = _judged(run, expected)
-    return Trial(
-        outcome=outcome,
-        error=_named(run.error),
-        words=str(run.error or ""),
-        flags=flags,
-        took_s=run.took_s,
-        next_works=run.spectrum_after is not None and not _differs(run.spectrum_after, expected),
-        laser_left_on=run.laser_left_on,
-    )
-
-
 @dataclass(slots=True)
 class _Run:
     spectrum: Spectrum | None = None
@@ -130,21 +87,65 @@ class _Run:
     laser_left_on: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """Everything a trial needs but the faults."""
+class TrialBench:
+    """A simulated instrument with a sample before it, and what a sound scan of it gives.
 
-    protocol: str
-    profile: Profile
-    model: str
-    seed: int
-    extra: dict[str, Any]
+    Parameters
+    ----------
+    profile : Profile
+        Profile the driver is given; names the protocol.
+    model : str
+        Which simulated instrument, one of `BENCHES`; by default the protocol's usual one.
+    seed : int
+        Seed of all noise.
+    extra : dict, optional
+        Further arguments of the simulated instrument.
 
-    def run(self, texts: Sequence[str]) -> _Run:
-        faults = Faults(map(Fault.parse, texts), seed=self.seed)
-        detector = Detector(BENCHES[self.model], _BANDS, seed=self.seed, faults=faults)
-        make = instrument_class(self.protocol)
-        instrument = make(detector, "SIM-TRIAL", faults=faults, **self.extra)
+    Attributes
+    ----------
+    sound : Spectrum
+        What a scan without faults gives.
+    sound_s : float
+        Virtual seconds that takes.
+
+    Raises
+    ------
+    DeviceError
+        If the scan of the sound instrument fails.
+    """
+
+    def __init__(
+        self, profile: Profile, *, model: str = "", seed: int = 1, extra: dict[str, Any] | None = None
+    ) -> None:
+        self.profile = profile
+        self._model = model or DEFAULT_MODELS[profile.protocol]
+        self._seed = seed
+        self._extra = extra or {}
+        run = self._run([])
+        if run.spectrum is None:
+            raise DeviceError(f"The scan of a sound {profile.name} fails ({run.error}).")
+        self.sound = run.spectrum
+        self.sound_s = run.took_s
+
+    def trial(self, *faults: str) -> Trial:
+        """Scan with `faults`, written as `Fault.parse` reads them, then without."""
+        run = self._run(faults)
+        outcome, flags = _judged(run, self.sound)
+        return Trial(
+            outcome=outcome,
+            error=_named(run.error),
+            words=str(run.error or ""),
+            flags=flags,
+            took_s=run.took_s,
+            next_works=run.spectrum_after is not None and not _differs(run.spectrum_after, self.sound),
+            laser_left_on=run.laser_left_on,
+        )
+
+    def _run(self, texts: Sequence[str]) -> _Run:
+        faults = Faults(map(Fault.parse, texts), seed=self._seed)
+        detector = Detector(BENCHES[self._model], _BANDS, seed=self._seed, faults=faults)
+        make = instrument_class(self.profile.protocol)
+        instrument = make(detector, "SIM-TRIAL", faults=faults, **self._extra)
         far = FaultyLine(instrument, faults, laser_on=lambda: detector.laser)
         far_baud = int(faults.argument("wrong-baud", "19200")) if faults.switched_on("wrong-baud") else None
         line = self._line(far, far_baud)
@@ -183,14 +184,11 @@ class _Bench:
         self, driver: Driver | None, far: FaultyLine, line: VirtualLine, detector: Detector
     ) -> Spectrum | None:
         """A scan with the fault gone: with the same driver if there is one and its line still lives."""
-        if driver is not None and not line.lost:
-            line.rest()
-            try:
-                return self._scan(driver, detector)
-            except SpectralIDError:
-                return None
         try:
-            return self._scan(open_device(self._line(far), self.profile), detector)
+            if driver is None or line.lost:
+                return self._scan(open_device(self._line(far), self.profile), detector)
+            line.rest()
+            return self._scan(driver, detector)
         except SpectralIDError:
             return None
 

@@ -1,0 +1,193 @@
+"""The 48 faults against the Ocean Binary Protocol driver: a typed error in time, or a correct spectrum.
+
+Never a hang, never a wrong spectrum that nothing warns of, and the next scan works. Faults of the bytes run
+in virtual time; those of the line itself on real ptys, in ``test_faults_obp_pty.py``.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from spectralid.devices.ocean import open_ocean
+from spectralid.devices.profile import load_profile
+from spectralid.devices.sim import physics
+from spectralid.devices.sim.faults import FAULTS, Fault, Faults
+from spectralid.devices.sim.obp import ObpInstrument
+from spectralid.devices.sim.trial import Outcome, TrialBench
+from spectralid.devices.sim.virtual import VirtualLine
+
+VENTANA = load_profile("ocean-ventana-785l")
+FAST = replace(VENTANA, options={"fast_baud": 115_200, "settle_s": 0.1})
+# For Raman the QE Pro needs a laser beside it, switched by hand.
+QE_PRO = replace(
+    load_profile("ocean-qe-pro"),
+    laser_nm=532.0,
+    options={"buffered": True, "cooled": True, "light_source": False},
+)
+
+PROFILES = {"VENTANA": VENTANA, "FAST": FAST, "QE_PRO": QE_PRO}
+
+CORRECT, FLAGGED, ERROR = Outcome.CORRECT, Outcome.FLAGGED, Outcome.ERROR
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault, how it is switched on, and what must come of it."""
+
+    fault: str
+    switches: tuple[str, ...]
+    outcome: Outcome
+    says: str = ""  # type of the error, or a flag
+    profile: str = "VENTANA"
+
+    def __str__(self):
+        return ",".join(self.switches)
+
+
+def case(switches, outcome, says="", **kwargs):
+    first = switches.split(",")[-1]
+    return Case(Fault.parse(first).name, tuple(switches.split(",")), outcome, says, **kwargs)
+
+
+FOURTH = "@spectrum-4"
+
+CASES = (
+    case("silence", ERROR, "TransportError (timeout)"),
+    case("silence" + FOURTH, ERROR, "TransportError (timeout)"),
+    case("truncated-header" + FOURTH, ERROR, "DamagedAnswerError"),
+    case("truncated-header@3", CORRECT),  # a question is asked again
+    case("truncated-payload" + FOURTH, ERROR, "DamagedAnswerError"),
+    # The laser's "off" waits behind two minutes of trickling: an alarm, not a hang.
+    case("trickle" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
+    case("trickle:0.0005", CORRECT),
+    case("noise-before", CORRECT),
+    case("noise-between", CORRECT),
+    case("greeting", CORRECT),
+    case("nack:8@1,bit-flip" + FOURTH, FLAGGED, "checksum_absent"),
+    case("bit-flip-checksum" + FOURTH, ERROR, "DamagedAnswerError"),
+    case("wrong-checksum" + FOURTH, ERROR, "DamagedAnswerError"),
+    case("bad-footer" + FOURTH, ERROR, "DamagedAnswerError"),
+    case("wrong-type" + FOURTH, ERROR, "ProtocolError"),
+    case("wrong-regarding" + FOURTH, ERROR, "TransportError (timeout)"),
+    *(case(f"nack:{number}{FOURTH}", ERROR, "RefusedError") for number in (*range(1, 16), *range(100, 105))),
+    case("exception" + FOURTH, ERROR, "RefusedError"),
+    case("deferred", CORRECT),
+    case("deferred:nothing" + FOURTH, ERROR, "TransportError (timeout)"),
+    case("duplicate", CORRECT),
+    case("late-reply" + FOURTH, ERROR, "TransportError (timeout)"),
+    case("late-reply@5", CORRECT),
+    case("trailing-bytes", CORRECT),
+    case("echo", ERROR, "ProtocolError"),
+    case("wrong-baud", ERROR, "TransportError (timeout)"),
+    case("wrong-baud:115200", CORRECT, profile="FAST"),
+    case("baud-ack-lost:first", CORRECT, profile="FAST"),
+    case("baud-ack-lost:revert", CORRECT, profile="FAST"),
+    case("input-overrun", ERROR, "TransportError (timeout)"),
+    case("unplug" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
+    case("unplug@1", ERROR, "TransportError (disconnected)"),
+    # Before the laser is known to be off, a lost line is an alarm.
+    case("unplug@3", ERROR, "LaserOffUnconfirmedError"),
+    case("unplug-laser-on", ERROR, "LaserOffUnconfirmedError"),
+    case("second-opener" + FOURTH, ERROR, "DamagedAnswerError"),
+    case("reset-mid-scan" + FOURTH, ERROR, "RefusedError"),
+    case("stale-integration:8", CORRECT),
+    case("stale-integration:3!", FLAGGED, "stale_integration_discarded", profile="QE_PRO"),
+    case("stale-integration:99!", ERROR, "ProtocolError", profile="QE_PRO"),
+    case("saturated", ERROR, "RetakeError"),
+    case("saturated" + FOURTH, ERROR, "RetakeError"),
+    case("dead-frame:zero", ERROR, "RetakeError"),
+    case("dead-frame:flat" + FOURTH, ERROR, "RetakeError"),
+    case("dead-frame:pixel", FLAGGED, "dead_pixels"),
+    case("pixel-count", ERROR, "ProtocolError"),
+    case("pixel-count:1" + FOURTH, ERROR, "ProtocolError"),
+    *(case(f"absurd-length:{n}{FOURTH}", ERROR, "DamagedAnswerError") for n in (0, 19, 2**32 - 1)),
+    *(case(f"blank-eeprom:{kind}", ERROR, "ProtocolError") for kind in ("ff", "nan", "descending")),
+    case("interlock-opens", FLAGGED, "retake"),
+    case("interlock-opens@4+", FLAGGED, "retake"),
+    case("interlock-opens@4", FLAGGED, "retake"),
+    case("laser-stuck-on", ERROR, "LaserOffUnconfirmedError"),
+    case("laser-stuck-on@2+", ERROR, "LaserOffUnconfirmedError"),
+    case("laser-readback-lies:off", ERROR, "LaserRefusedError"),
+    case("laser-readback-lies:on", ERROR, "LaserOffUnconfirmedError"),
+    case("laser-readback-lies:nack", ERROR, "RefusedError"),
+    case("watchdog", ERROR, "LaserEndedError"),
+    case("watchdog@4", ERROR, "LaserEndedError"),
+    case("tec-unstable", ERROR, "DetectorNotCooledError", profile="QE_PRO"),
+    case("dropped-byte" + FOURTH, ERROR, "DamagedAnswerError"),
+    case("nak-baud", CORRECT, profile="FAST"),
+)
+
+ELSEWHERE = {
+    "markers-inside": "test_marks_inside_the_data_are_data",
+    "swapped-serial": "test_another_unit_on_the_line_is_noticed",
+    "re-enumerated": "test_faults_obp_pty.py",
+    "back-pressure": "test_faults_obp_pty.py",
+}
+"""Faults whose outcome a scan alone does not show, and the test that does."""
+
+NOT_APPLICABLE = {
+    "no-excitation": "the protocol has no excitation wavelength; the profile gives it",
+    "etx": "the protocol has no ETX; error 11 (out of memory) is among the refusals",
+    "ascii-mode": "the protocol has no ASCII mode",
+    "byte-order": "the protocol fixes the byte order; the fault belongs to the Wasatch image",
+}
+"""Faults the protocol cannot have, and why."""
+
+# What a driver may take longer than a sound scan: a few deadlines of a message, and three attempts at "off".
+LONGEST_EXTRA_S = 45.0
+
+
+@lru_cache
+def bench(name):
+    """The bench of one of the profiles above, by its name there."""
+    model = "qe-pro" if name == "QE_PRO" else "ventana-785l"
+    return TrialBench(PROFILES[name], model=model, extra={"model": model})
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_fault(case):
+    tried = bench(case.profile)
+    seen = tried.trial(*case.switches)
+    assert seen.outcome is case.outcome, (seen.error, seen.words, seen.flags)
+    if case.outcome is ERROR:
+        assert seen.error == case.says, seen.words
+        assert seen.words.endswith((".", ")")), "an error is a sentence"
+    elif case.outcome is FLAGGED:
+        assert case.says in seen.flags
+    assert seen.next_works
+    assert seen.took_s < (2 if case.outcome is CORRECT else 1) * tried.sound_s + LONGEST_EXTRA_S
+    if seen.laser_left_on and case.profile != "QE_PRO":  # there a hand switches it
+        # Only where nobody can help it, and then never without the alarm.
+        assert seen.error == "LaserOffUnconfirmedError"
+
+
+def test_every_fault_is_accounted_for():
+    covered = {c.fault for c in CASES} | set(ELSEWHERE) | set(NOT_APPLICABLE)
+    assert covered == set(FAULTS)
+    assert len(FAULTS) == 48
+    by_fault = defaultdict(set)
+    for c in CASES:
+        by_fault[c.fault].update(c.switches)
+    assert len(by_fault["nack"]) == 20
+
+
+def driver_with(*faults):
+    detector = physics.Detector(physics.Bench(), (), seed=0)
+    instrument = ObpInstrument(detector, "SIM-1", faults=Faults(map(Fault.parse, faults)))
+    return open_ocean(VirtualLine(instrument), VENTANA), detector
+
+
+def test_marks_inside_the_data_are_data():
+    counts = driver_with("markers-inside")[0].acquire().counts
+    plain = driver_with()[0].acquire().counts
+    np.testing.assert_array_equal(counts[512:516], [0xC0C1, 0xC4C5, 0xC2C3, 0xC0C1])
+    np.testing.assert_array_equal(np.delete(counts, range(512, 516)), np.delete(plain, range(512, 516)))
+
+
+def test_another_unit_on_the_line_is_noticed():
+    driver, _ = driver_with("swapped-serial@2+")
+    assert driver.identify().serial == "SIM-1"
+    assert driver.identify().serial == "SWAPPED-2"
