@@ -16,19 +16,17 @@ from spectralid.library.compounds import read_rows
 from spectralid.library.schema import common_grid, grid_key
 from spectralid.spectrum import Acquisition, ProcessingStep
 
-__all__ = ["Entry", "LeftOut", "entries", "sources"]
+__all__ = ["SOURCES", "Entry", "LeftOut", "entries"]
 
-# Tables that have to be there, and tables that are taken if they are.
-REQUIRED: Final = (
+SOURCES: Final = (
     "bands/wasatch_bands.csv",
     "bands/wasatch_entries.csv",
-    "bands/literature/part_a.csv",
-    "bands/literature/part_b.csv",
-)
-OPTIONAL: Final = (
     "bands/collection_bands.csv",
     "bands/collection_entries.csv",
+    "bands/literature/part_a.csv",
+    "bands/literature/part_b.csv",
     "bands/literature/ranges.csv",
+    "bands/literature/doubtful.csv",
 )
 
 URL: Final = "https://github.com/WasatchPhotonics/ENLIGHTEN"
@@ -43,10 +41,9 @@ ENTRY_COLUMNS: Final = (
 )  # fmt: skip
 # Of bands fitted to other collections, each row says where it comes from.
 COLLECTION_COLUMNS: Final = (*ENTRY_COLUMNS, "technique", "source", "licence", "url", "citation")
+KEY_COLUMNS: Final = ("slug", "form", "technique")
 PUBLISHED_COLUMNS: Final = (
-    "slug",
-    "form",
-    "technique",
+    *KEY_COLUMNS,
     "position_cm1",
     "strength",
     "width_cm1",
@@ -54,9 +51,6 @@ PUBLISHED_COLUMNS: Final = (
     "url",
     "page",
 )
-
-# How far up a published table speaks, where more is known than its last band: nothing lies between.
-RANGE_COLUMNS: Final = ("slug", "form", "technique", "last_cm1", "reason")
 
 # No source gives widths. Solids and liquids as portable instruments show them, half Lorentzian.
 ASSUMED_FWHM_CM1: Final = {"raman": 12.0, "infrared": 25.0}
@@ -68,30 +62,6 @@ LEAST_SPAN_CM1: Final = 450.0
 STRENGTHS: Final = {"vs": 1.0, "s": 0.7, "m": 0.45, "w": 0.25, "vw": 0.1}
 # Where a table gives strengths for some of its bands, the others are taken for middling.
 MIDDLING: Final = 0.45
-
-_OFF_ATR: Final = (
-    "transmission or single-crystal bands of a strongly absorbing mineral lie 10 to 60 cm⁻¹ off those of ATR"
-)
-_INDEX: Final = "absorption index of the liquid, near transmission and not ATR"
-# Why a table does not serve as a spectrum, from NOTES_A.md and NOTES_B.md.
-UNFIT: Final[Mapping[tuple[str, str, str], str]] = {
-    ("acetylsalicylic-acid", "", "raman"): "C=O and ring region missing, list of doubtful origin",
-    ("cellulose", "native, in wood", "raman"): "bands of wood, not of the substance",
-    ("gelatin", "", "ftir_atr"): "four bands, and they move with type, water and optics",
-    ("phenacetin", "", "ftir"): "positions read to 10 cm⁻¹ only",
-    ("urea", "", "ftir"): "part of the bands, without the fingerprint below 1467 cm⁻¹",
-    ("acetone", "liquid", "ftir_transmission"): _INDEX,
-    ("ethanol", "liquid", "ftir_transmission"): _INDEX,
-    ("n-n-dimethylformamide", "liquid", "ftir"): "the source does not name every band",
-    ("poly-ethylene-oxide", "solid", "raman"): "photographed, one band known to 35 cm⁻¹ only",
-    ("sodium-chloride", "second order, weak", "raman"): "weak second-order bands only",
-    ("cerussite", "", "ftir"): _OFF_ATR,
-    ("gibbsite", "", "ftir"): _OFF_ATR,
-    ("hydroxyapatite", "", "ftir"): _OFF_ATR,
-    ("microcline", "", "ftir_transmission"): _OFF_ATR,
-    ("montmorillonite", "", "ftir"): f"carelessly labelled table; {_OFF_ATR}",
-    ("silicon-dioxide", "amorphous, KBr", "ftir_transmission"): _OFF_ATR,
-}
 
 
 @dataclass(frozen=True)
@@ -111,11 +81,6 @@ class LeftOut:
     reason: str
 
 
-def sources(folder: Path) -> tuple[str, ...]:
-    """The tables below `folder` that `entries` reads."""
-    return (*REQUIRED, *(name for name in OPTIONAL if (folder / name).exists()))
-
-
 def entries(folder: Path) -> Iterator[Entry | LeftOut]:
     """Everything the tables below `folder` give, in their order."""
     bands = read_bands(folder / "bands/wasatch_bands.csv")
@@ -129,17 +94,13 @@ def entries(folder: Path) -> Iterator[Entry | LeftOut]:
             "citation": f"Wasatch Photonics, ENLIGHTEN, {URL}, commit {COMMIT} (2026)",
         }
         yield _fitted(row, bands[name], Technique.RAMAN, f"default_matching_library/{name}.csv", facts)
-    if (folder / OPTIONAL[0]).exists():
-        bands = read_bands(folder / OPTIONAL[0])
-        for _, row in read_rows(folder / OPTIONAL[1], required=COLLECTION_COLUMNS, optional=()):
-            facts = {name: row[name] for name in ("source", "licence", "url", "citation")}
-            yield _fitted(row, bands[row["entry"]], Technique(row["technique"]), row["source"], facts)
-    ranges = {}
-    if (folder / OPTIONAL[2]).exists():
-        for _, row in read_rows(folder / OPTIONAL[2], required=RANGE_COLUMNS, optional=()):
-            ranges[row["slug"], row["form"], row["technique"]] = float(row["last_cm1"])
-    for name in REQUIRED[2:]:
-        yield from _published(folder / name, ranges)
+    bands = read_bands(folder / "bands/collection_bands.csv")
+    for _, row in read_rows(
+        folder / "bands/collection_entries.csv", required=COLLECTION_COLUMNS, optional=()
+    ):
+        facts = {name: row[name] for name in ("source", "licence", "url", "citation")}
+        yield _fitted(row, bands[row["entry"]], Technique(row["technique"]), row["source"], facts)
+    yield from _published(folder / "bands/literature")
 
 
 def _spectrum(low: float, high: float, bands: Sequence[Band], **facts: Any) -> Spectrum:
@@ -177,17 +138,23 @@ def _fitted(
     return Entry(row["slug"], spectrum, {**facts, "form": row["form"], "quality": quality})
 
 
-def _published(path: Path, ranges: Mapping[tuple[str, str, str], float]) -> Iterator[Entry | LeftOut]:
-    tables: dict[tuple[str, str, str], list[dict[str, str]]] = {}
-    for _, row in read_rows(
-        path, required=PUBLISHED_COLUMNS, optional=("assignment", "quote_check", "retrieved")
-    ):
-        tables.setdefault((row["slug"], row["form"], row["technique"]), []).append(row)
+def _published(folder: Path) -> Iterator[Entry | LeftOut]:
+    def of_table(name: str, column: str) -> dict[tuple[str, ...], str]:
+        rows = read_rows(folder / name, required=(*KEY_COLUMNS, column), optional=("reason",))
+        return {tuple(row[part] for part in KEY_COLUMNS): row[column] for _, row in rows}
+
+    ranges, doubtful = of_table("ranges.csv", "last_cm1"), of_table("doubtful.csv", "reason")
+    tables: dict[tuple[str, ...], list[dict[str, str]]] = {}
+    for part in ("part_a.csv", "part_b.csv"):
+        for _, row in read_rows(
+            folder / part, required=PUBLISHED_COLUMNS, optional=("assignment", "quote_check", "retrieved")
+        ):
+            tables.setdefault(tuple(row[name] for name in KEY_COLUMNS), []).append(row)
     for key, rows in tables.items():
         slug, form, technique = key
         positions = [float(row["position_cm1"]) for row in rows]
-        last = ranges.get(key, max(positions))
-        reason = UNFIT.get(key, "")
+        last = float(ranges.get(key, max(positions)))
+        reason = doubtful.get(key, "")
         if not reason and last - min(positions) < LEAST_SPAN_CM1:
             reason = f"lists {min(positions):g} to {last:g} cm⁻¹ only, too little to be compared"
         if reason:
