@@ -513,6 +513,7 @@ def test_subfolders(folder, tmp_path):
         assert looking.polls(5) == []
     with Looking(folder, subfolders=True) as looking:
         assert looking.polls(5) == ["day 1/case/a.jdx"]
+    assert looking.notices == []
 
 
 def test_a_folder_that_goes_and_comes_back(folder, tmp_path):
