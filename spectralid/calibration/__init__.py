@@ -11,6 +11,13 @@ Examples
 
 from spectralid.calibration._errors import CalibrationError
 from spectralid.calibration.axis import calibrate_axis
+from spectralid.calibration.film import FilmCheck, check_film
+from spectralid.calibration.intensity import (
+    IntensityCorrection,
+    calibrate_intensity,
+    correction_of_polynomial,
+    load_intensity_correction,
+)
 from spectralid.calibration.peaks import Peak, find_peaks
 from spectralid.calibration.record import AxisCalibration, AxisPrior, MatchedPeak, load_calibration
 from spectralid.calibration.shift import raman_shift, wavelength
@@ -29,6 +36,8 @@ __all__ = [
     "AxisPrior",
     "AxisStandard",
     "CalibrationError",
+    "FilmCheck",
+    "IntensityCorrection",
     "IntensityStandard",
     "MatchedPeak",
     "Peak",
@@ -36,10 +45,14 @@ __all__ = [
     "axis_standard",
     "axis_standards",
     "calibrate_axis",
+    "calibrate_intensity",
+    "check_film",
+    "correction_of_polynomial",
     "find_peaks",
     "intensity_standard",
     "intensity_standards",
     "load_calibration",
+    "load_intensity_correction",
     "raman_shift",
     "wavelength",
 ]

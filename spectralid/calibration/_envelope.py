@@ -1,8 +1,8 @@
 """How a calibration is written down: a JSON file that knows its own SHA-256 and may carry a signature.
 
 ``{"format": …, "version": 1, "sha256": …, "calibration": {…}, "signature": {…}}``. The SHA-256 is that of the
-canonical JSON (sorted keys, no spaces, UTF-8) of ``calibration``. Who signs is not decided here: the signature is
-handed through as it is.
+canonical JSON (sorted keys, no spaces, UTF-8) of ``calibration``. Who signs is not decided here: the
+signature is handed through as it is.
 """
 
 from __future__ import annotations

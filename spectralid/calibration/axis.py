@@ -18,15 +18,16 @@ from spectralid.spectrum import FloatArray, Spectrum, Technique
 
 __all__ = ["calibrate_axis"]
 
-# Bands needed for a shift alone (unless the standard has but one), for a stretch, and for a curvature; and the range
-# the bands must span for the latter two.
+# Bands needed for a shift alone (unless the standard has but one), for a stretch, and for a curvature; and the
+# range the bands must span for the latter two.
 _FOR_SHIFT: Final = 3
 _FOR_STRETCH: Final = 4
 _FOR_CURVATURE: Final = 7
 _SPAN_CM1: Final = 500.0
 # A further coefficient must lower the error of predicting each band from the others by this share.
 _WORTH: Final = 0.85
-# A band is left out if it lies further from what the others predict, in standard deviations, than chance explains.
+# A band is left out if it lies further from what the others predict, in standard deviations, than chance
+# explains.
 _OUTLIER: Final = 3.5
 _MOST_OUTLIERS: Final = 0.25
 # How far beyond the outermost bands the calibration still holds.
@@ -62,8 +63,8 @@ def calibrate_axis(
     standard : str or AxisStandard
         What was measured.
     order : int, optional
-        0: shift, 1: shift and stretch, 2: also a curvature. By default the highest order that the bands support
-        and that predicts each band better from the others than the order below.
+        0: shift, 1: shift and stretch, 2: also a curvature. By default the highest order that the bands
+        support and that predicts each band better from the others than the order below.
     space : {"shift", "wavelength"}
         Whether the correction is a polynomial in Raman shift or in wavelength.
     laser_nm : float, optional
@@ -138,8 +139,14 @@ def calibrate_axis(
         degrees=fit.degrees,
         peaks=tuple(
             MatchedPeak(
-                line.position_cm1, line.sd_cm1, peak.position_cm1, peak.sd_cm1, float(rest),
-                *((None, None) if math.isnan(out) else (float(out), float(out_sd * math.sqrt(scale)))), bool(use),
+                standard_cm1=line.position_cm1,
+                standard_sd_cm1=line.sd_cm1,
+                found_cm1=peak.position_cm1,
+                found_sd_cm1=peak.sd_cm1,
+                after_cm1=float(rest),
+                left_out_cm1=None if math.isnan(out) else float(out),
+                left_out_sd_cm1=None if math.isnan(out) else float(out_sd * math.sqrt(scale)),
+                used=bool(use),
             )
             for line, peak, rest, out, out_sd, use in zip(
                 lines, matched, after, left_out, left_out_sd, used, strict=True
@@ -149,11 +156,11 @@ def calibrate_axis(
         serial=serial or spectrum.acquisition.serial,
         time=time or spectrum.acquisition.time,
         spectrum_sha256=spectrum.sha256,
-    )  # fmt: skip
+    )
 
 
 def upright(spectrum: Spectrum) -> Spectrum:
-    """The spectrum with its bands pointing upwards."""
+    """The spectrum with its bands pointing upwards: infrared as absorbance."""
     if not spectrum.technique.is_infrared:
         return spectrum
     from spectralid.preprocess import to_absorbance
@@ -197,16 +204,16 @@ def _highest_order(found: FloatArray, order: int | None) -> int:
 
 def _fit(design: FloatArray, deviation: FloatArray, sd: FloatArray) -> _Line:
     weighted = design / sd[:, None]
-    coefficients, *_ = np.linalg.lstsq(weighted, deviation / sd, rcond=None)
+    coefficients: FloatArray = np.linalg.lstsq(weighted, deviation / sd, rcond=None)[0]
     rest = deviation / sd - weighted @ coefficients
-    covariance = np.linalg.inv(weighted.T @ weighted)
+    covariance: FloatArray = np.linalg.inv(weighted.T @ weighted)
     return _Line(coefficients, covariance, float(rest @ rest), deviation.size - design.shape[1])
 
 
 def _left_out(
     design: FloatArray, deviation: FloatArray, sd: FloatArray, used: npt.NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """What is left of every band after a correction made without it, and its sd; NaN where that cannot be done."""
+    """What is left of every band after a correction made without it, and its sd; NaN where none can be made."""
     rest, rest_sd = np.full(deviation.size, np.nan), np.full(deviation.size, np.nan)
     for i in range(deviation.size):
         others = used & (np.arange(deviation.size) != i)

@@ -1,8 +1,8 @@
 """Which found band is which band of a standard, when the axis may be off by an unknown shift and stretch.
 
 Every shift and stretch in reach is tried. A trial scores the share of the standard's bands, weighted by their
-strength, that find a band where it puts them. The best trial must score well, and clearly better than any that
-reads the bands another way; otherwise nothing is matched.
+strength, that find a band where it puts them. The best trial must score well, and clearly better than any
+that reads the bands another way; otherwise nothing is matched.
 """
 
 from __future__ import annotations
@@ -82,17 +82,17 @@ def match(
     best, shift, stretch = float(scores[row, column]), float(_SHIFTS[column]), float(stretches[row])
     if best < _LOWEST_SCORE:
         raise CalibrationError(
-            f"The bands do not look like those of {standard.title}: {best:.0%} of them by strength are where they "
-            f"should be at the best shift within ±{MAXIMUM_SHIFT_CM1:g} cm⁻¹; {_LOWEST_SCORE:.0%} are needed. "
-            "Check what was measured."
+            f"The bands do not look like those of {standard.title}: {best:.0%} of them by strength are where "
+            f"they should be at the best shift within ±{MAXIMUM_SHIFT_CM1:g} cm⁻¹; {_LOWEST_SCORE:.0%} are "
+            "needed. Check what was measured."
         )
     other = np.abs(_SHIFTS - shift) >= _OTHER_CM1
     rival = float(scores[:, other].max())
     if rival > _HIGHEST_RIVAL * best:
         second = float(_SHIFTS[other][scores[:, other].max(axis=0).argmax()])
         raise CalibrationError(
-            f"The bands can be read in two ways, {-shift:+.0f} and {-second:+.0f} cm⁻¹ off; measure a standard "
-            "with more bands, or better."
+            f"The bands can be read in two ways, {-shift:+.0f} and {-second:+.0f} cm⁻¹ off; measure a "
+            "standard with more bands, or better."
         )
     return _pairs(found, peaks, positions, shift, stretch, pivot_cm1)
 

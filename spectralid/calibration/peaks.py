@@ -1,10 +1,9 @@
 """Where the bands of a spectrum lie, and how well that is known.
 
-Bands that touch are fitted together as pseudo-Voigt profiles on one straight background. Where that is not their
-shape, what the fit says of background and neighbours is taken off and the top is located by a cubic: it is tops
-that lists of standards give. The noise is the
-spectrum's own standard deviation where it has one, else a constant plus a part that grows with the signal
-(photons), estimated from how the points jump. What a band's own fit or the run of the residuals says
+Bands that touch are fitted together as pseudo-Voigt profiles on one straight background. Where that is not
+their shape, the background is taken off and the top is located by a cubic: it is tops that lists of standards
+give. The noise is the spectrum's own standard deviation where it has one, else a constant plus a part that grows
+with the signal (photons), estimated from how the points jump. What a band's own fit or the run of the residuals says
 beyond that (a shape that does not fit, interpolated points) widens the uncertainty; nothing narrows it.
 """
 
@@ -31,7 +30,7 @@ _TOUCHING_WIDTHS: Final = 2.2
 _REACH_WIDTHS: Final = 1.3
 _LARGEST_GROUP: Final = 5
 _FEWEST_POINTS: Final = 7
-# A line narrower than this many points is a spike or undersampled: its centre depends on where the points fell.
+# A line narrower than this many points is a spike or undersampled: its centre depends on where points fell.
 _NARROWEST_POINTS: Final = 1.5
 _WIDEST_CM1: Final = 120.0
 # Equal highest points in a row that mean a full well or a clipped converter.
@@ -39,8 +38,8 @@ _FLAT_TOP: Final = 3
 _LAGS: Final = 6
 _NOISE_BINS: Final = 12
 _PER_PEAK: Final = 4  # position, width, height, Lorentz share
-# Where χ² per degree of freedom shows that a band is no pseudo-Voigt, its top is located by a polynomial over this
-# share of its width to either side, if enough points lie there.
+# Where χ² per degree of freedom shows that a band is no pseudo-Voigt, its top is located by a polynomial over
+# this share of its width to either side, if enough points lie there.
 _NO_PROFILE: Final = 1.5
 _TOP_WIDTHS: Final = 0.5
 _TOP_POINTS: Final = 7
@@ -181,7 +180,7 @@ def _valley(y: FloatArray, left: int, right: int) -> int:
 
 
 class _Fit(NamedTuple):
-    """Outcome of a fit: parameters (peaks × 4, then offset and slope), their covariance, and the residuals."""
+    """Outcome of a fit: parameters (peaks × 4, then offset and slope), their covariance, residuals."""
 
     parameters: FloatArray
     covariance: FloatArray
@@ -374,12 +373,10 @@ def _read(
 def _top(
     x: FloatArray, y: FloatArray, sd: FloatArray, group: _Group, fit: _Fit, k: int
 ) -> tuple[float, float] | None:
-    """Where a band without background and neighbours is highest, by a cubic, and its uncertainty."""
+    """Where a band without the background is highest, by a cubic, and its uncertainty."""
     one = fit.parameters[k * _PER_PEAK : (k + 1) * _PER_PEAK]
     points = group.points
-    # What the fit says of everything but this band: background and neighbours.
-    rest = fit.model - _profile(x[points], one)
-    own = y[points] - rest
+    own = y[points] - (fit.model - _profile(x[points], fit.parameters[:-2]))
     within = np.abs(x[points] - one[0]) <= _TOP_WIDTHS * one[1]
     if within.sum() < _TOP_POINTS:
         return None

@@ -83,8 +83,8 @@ class AxisCalibration:
     """What is wrong with the wavenumber axis of an instrument, from a standard measured with it.
 
     The true position of what is measured at ν is ν + Σ cₖ·Bₖ(ν) with Bₖ = ((ν − pivot)/1000 cm⁻¹)ᵏ in the
-    space ``"shift"``, and Bₖ = ((λ − λ_pivot)/100 nm)ᵏ · 10⁷/λ² (cₖ in nm) in the space ``"wavelength"``. Outside
-    `valid_cm1` the correction goes on along its tangent.
+    space ``"shift"``, and Bₖ = ((λ − λ_pivot)/100 nm)ᵏ · 10⁷/λ² (cₖ in nm) in the space ``"wavelength"``.
+    Outside `valid_cm1` the correction goes on along its tangent.
 
     Attributes
     ----------
@@ -222,8 +222,8 @@ class AxisCalibration:
         Raises
         ------
         CalibrationError
-            If the spectrum is of another technique, laser or unit, is calibrated already, or its axis would no
-            longer ascend.
+            If the spectrum is of another technique, laser or unit, is calibrated already, or its axis would
+            no longer ascend.
         """
         self._check_fits(spectrum)
         axis = spectrum.axis + self.correction(spectrum.axis)
@@ -379,7 +379,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def basis(x: FloatArray, n: int, space: Space, pivot_cm1: float, laser_nm: float | None) -> FloatArray:
-    """What each coefficient of a correction adds at `x`, in cm⁻¹, shape (n_points, n); see `AxisCalibration`."""
+    """What each coefficient adds at `x`, in cm⁻¹, shape (n_points, n); see `AxisCalibration`."""
     if space == "shift":
         return np.vander((x - pivot_cm1) / _UNIT["shift"], n, increasing=True)
     if laser_nm is None:
