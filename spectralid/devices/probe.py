@@ -166,6 +166,7 @@ def probe(line: Transport, probes: Sequence[Probe] = PROBES) -> Answer | None:
             if piece:
                 piece += line.read(_LONGEST, Deadline(_QUIET_S))
             received += piece
-            if (says := item.read(bytes(received))) is not None:
+            # A line that echoes, with nobody behind it, is no instrument.
+            if (says := item.read(bytes(received).removeprefix(item.question))) is not None:
                 return Answer(item.protocol, item.baud, says)
     return None
