@@ -294,6 +294,20 @@ def test_echo_of_off_is_no_acknowledgement_once_echo_is_known():
         asking.command(Opcode.LASER, b"\0")
 
 
+def test_echo_that_ends_is_noticed():
+    device, echo = module(), [True]
+
+    class Echo:
+        def receive(self, data):
+            return [*([Reply(data)] if echo else []), *device.receive(data)]
+
+    asking = client(Echo())
+    assert asking.ask(Opcode.FPGA_REVISION, 7) == b"02.1.23"
+    echo.clear()
+    assert asking.ask(Opcode.LASER, 1) == b"\0"
+    asking.command(Opcode.LASER, b"\0")
+
+
 # --- interruption ------------------------------------------------------------------------------------------
 
 

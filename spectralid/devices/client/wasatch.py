@@ -31,7 +31,7 @@ from spectralid.devices.codec.wasatch import (
 from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
 from spectralid.errors import ProtocolError, TransportError
 
-__all__ = ["MARGIN_S", "QUIET_S", "WasatchClient"]
+__all__ = ["MARGIN_S", "QUIET_S", "DamagedAnswerError", "WasatchClient"]
 
 MARGIN_S: Final = 0.5
 """Time an instrument gets to answer, beyond what the line and the integration take; the vendor's example
@@ -136,7 +136,7 @@ class WasatchClient:
         for _ in range(retries):
             try:
                 return self._ask_once(opcode, size)
-            except _DamagedAnswerError:
+            except DamagedAnswerError:
                 continue
             except TransportError as error:
                 if error.kind != "timeout":
@@ -249,11 +249,13 @@ class WasatchClient:
             elif item.opcode != request.opcode:
                 self.stale_answers += 1
             else:
+                # Where the line echoes, the echo comes first.
+                self._echoes = self._echoes and not echo_due
                 self._in_step = True
                 self._busy_until = 0.0
                 return self._answer(opcode, item, size)
         if damage:
-            raise _DamagedAnswerError(
+            raise DamagedAnswerError(
                 f"The answer of the instrument on {self._name} to {_named(opcode)} was damaged: "
                 f"{damage.detail}. Check cable and baud rate and scan again."
             )
@@ -272,7 +274,7 @@ class WasatchClient:
             return frame.data
         if len(frame.data) == 1:
             self.check_status(opcode, frame.data[0])
-        raise _DamagedAnswerError(
+        raise DamagedAnswerError(
             f"The instrument on {self._name} answered {_named(opcode)} with {len(frame.data)} bytes "
             f"({frame.data.hex()}) instead of {size}; it does not keep to the protocol."
         )
@@ -325,7 +327,7 @@ class WasatchClient:
         return self._transport.name
 
 
-class _DamagedAnswerError(ProtocolError):
+class DamagedAnswerError(ProtocolError):
     """The answer was lost to damage on the line: a question may be asked again."""
 
 
