@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
 
 from spectralid.errors import TechniqueError
 from spectralid.identify.retrieval import MINIMUM_OVERLAP
@@ -150,12 +151,24 @@ class LeadScorer:
 
     def moments(self, compressed: npt.NDArray[np.floating[Any]]) -> tuple[FloatArray, FloatArray]:
         """Mean and spread of compressed spectra under each query's weights, shape (n_queries, n_spectra)."""
-        mean = self.weights @ compressed.T
-        return mean, np.sqrt(np.maximum(self.weights @ (compressed**2).T - mean**2, _FLOOR))
+        weights = self.weights.astype(compressed.dtype, copy=False)
+        mean = weights @ compressed.T
+        return mean, np.sqrt(np.maximum(weights @ (compressed**2).T - mean**2, _FLOOR))
 
     def score(self, compressed: npt.NDArray[np.floating[Any]]) -> FloatArray:
         """Scores of compressed spectra (n_spectra, n_grid), -1 to 1, shape (n_queries, n_spectra)."""
-        return np.asarray((self.weighted @ compressed.T) / self.moments(compressed)[1])
+        weighted = self.weighted.astype(compressed.dtype, copy=False)
+        return np.asarray((weighted @ compressed.T) / self.moments(compressed)[1])
+
+    def exact(self, compressed: npt.NDArray[np.floating[Any]]) -> float:
+        """Score of the first query and one compressed spectrum, shape (n_grid,), in double precision.
+
+        It depends on the two alone, while the last bits of `score` depend on what else is scored with them.
+        """
+        z = compressed.astype(np.float64)
+        z -= np.sum(self.weights[0] * z)
+        spread = float(np.sqrt(np.sum(self.weights[0] * z**2)))
+        return float(np.clip(np.sum(self.weighted[0] * z) / max(spread, _FLOOR), -1, 1))
 
     def __call__(self, spectra: npt.NDArray[np.floating[Any]]) -> FloatArray:
         """Scores of computed spectra (n_spectra, n_grid), -1 to 1, shape (n_queries, n_spectra)."""
@@ -185,6 +198,7 @@ class LeadIndex:
     _compressed: npt.NDArray[np.float32]
     _masks: npt.NDArray[np.bool_]
     _mask_of_row: npt.NDArray[np.intp]
+    _threads: ThreadpoolController
 
     @classmethod
     def from_library(cls, library: ReferenceLibrary, technique: Technique) -> Self:
@@ -209,6 +223,7 @@ class LeadIndex:
             _compressed=np.asarray(LeadScorer.compressed(np.nan_to_num(block)), dtype=np.float32),
             _masks=known[first],
             _mask_of_row=which.reshape(-1),
+            _threads=ThreadpoolController(),
         )
 
     def __len__(self) -> int:
@@ -248,13 +263,14 @@ class LeadIndex:
             # What is flat where both are known has no correlation with anything.
             if _room(np.isfinite(common), self.grid) and np.nanmax(common) > np.nanmin(common):
                 scorers[number] = LeadScorer(common[np.newaxis], self.grid, self.key)
-                scores[members] = scorers[number].score(self._compressed[members])[0]
+                rows = self._compressed if members.size == len(self) else self._compressed[members]
+                # Waking more BLAS threads costs more than these products.
+                with self._threads.limit(limits=1, user_api="blas"):
+                    scores[members] = scorers[number].score(rows)[0]
         best: dict[str, tuple[float, ReferenceInfo]] = {}
         for position in self._shortlist(scores, count):
             scorer = scorers[int(self._mask_of_row[position])]
-            # One by one in double precision: the score depends on the pair, not on what else is there.
-            exact = scorer.score(self._compressed[position][np.newaxis].astype(np.float64))
-            entry = (float(np.clip(exact[0, 0], -1, 1)), self.rows[position])
+            entry = (scorer.exact(self._compressed[position]), self.rows[position])
             slug = entry[1].compound_slug
             best[slug] = max(best.get(slug, entry), entry, key=lambda e: (e[0], e[1].id))
         ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:count]
