@@ -9,15 +9,18 @@ from typing import Final
 import spectralid
 from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
 from spectralid.identify._hits import Hit
+from spectralid.identify.analysis import Analyser, Analysis
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
+from spectralid.identify.references import ReferenceSet
 from spectralid.identify.result import Candidate, Identification
 from spectralid.identify.retrieval import RetrievalIndex, SearchResult
+from spectralid.identify.selection import ShiftPrior
 from spectralid.identify.similarity import DERIVATIVE_WIDTH
 from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
 
-__all__ = ["METHOD", "Identifier", "identify"]
+__all__ = ["METHOD", "Identifier", "analyse", "identify"]
 
 METHOD: Final = f"derivative-cosine/1, window {DERIVATIVE_WIDTH:g} cm⁻¹, spectralid {spectralid.__version__}"
 
@@ -53,6 +56,7 @@ class Identifier:
         self.library = library
         self._indices: dict[bool, RetrievalIndex | None] = {}
         self._lead_indices: dict[bool, LeadIndex | None] = {}
+        self._analysers: dict[bool, Analyser] = {}
 
     def identify(
         self,
@@ -66,11 +70,6 @@ class Identifier:
         if top < _MINIMUM_TOP:
             raise ParameterError(
                 "top", top, f"at least {_MINIMUM_TOP}, because the best is judged against the next"
-            )
-        if "peak_table" in spectrum.acquisition.flags:
-            raise InvalidSpectrumError(
-                f"{_called(spectrum)} is a table of peaks, not a measured curve; it cannot be matched by "
-                "shape. Use the full spectrum."
             )
         assumptions: list[str] = []
         query = self._comparable(spectrum, assumptions)
@@ -103,6 +102,22 @@ class Identifier:
             leads=self._leads(query) if leads else (),
         )
 
+    def analyse(self, spectrum: Spectrum, *, prior: ShiftPrior | None = None) -> Analysis:
+        """See `analyse`."""
+        assumptions: list[str] = []
+        query = self._comparable(spectrum, assumptions)
+        key = query.technique.is_infrared
+        if key not in self._analysers:
+            if not self._index(query.technique):
+                raise TechniqueError(
+                    f"The library {self.library.name!r} holds computed {_WORDS[query.technique]} references "
+                    "only; they give leads and explain nothing. Import measured ones."
+                )
+            self._analysers[key] = Analyser(
+                self.library, ReferenceSet.from_library(self.library, query.technique)
+            )
+        return self._analysers[key].analyse(query, prior=prior, original=spectrum, assumptions=assumptions)
+
     def _leads(self, query: Spectrum) -> tuple[Lead, ...]:
         key = query.technique.is_infrared
         if key not in self._lead_indices:
@@ -121,6 +136,11 @@ class Identifier:
 
     def _comparable(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
         """The spectrum as it is matched: technique known and in the library, infrared as absorbance."""
+        if "peak_table" in spectrum.acquisition.flags:
+            raise InvalidSpectrumError(
+                f"{_called(spectrum)} is a table of peaks, not a measured curve; it cannot be matched by "
+                "shape. Use the full spectrum."
+            )
         technique = spectrum.technique
         offered = self.library.techniques
         kinds = {t.is_infrared for t in offered}
@@ -236,3 +256,32 @@ def identify(
     confidently (simulated and seen on real files). An instrument whose axis is off must be calibrated.
     """
     return Identifier(library).identify(spectrum, context=context, top=top, leads=leads)
+
+
+def analyse(spectrum: Spectrum, library: ReferenceLibrary, *, prior: ShiftPrior | None = None) -> Analysis:
+    """Explain a spectrum by as few references of a library as it takes: the chemist's dossier.
+
+    Background, common shift, freedom of the references and amounts are fitted together; nothing is subtracted
+    first. The verdict does not rest on it yet, because its probabilities are not calibrated.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        As for `identify`.
+    library : ReferenceLibrary
+        Measured and literature references of the technique take part.
+    prior : ShiftPrior, optional
+        What a calibration of the instrument says of its axis; a prior for an unknown one if not given.
+
+    Returns
+    -------
+    Analysis
+        Components with shares and intervals, whether their bands bear them out, bands nothing accounts for,
+        and the smallest detectable share of each family.
+
+    Raises
+    ------
+    TechniqueError, InvalidSpectrumError, InputError
+        As `identify`; also if the library holds computed references of the technique only.
+    """
+    return Identifier(library).analyse(spectrum, prior=prior)

@@ -1,0 +1,376 @@
+"""The joint fit of a whole library to one spectrum: components, what is left over, what could have hidden."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+import spectralid
+from spectralid.identify.checks import BandAgreement, UnexplainedBand, band_agreement, unexplained_bands
+from spectralid.identify.families import members
+from spectralid.identify.hypotheses import Explanation, Scene
+from spectralid.identify.limits import smallest_shares
+from spectralid.identify.mismatch import Freedom, Mismatch
+from spectralid.identify.noise import noise_variance
+from spectralid.identify.posterior import equivalents, posterior
+from spectralid.identify.references import ReferenceSet, background_shapes
+from spectralid.identify.selection import Settings, ShiftPrior, log_odds, select
+from spectralid.library import ReferenceLibrary, Tier
+from spectralid.spectrum import Spectrum
+
+__all__ = ["Analyser", "Analysis", "Component", "Engine"]
+
+SCHEMA: Final = "spectralid.analysis/1"
+METHOD: Final = f"joint-fit/1, spectralid {spectralid.__version__}"
+# Share of a component's bands that have to be there beyond doubt.
+_SUPPORTED: Final = 0.5
+# Two-sided 95 % of a normal distribution.
+_Z95: Final = 1.959964
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Numbers the joint fit rests on.
+
+    Attributes
+    ----------
+    mismatch : Mismatch
+        How far a reference may be from the same substance on another instrument.
+    prior : ShiftPrior
+        What is known of the axis.
+    settings : Settings
+        How far the search goes.
+    nothing_score : float
+        Log odds of *nothing in the library* before the spectrum is looked at, overconfidence included.
+    """
+
+    mismatch: Mismatch
+    prior: ShiftPrior
+    settings: Settings
+    nothing_score: float
+
+
+RAMAN: Final = Engine(
+    mismatch=Mismatch(gain=0.3, band=0.15, shift_cm1=1.5, width_cm2=10.0, shape=0.03, floor=0.004),
+    prior=ShiftPrior(sd_cm1=2.0, wide_cm1=8.0, share=0.2),
+    settings=Settings(),
+    nothing_score=0.0,
+)
+INFRARED: Final = Engine(
+    mismatch=Mismatch(gain=0.2, band=0.15, shift_cm1=1.5, width_cm2=10.0, shape=0.03, floor=0.004),
+    prior=ShiftPrior(sd_cm1=1.0, wide_cm1=4.0, share=0.1),
+    settings=Settings(),
+    nothing_score=0.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One component of the best explanation.
+
+    Attributes
+    ----------
+    reference_id, compound_slug, compound_name, form : str
+        Which reference.
+    tier : Tier
+        What it rests on.
+    share, share_low, share_high : float
+        Share of the signal (photons or absorbance) with its 95 % interval, 0 … 1. It is no share by weight.
+    probability : float
+        Probability that the compound is there, given everything that was weighed; not yet calibrated.
+    equivalent : tuple of str
+        Compounds that could take its place at next to no cost.
+    bands : BandAgreement
+        Whether its bands agree on its amount.
+    holds : bool
+        Whether at least half of its bands, and two of them, are there beyond doubt and none is missing.
+    """
+
+    reference_id: str
+    compound_slug: str
+    compound_name: str
+    form: str
+    tier: Tier
+    share: float
+    share_low: float
+    share_high: float
+    probability: float
+    equivalent: tuple[str, ...]
+    bands: BandAgreement
+    holds: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {
+            "tier": self.tier.value,
+            "equivalent": list(self.equivalent),
+            "bands": {f.name: list(getattr(self.bands, f.name)) for f in fields(self.bands)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a joint fit of the library says of one spectrum.
+
+    Attributes
+    ----------
+    spectrum_sha256, library_sha256, method : str
+        What was analysed, with what, how.
+    components : tuple of Component
+        Best explanation, largest share first; empty where no reference could be compared.
+    log_odds : float or None
+        Log odds of that explanation against *nothing in the library*; ``None`` if nothing could be compared.
+    nothing : float
+        Probability that nothing in the library explains the spectrum.
+    shift_cm1 : float
+        Estimated error of the axis.
+    unexplained : tuple of UnexplainedBand
+        Bands no component accounts for, clearest first.
+    smallest_shares : mapping of str to float
+        Smallest detectable share of each family in this scan.
+    assumptions : tuple of str
+        What had to be taken for granted, one sentence each.
+    """
+
+    spectrum_sha256: str
+    library_sha256: str
+    method: str
+    components: tuple[Component, ...]
+    log_odds: float | None
+    nothing: float
+    shift_cm1: float
+    unexplained: tuple[UnexplainedBand, ...]
+    smallest_shares: Mapping[str, float]
+    assumptions: tuple[str, ...] = ()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "smallest_shares", MappingProxyType(dict(self.smallest_shares)))
+
+    @property
+    def explained(self) -> bool:
+        """Whether the library explains the spectrum: it is likely, every component holds, nothing is left."""
+        return (self.log_odds or 0.0) > 0 and all(c.holds for c in self.components) and not self.unexplained
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        return {
+            "schema": SCHEMA,
+            "spectrum_sha256": self.spectrum_sha256,
+            "library_sha256": self.library_sha256,
+            "method": self.method,
+            "explained": self.explained,
+            "components": [c.to_dict() for c in self.components],
+            "log_odds": self.log_odds,
+            "nothing": self.nothing,
+            "shift_cm1": self.shift_cm1,
+            "unexplained": [{f.name: getattr(u, f.name) for f in fields(u)} for u in self.unexplained],
+            "smallest_shares": dict(self.smallest_shares),
+            "assumptions": list(self.assumptions),
+        }
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys: the same result gives the same text."""
+        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    def explain(self) -> str:
+        """Every number the result rests on, for a chemist; presumptive until a laboratory confirms it."""
+        if self.log_odds is None:
+            return "No reference shares enough range with this spectrum to be compared."
+        lines = [
+            f"Log odds against nothing in the library: {self.log_odds:+.1f} "
+            f"(probability of nothing in the library {self.nothing:.1%}, not calibrated)",
+            f"Axis: estimated shift {self.shift_cm1:+.1f} cm⁻¹",
+            "Components (shares of the signal, not by weight):",
+        ]
+        for c in self.components:
+            form = f" ({c.form})" if c.form else ""
+            lines.append(
+                f"  {c.compound_name}{form}: {c.share:.1%} ({c.share_low:.1%} – {c.share_high:.1%}), "
+                f"probability {c.probability:.1%}, {c.tier.value} reference {c.reference_id}"
+            )
+            seen = c.bands.supported
+            lines.append(f"    bands: {seen} of {len(c.bands.ratios)} there beyond doubt")
+            if c.bands.missing_cm1:
+                lines.append("    MISSING at " + ", ".join(f"{m:.0f}" for m in c.bands.missing_cm1) + " cm⁻¹")
+            if c.equivalent:
+                lines.append("    cannot be told from: " + ", ".join(c.equivalent))
+        if self.unexplained:
+            lines.append("NOT EXPLAINED by any component:")
+            lines += [
+                f"  {u.position_cm1:.0f} cm⁻¹: {u.share:.0%} of the strongest band, {u.z:.0f} σ"
+                for u in self.unexplained
+            ]
+        for family, share in sorted(self.smallest_shares.items()):
+            lines.append(f"Smallest detectable share, {family}: about {share:.1%} of the signal")
+        lines += [f"Taken for granted: {a}" for a in self.assumptions]
+        lines.append("Presumptive: only a laboratory confirms.")
+        return "\n".join(lines)
+
+
+class Analyser:
+    """Analyses spectra of one technique against one library, preparing the references once.
+
+    Parameters
+    ----------
+    library : ReferenceLibrary
+        The library; measured and literature references take part.
+    references : ReferenceSet
+        Prepared references of the technique.
+    engine : Engine, optional
+        The numbers it works with; the technique's defaults if not given.
+    """
+
+    def __init__(
+        self, library: ReferenceLibrary, references: ReferenceSet, engine: Engine | None = None
+    ) -> None:
+        infrared = references.technique.is_infrared
+        self.library = library
+        self.references = references
+        self.engine = engine or (INFRARED if infrared else RAMAN)
+        self._background = background_shapes(references.grid, references.technique)
+        self._freedom = Freedom(references.grid)
+        self._families = members(library.compounds, (r.compound_slug for r in references.rows))
+
+    def scene(self, spectrum: Spectrum) -> Scene:
+        """The spectrum on the common grid with all that is needed to weigh explanations.
+
+        Parameters
+        ----------
+        spectrum : Spectrum
+            Of the technique of the references; infrared as absorbance.
+        """
+        from spectralid.preprocess.resample import resample
+
+        grid = self.references.grid
+        values = np.asarray(resample(spectrum.axis, spectrum.intensity, grid))
+        height = float(np.nanmax(values) - np.nanmin(values)) or 1.0
+        noise = noise_variance(spectrum, grid) / height**2
+        return Scene(
+            values / height, noise, self.references, self._background, self.engine.mismatch, self._freedom
+        )
+
+    def analyse(
+        self,
+        spectrum: Spectrum,
+        *,
+        prior: ShiftPrior | None = None,
+        original: Spectrum | None = None,
+        assumptions: Sequence[str] = (),
+    ) -> Analysis:
+        """Explain a spectrum by as few references as it takes.
+
+        Parameters
+        ----------
+        spectrum : Spectrum
+            As for `scene`.
+        prior : ShiftPrior, optional
+            What a calibration of the instrument says of its axis.
+        original : Spectrum, optional
+            The spectrum as it was before it was made comparable; the result is about that one.
+        assumptions : sequence of str
+            What was taken for granted in making it comparable.
+        """
+        scene = self.scene(spectrum)
+        prior = prior or self.engine.prior
+        found = select(scene, prior, self.engine.settings)
+        if found.best is None:
+            return self._result(original or spectrum, assumptions, (), None, 1.0, 0.0, (), {})
+        best, bands = self._supported(scene, found.best)
+        score = log_odds(best, prior, self.engine.settings, len(self.references))
+        explored = [(e, s) for e, s in found.explored if set(e.rows) != set(best.rows)]
+        explored.append((best, score))
+        chances = posterior(explored, self.references, nothing_score=self.engine.nothing_score)
+        weights, accounted = scene.left_over(best)
+        return self._result(
+            original or spectrum,
+            assumptions,
+            self._components(explored, best, bands, chances.present),
+            score,
+            chances.nothing,
+            best.shift_cm1,
+            unexplained_bands(scene, weights, accounted, shift_cm1=best.shift_cm1),
+            smallest_shares(scene, best, weights, accounted, self._families),
+        )
+
+    def _supported(self, scene: Scene, best: Explanation) -> tuple[Explanation, list[BandAgreement]]:
+        """The explanation without components that their own bands do not bear out; the bands of the rest."""
+        while True:
+            bands = [band_agreement(scene, best, i) for i in range(len(best.rows))]
+            failing = [i for i, b in enumerate(bands) if not _holds(b)]
+            if len(best.rows) == 1 or not failing:
+                return best, bands
+            worst = min(failing, key=lambda i: bands[i].supported / max(1, len(bands[i].ratios)))
+            best = scene.explain([r for i, r in enumerate(best.rows) if i != worst], best.shift_cm1)
+
+    def _components(
+        self,
+        explored: Sequence[tuple[Explanation, float]],
+        best: Explanation,
+        bands: Sequence[BandAgreement],
+        present: Mapping[int, float],
+    ) -> tuple[Component, ...]:
+        rivals = equivalents(explored, best)
+        total = float(best.amounts.sum())
+        found = []
+        for row, amount, sd, agreement in zip(best.rows, best.amounts, best.sd, bands, strict=True):
+            info = self.references.rows[row]
+            others = {self.references.rows[r].compound_slug for r in rivals[row]} - {info.compound_slug}
+            # The rest of the signal is known far better than this part of it.
+            rest = total - float(amount)
+            low, high = max(0.0, amount - _Z95 * sd), amount + _Z95 * sd
+            found.append(
+                Component(
+                    reference_id=info.id,
+                    compound_slug=info.compound_slug,
+                    compound_name=self.library.compound(info.compound_slug).name,
+                    form=info.form,
+                    tier=info.tier,
+                    share=float(amount) / total,
+                    share_low=float(low / (low + rest)) if rest > 0 else 1.0,
+                    share_high=float(high / (high + rest)) if rest > 0 else 1.0,
+                    probability=present[int(self.references.compound[row])],
+                    equivalent=tuple(sorted(others)),
+                    bands=agreement,
+                    holds=_holds(agreement),
+                )
+            )
+        return tuple(sorted(found, key=lambda c: (-c.share, c.compound_slug)))
+
+    def _result(
+        self,
+        spectrum: Spectrum,
+        assumptions: Sequence[str],
+        components: tuple[Component, ...],
+        score: float | None,
+        nothing: float,
+        shift_cm1: float,
+        unexplained: tuple[UnexplainedBand, ...],
+        limits: Mapping[str, float],
+    ) -> Analysis:
+        return Analysis(
+            spectrum_sha256=spectrum.sha256,
+            library_sha256=self.library.sha256,
+            method=METHOD,
+            components=components,
+            log_odds=score,
+            nothing=nothing,
+            shift_cm1=shift_cm1,
+            unexplained=unexplained,
+            smallest_shares=limits,
+            assumptions=tuple(assumptions),
+        )
+
+
+def _holds(bands: BandAgreement) -> bool:
+    n = len(bands.ratios)
+    return not bands.missing_cm1 and bands.supported >= max(min(2, n), math.ceil(_SUPPORTED * n))

@@ -1,0 +1,185 @@
+"""Whether an explanation holds band by band, and what it leaves unexplained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spectralid.identify.gaussian import Products, Weights
+from spectralid.identify.hypotheses import Explanation, Scene
+from spectralid.spectrum import FloatArray
+
+__all__ = ["BandAgreement", "UnexplainedBand", "band_agreement", "unexplained_bands"]
+
+# Bands looked at: those of at least this share of the strongest, at most so many, at least so far apart.
+_LEAST_BAND: Final = 0.1
+_MOST_BANDS: Final = 12
+_APART_CM1: Final = 18.0
+# A band is missing where less than this share of what the others promise is there and noise is no excuse.
+_MISSING_SHARE: Final = 0.4
+_MISSING_Z: Final = 3.0
+
+_BUMP_FWHM_CM1: Final = 14.0
+_BUMP_STEP_CM1: Final = 6.0
+UNEXPLAINED_Z: Final = 5.0
+UNEXPLAINED_SHARE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class BandAgreement:
+    """Whether the bands of one component agree on its amount.
+
+    Attributes
+    ----------
+    positions_cm1 : tuple of float
+        Bands looked at.
+    ratios, sd : tuple of float
+        Amount that each band alone shows, relative to the amount from all, and its standard deviation
+        (noise, overlap with the other components, and what band heights vary between instruments).
+    missing_cm1 : tuple of float
+        Bands that should be there and are not.
+    """
+
+    positions_cm1: tuple[float, ...]
+    ratios: tuple[float, ...]
+    sd: tuple[float, ...]
+    missing_cm1: tuple[float, ...]
+
+    @property
+    def supported(self) -> int:
+        """Bands that are there beyond doubt (more than three standard deviations)."""
+        return sum(r > 3 * s for r, s in zip(self.ratios, self.sd, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class UnexplainedBand:
+    """A band no component accounts for.
+
+    Attributes
+    ----------
+    position_cm1 : float
+        Where.
+    share : float
+        Its height relative to the strongest band of the spectrum.
+    z : float
+        How many standard deviations it stands out, mismatch of the components included.
+    """
+
+    position_cm1: float
+    share: float
+    z: float
+
+
+def strongest_bands(shape: FloatArray, grid: FloatArray, scale: FloatArray) -> list[int]:
+    """Grid points of the strongest separate bands of `shape` where `scale` is above 0, strongest first."""
+    visible = np.where(scale > 0, shape, 0.0)
+    peaks = np.flatnonzero((visible[1:-1] >= visible[:-2]) & (visible[1:-1] > visible[2:])) + 1
+    peaks = peaks[visible[peaks] >= _LEAST_BAND * visible.max()]
+    chosen: list[int] = []
+    for p in peaks[np.argsort(-visible[peaks], kind="stable")]:
+        if all(abs(grid[p] - grid[q]) >= _APART_CM1 for q in chosen):
+            chosen.append(int(p))
+        if len(chosen) == _MOST_BANDS:
+            break
+    return chosen
+
+
+def band_agreement(scene: Scene, explanation: Explanation, index: int) -> BandAgreement:
+    """Ask every strong band of one component for its amount, the other bands and components being free.
+
+    Parameters
+    ----------
+    scene : Scene
+        The spectrum.
+    explanation : Explanation
+        What it was explained by.
+    index : int
+        Which of its components.
+    """
+    weights = scene.weights_for(explanation.rows)
+    grid = scene.references.grid
+    shapes = [scene.references.moved(r, explanation.shift_cm1) for r in explanation.rows]
+    own = shapes[index]
+    peaks = strongest_bands(own, grid, weights.scale)
+    windows = _windows(grid, np.sort(peaks))
+    parts = own[:, None] * windows
+    rest = own * (1 - windows.sum(axis=1))
+    others = [s for i, s in enumerate(shapes) if i != index]
+    means = np.column_stack([parts, rest, *others])
+    factors = [
+        scene.freedom.columns(a * s, scene.mismatch)
+        for i, (a, s) in enumerate(zip(explanation.amounts, shapes, strict=True))
+        if i != index
+    ]
+    # The component's own bands may differ in place and width, not in height: that is what is asked for.
+    factors.append(scene.freedom.columns(explanation.amounts[index] * own, scene.rigid))
+    products = Products(weights.y, weights.whiten(means), weights.whiten(np.concatenate(factors, axis=1)))
+    reduced = products.reduced(np.ones(sum(f.shape[1] for f in factors)))
+    information = reduced.information + 1e-9 * np.diag(np.diag(reduced.information) + 1e-12)
+    covariance = np.linalg.inv(information)
+    amounts = covariance @ reduced.right
+    whole = max(float(explanation.amounts[index]), 1e-12)
+    n = len(peaks)
+    ratios = amounts[:n] / whole
+    noise = np.sqrt(np.diag(covariance)[:n]) / whole
+    spread = np.hypot(scene.mismatch.band, scene.mismatch.gain)
+    sd = np.hypot(noise, spread)
+    positions = grid[np.sort(peaks)]
+    missing = (ratios < _MISSING_SHARE) & ((1 - ratios) > _MISSING_Z * sd)
+    return BandAgreement(
+        tuple(positions.tolist()),
+        tuple(ratios.tolist()),
+        tuple(noise.tolist()),
+        tuple(positions[missing].tolist()),
+    )
+
+
+def _windows(grid: FloatArray, peaks: FloatArray) -> FloatArray:
+    """Boxes around peaks that end half-way to the next one, at most `_APART_CM1` to either side."""
+    places = grid[peaks]
+    edges = (places[1:] + places[:-1]) / 2
+    low = np.maximum(places - _APART_CM1, np.concatenate([[-np.inf], edges]))
+    high = np.minimum(places + _APART_CM1, np.concatenate([edges, [np.inf]]))
+    return np.asarray((grid[:, None] >= low) & (grid[:, None] < high), dtype=np.float64)
+
+
+def unexplained_bands(
+    scene: Scene, weights: Weights, accounted: FloatArray, *, shift_cm1: float
+) -> tuple[UnexplainedBand, ...]:
+    """Bands that stand out from what an explanation leaves, strongest first.
+
+    Parameters
+    ----------
+    scene : Scene
+        The spectrum.
+    weights, accounted
+        From `Scene.left_over`.
+    shift_cm1 : float
+        Common shift; positions are given on the corrected axis.
+    """
+    grid = scene.references.grid
+    step = max(1, round(_BUMP_STEP_CM1 / float(grid[1] - grid[0])))
+    centres = np.flatnonzero(weights.scale > 0)[::step]
+    sigma = _BUMP_FWHM_CM1 / 2.3548
+    bumps = np.exp(-0.5 * ((grid[:, None] - grid[None, centres]) / sigma) ** 2)
+    white = weights.whiten(bumps)
+    explained = accounted @ white
+    y = weights.y
+    rest = y - accounted.T @ (accounted @ y)
+    information = np.einsum("ij,ij->j", white, white) - np.einsum("ij,ij->j", explained, explained)
+    own = np.einsum("ij,ij->j", white, white)
+    usable = information > 1e-3 * own
+    height = np.zeros(centres.size)
+    np.divide(white.T @ rest, information, out=height, where=usable)
+    z = height * np.sqrt(np.maximum(information, 0.0))
+    share = height / scene.height
+    found: list[UnexplainedBand] = []
+    for i in np.argsort(-z, kind="stable"):
+        if z[i] < UNEXPLAINED_Z:
+            break
+        here = float(grid[centres[i]]) - shift_cm1
+        if share[i] >= UNEXPLAINED_SHARE and all(abs(here - f.position_cm1) > 2 * _APART_CM1 for f in found):
+            found.append(UnexplainedBand(here, float(share[i]), float(z[i])))
+    return tuple(found)
