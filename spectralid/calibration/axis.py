@@ -18,8 +18,8 @@ from spectralid.spectrum import FloatArray, Spectrum, Technique
 
 __all__ = ["calibrate_axis"]
 
-# Bands needed for a shift alone (unless the standard has but one), for a stretch, and for a curvature; and the
-# range the bands must span for the latter two.
+# Bands needed for a shift alone (unless the standard has but one), for a stretch, and for a curvature; and
+# the range the bands must span for the latter two.
 _FOR_SHIFT: Final = 3
 _FOR_STRETCH: Final = 4
 _FOR_CURVATURE: Final = 7
@@ -204,16 +204,16 @@ def _highest_order(found: FloatArray, order: int | None) -> int:
 
 def _fit(design: FloatArray, deviation: FloatArray, sd: FloatArray) -> _Line:
     weighted = design / sd[:, None]
-    coefficients: FloatArray = np.linalg.lstsq(weighted, deviation / sd, rcond=None)[0]
+    covariance = np.linalg.inv(weighted.T @ weighted).astype(np.float64)
+    coefficients = covariance @ weighted.T @ (deviation / sd)
     rest = deviation / sd - weighted @ coefficients
-    covariance: FloatArray = np.linalg.inv(weighted.T @ weighted)
     return _Line(coefficients, covariance, float(rest @ rest), deviation.size - design.shape[1])
 
 
 def _left_out(
     design: FloatArray, deviation: FloatArray, sd: FloatArray, used: npt.NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """What is left of every band after a correction made without it, and its sd; NaN where none can be made."""
+    """What is left of each band after a correction made without it, and its sd; NaN where none can be made."""
     rest, rest_sd = np.full(deviation.size, np.nan), np.full(deviation.size, np.nan)
     for i in range(deviation.size):
         others = used & (np.arange(deviation.size) != i)

@@ -2,9 +2,10 @@
 
 Bands that touch are fitted together as pseudo-Voigt profiles on one straight background. Where that is not
 their shape, the background is taken off and the top is located by a cubic: it is tops that lists of standards
-give. The noise is the spectrum's own standard deviation where it has one, else a constant plus a part that grows
-with the signal (photons), estimated from how the points jump. What a band's own fit or the run of the residuals says
-beyond that (a shape that does not fit, interpolated points) widens the uncertainty; nothing narrows it.
+give. The noise is the spectrum's own standard deviation where it has one, else a constant plus a part that
+grows with the signal (photons), estimated from how the points jump. What a band's own fit or the run of the
+residuals says beyond that (a shape that does not fit, interpolated points) widens the uncertainty; nothing
+narrows it.
 """
 
 from __future__ import annotations

@@ -236,7 +236,10 @@ def _axis() -> tuple[AxisStandard, ...]:
 
 def _raman(name: str, table: Mapping[str, Any]) -> AxisStandard:
     sd = float(table["uncertainty_cm1"])
-    lines = tuple(StandardLine(float(position), sd, strength) for position, strength in table["lines"])
+    lines = tuple(
+        StandardLine(float(position), float(own[0]) if own else sd, strength)
+        for position, strength, *own in table["lines"]
+    )
     return _standard(name, "raman", table, lines)
 
 

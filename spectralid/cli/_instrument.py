@@ -35,9 +35,9 @@ _AVERAGES: Final = 10
 _SIMULATED_ON_S: Final = 120.0
 
 
-def add_instrument_options(parser: argparse.ArgumentParser) -> None:
+def add_instrument_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the options that choose an instrument and say how to measure."""
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group(required=required)
     source.add_argument(
         "--simulate",
         nargs="?",

@@ -38,6 +38,8 @@ __all__ = [
     "SignatureError",
     "generate_key",
     "key_id",
+    "read_private_key",
+    "read_public_key",
     "sign_library",
     "signed_bytes",
     "verify_signature",
@@ -171,7 +173,7 @@ def sign_library(
     MissingDependencyError
         If the package ``cryptography`` is not installed.
     """
-    private = _private_key(Path(key))
+    private = read_private_key(Path(key))
     _refuse_damaged(library)
     id = key_id(private.public_key())
     facts = (library.name, library.version, library.sha256)
@@ -214,7 +216,7 @@ def verify_signature(
     MissingDependencyError
         If the package ``cryptography`` is not installed.
     """
-    public = _public_key(Path(public_key))
+    public = read_public_key(Path(public_key))
     stated = _read_signature(Path(signature))
     given = key_id(public)
     if stated.key_id != given:
@@ -256,7 +258,18 @@ def _cryptography() -> tuple[Any, Any]:
     return serialization, ed25519
 
 
-def _private_key(path: Path) -> Ed25519PrivateKey:
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """The private key in a file, as `generate_key` wrote it.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it cannot be read or is no Ed25519 key.
+    ParameterError
+        If others than its owner can read it.
+    MissingDependencyError
+        If the package ``cryptography`` is not installed.
+    """
     serialization, ed25519 = _cryptography()
     data = _read_small(path)
     key: Ed25519PrivateKey | None
@@ -271,7 +284,16 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _public_key(path: Path) -> Ed25519PublicKey:
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """The public key in a file.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it cannot be read or is no Ed25519 key.
+    MissingDependencyError
+        If the package ``cryptography`` is not installed.
+    """
     serialization, ed25519 = _cryptography()
     data = _read_small(path)
     key: Ed25519PublicKey | None
