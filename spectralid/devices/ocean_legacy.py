@@ -386,6 +386,7 @@ class OceanLegacyDriver:
         if not on and not self._client.in_step:
             # Finding the step again may take as long as a frame; the light shall not wait for that.
             self.send_off()
+        self._client.recover(rates=_RATES)
         self._client.command("J", int(on))
 
     def laser_is_on(self) -> bool:
@@ -399,6 +400,7 @@ class OceanLegacyDriver:
             If it cannot be read; the state is then unknown.
         """
         self._check_laser()
+        self._client.recover(rates=_RATES)
         return self._client.ask("?J") != 0
 
     def _check_laser(self) -> None:

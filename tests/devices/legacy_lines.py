@@ -31,10 +31,10 @@ SAD500 = replace(
     name="Test SAD500",
     adc_max=4095,
     integration_ms=(5.0, 65_535.0),
-    wavelength_nm=(796.5, 1.0),
+    wavelength_nm=(796.5, 0.25),
     options={"dialect": "sad500"},
 )
-BENCH = Bench(pixels=PIXELS, reported=(796.5, 1.0, -1.7e-4, -6e-8))
+BENCH = Bench(pixels=PIXELS, reported=(796.5, 0.25, -1.1e-5, -1e-9))
 BANDS = (SampleBand(620.0, 0.3, 10.0), SampleBand(1001.4, 1.0, 10.0), SampleBand(1602.3, 0.4, 12.0))
 
 

@@ -45,7 +45,7 @@ _Values = npt.NDArray[np.int64]
 
 
 class OceanLegacyInstrument:
-    """A spectrometer that speaks the older protocol; whatever hangs on its strobe line is its laser.
+    """A spectrometer that speaks the older protocol; a laser hangs on its strobe line.
 
     Parameters
     ----------
@@ -109,6 +109,7 @@ class OceanLegacyInstrument:
         self._settings["J"] = int(self._dialect == "sad500")
         self._pixels = (0,)
         self._apply()
+        self._strobe()
 
     def _start_over(self, _: tuple[int, ...]) -> list[Reply]:
         self._initialise()
@@ -116,6 +117,9 @@ class OceanLegacyInstrument:
 
     def _apply(self) -> None:
         self._detector.integration_s = self._settings["I"] / 1000
+
+    def _strobe(self) -> None:
+        # Only when the line is switched: the simulated laser may also be switched by hand.
         if self._settings["J"] or not self._faults.switched_on("laser-stuck-on"):
             self._detector.laser = bool(self._settings["J"])
 
@@ -190,6 +194,8 @@ class OceanLegacyInstrument:
             return self._no()
         self._settings[name] = value
         self._apply()
+        if name == "J":
+            self._strobe()
         return self._yes()
 
     def _answer(self, name: str, operands: tuple[int, ...]) -> list[Reply]:
