@@ -294,7 +294,9 @@ class OpusRs:
             self._until_connected(connect_s, on_the_way=(OpusStatus.IDLE, OpusStatus.CONNECTING))
         watch.pass_over_present()
         try:
-            self.start()
+            if self.start().status is OpusStatus.CONNECTED:
+                # Accepted, but not yet begun: taken at its word, the next look would call it finished.
+                self.status()
             self._until_connected(measure_s, on_the_way=(OpusStatus.MEASURING, OpusStatus.FINISHING))
         except OpusRefusedError:
             raise

@@ -4,6 +4,7 @@ import http.client
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -313,6 +314,24 @@ def test_a_measurement_that_is_connected_already(bench):
             watch.acknowledge(file)
             assert file.name == f"sample.{number}.jdx"
     assert bench.station.commands == ["connect", "start", "start"]
+
+
+def test_a_measurement_that_shows_late_that_it_has_begun(bench):
+    bench.connected()
+    original, late = bench.opus._page, ["cmd.htm?opusrsstart", "stat.htm"]
+
+    def page(target):
+        state = original(target)
+        if bench.station.commands[-1] == "start" and late and target.endswith(late[0]):
+            late.pop(0)
+            return replace(state, status=OpusStatus.CONNECTED)
+        return state
+
+    bench.opus._page = page
+    with bench.watch() as watch:
+        # Called finished too early, no file would come within the few seconds allowed for it.
+        assert bench.opus.measure(watch, file_s=5).name == "sample.1.jdx"
+    assert late == []
 
 
 def test_a_page_lost_now_and_then_does_not_end_a_measurement(bench):
