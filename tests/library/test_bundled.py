@@ -164,7 +164,7 @@ def test_same_substance_same_compound_and_hydrates_told_apart(library):
         if info.tier is Tier.LITERATURE and info.technique is Technique.RAMAN:
             by_slug.setdefault(info.compound_slug, []).append(info)
     assert {info.form for info in by_slug["citric-acid"]} == {"", "anhydrous", "monohydrate"}
-    assert {info.form for info in by_slug["2-propanol"]} == {"", "liquid"}
+    assert len(by_slug["2-propanol"]) == 2
     assert len(by_slug["2-butanone"]) == 2
     assert [info.form for info in by_slug["thiamine"]] == ["hydrochloride"]
 

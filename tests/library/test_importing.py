@@ -299,7 +299,7 @@ def test_describe_counts(tmp_path):
     assert facts["techniques"] == {"raman": 4, "ftir_atr": 2}
     assert facts["categories"] == {"test/one": 6}
     assert facts["licences"] == {"CC0-1.0": 4, "not stated": 2}
-    assert (facts["references"], facts["compounds"], facts["schema"]) == (6, 4, "1.0")
+    assert (facts["references"], facts["compounds"], facts["schema"]) == (6, 4, "1.1")
     assert facts["file_bytes"] == (tmp_path / "small.h5").stat().st_size
 
 
