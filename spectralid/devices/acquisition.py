@@ -25,9 +25,10 @@ _FIRST_MS: Final = 100.0
 _LONGEST_MS: Final = 5000.0
 _EXPOSURE_STEPS: Final = 8
 
-# How far the integration time a frame reports may lie from the one set: the instrument's own rounding.
+# How far the integration time a frame reports may lie from the one set: the instrument's own rounding. The
+# coarsest protocol counts whole milliseconds.
 _TOLERANCE: Final = 0.01
-_ROUNDING_MS: Final = 0.05
+_ROUNDING_MS: Final = 0.5
 
 
 class Acquirer:

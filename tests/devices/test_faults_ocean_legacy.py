@@ -223,7 +223,7 @@ def test_every_fault_is_accounted_for():
 @pytest.mark.parametrize("name", sorted(FAULTS))
 @pytest.mark.parametrize("profile", PROFILES)
 def test_no_fault_gives_a_wrong_frame(name, profile):
-    """Also those the protocol cannot have, and where they strike every answer: nothing wrong, nothing long."""
+    """Also those the protocol cannot have, and where they strike every answer: nothing wrong or long."""
     for switch in (name, name + SECOND):
         rig = Rig(PROFILES[profile], switch, far_baud=19200 if name == "wrong-baud" else 9600)
         outcome(rig)

@@ -365,6 +365,18 @@ def test_scan(profile):
     assert "retake" not in spectrum.acquisition.flags
 
 
+@pytest.mark.parametrize(("asked", "taken"), [(33.4, 33.0), (10.5, 10.0)])
+def test_scan_with_a_time_that_is_no_whole_number(asked, taken):
+    rig = Rig(LASER)
+    plan = replace(PLAN, integration_ms=asked)
+    spectrum = scan(
+        rig.open(), plan, token=arm("Kim"), acknowledge_unknown_interlock=True, wait=lambda _: None
+    )
+    assert spectrum.acquisition.integration_ms == taken
+    assert "stale_integration_discarded" not in spectrum.acquisition.flags
+    assert rig.detector.taken_s * 1000 == taken
+
+
 @pytest.mark.skipif(os.name != "posix", reason="this platform has no ptys")
 @pytest.mark.parametrize(
     "profile", [with_options(FLAME, fast_baud=115200), with_options(SAD500, compression=True)]
