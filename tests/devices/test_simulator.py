@@ -1,10 +1,16 @@
 """The simulated instrument: its protocol manners, its band tables, its command line."""
 
+import os
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+from spectralid.devices import load_profile, open_device
 from spectralid.devices.codec.obp import Decoder, Flag, Frame, Message, encode
+from spectralid.devices.sim.bench import Bench, raman_on_pixels
 from spectralid.devices.sim.launch import Simulator
-from spectralid.devices.sim.samples import find_sample, read_samples
+from spectralid.devices.sim.samples import find_sample, read_curve, read_samples
 from spectralid.errors import DeviceError, FileError, ParameterError
 from tests.devices.lines import instrument
 
@@ -77,3 +83,60 @@ def test_bad_band_table(tmp_path, text, said):
 def test_simulator_that_cannot_start_says_why():
     with pytest.raises(DeviceError, match="unobtainium"):
         Simulator("--substance", "unobtainium")
+
+
+def test_spectrum_as_a_sample_comes_out_as_itself(tmp_path):
+    shift = np.arange(300.0, 2200.0, 1.5)
+    curve = sum(h * np.exp(-0.5 * ((shift - p) / 12) ** 2) for p, h in ((640, 0.4), (1010, 1.0), (1650, 0.7)))
+    file = tmp_path / "mine.txt"
+    file.write_text(
+        "# shift, counts\n" + "\n".join(f"{x}\t{y * 800}" for x, y in zip(shift, curve, strict=True))
+    )
+    bench = replace(Bench(), dark_e_s=0.0, response_sd=0.0, drift_nm=(0.0,))
+    electrons = raman_on_pixels(bench, read_curve(file))
+    wavelength = bench.true_wavelengths(np.arange(bench.pixels))
+    seen = electrons * (1 + np.exp((wavelength - 1005) / 22))  # without the sensor's red edge
+    seen /= np.gradient(1e7 / 785 - 1e7 / wavelength)  # per cm⁻¹
+    expected = np.interp(1e7 / 785 - 1e7 / wavelength, shift, curve, left=0, right=0)
+    assert np.corrcoef(seen, expected)[0, 1] > 0.999
+    assert wavelength[np.argmax(seen)] == pytest.approx(1e7 / (1e7 / 785 - 1010), abs=0.5)
+
+
+@pytest.mark.parametrize("text", ["", "1 2\n", "2 1\n1 1\n", "1 0\n2 0\n", "a b\n", "1 nan\n2 1\n", "1\n2\n"])
+def test_spectrum_that_is_none(tmp_path, text):
+    file = tmp_path / "mine.txt"
+    file.write_text(text)
+    with pytest.raises(FileError):
+        read_curve(file)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no ptys")
+def test_everything_at_once_over_a_line(tmp_path):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("300,0.1\n1000,1\n2200,0.1\n")
+    sample = ("--substance", "acetaminophen:0.7", "--substance", "Lactose:0.3", "--spectrum", f"{mine}:0.1")
+    light = ("--container", "pe", "--fluorescence", "3", "--bleaching", "0.5", "--bleach-time", "2")
+    unit = (
+        "--etalon",
+        "0.02",
+        "--cosmic-rays",
+        "0.5",
+        "--resolution",
+        "9",
+        "--drift",
+        "2",
+        "--excitation",
+        "784.6",
+    )
+    with (
+        Simulator(*sample, *light, *unit, "--power-noise", "0.01", "--laser-error", "0.05") as simulator,
+        open_device(simulator.port, load_profile("ocean-ventana-785l")) as device,
+    ):
+        device.set_integration(100.0)
+        dark = device.acquire()
+        device.set_laser(True)
+        frames = [device.acquire() for _ in range(4)]
+        device.set_laser(False)
+    levels = [frame.counts.mean() - dark.counts.mean() for frame in frames]
+    assert min(levels) > 1000
+    assert levels[0] > levels[-1], "fluorescence bleaches"

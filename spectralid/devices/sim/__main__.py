@@ -20,7 +20,7 @@ from spectralid.devices.sim.faults import FAULTS, Fault, Faults
 from spectralid.devices.sim.faulty import FaultyLine
 from spectralid.devices.sim.models import BENCHES, DEFAULT_MODELS, PROTOCOLS, instrument_class
 from spectralid.devices.sim.physics import Detector
-from spectralid.devices.sim.samples import bundled_samples, read_samples
+from spectralid.devices.sim.samples import bundled_samples, read_curve, read_samples
 from spectralid.devices.sim.scenes import CONTAINERS, compose
 from spectralid.devices.sim.serve import serve_pty, serve_tcp
 from spectralid.errors import ParameterError, SpectralIDError
@@ -51,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME[:SHARE]",
         help="what lies under the probe; may be repeated (default: nothing)",
+    )
+    add(
+        "--spectrum",
+        action="append",
+        default=[],
+        metavar="FILE[:SHARE]",
+        help="a substance given by its spectrum, two columns of text; may be repeated",
     )
     add("--bands", type=Path, metavar="CSV", help="band table that holds the substances")
     add("--container", choices=CONTAINERS, default="", help="wall the laser goes through")
@@ -90,16 +97,13 @@ def _announce(port: str) -> None:
 
 
 def _scene(args: argparse.Namespace) -> Scene:
-    substances = []
-    for text in args.substance:
-        name, _, share = text.partition(":")
-        try:
-            substances.append((name, float(share or 1)))
-        except ValueError:
-            raise ParameterError(
-                "share", text, "a number after the substance's name, as in urea:0.3"
-            ) from None
     tables = bundled_samples() | (read_samples(args.bands) if args.bands else {})
+    substances = [_shared(text) for text in args.substance]
+    for text in args.spectrum:
+        # A path of Windows has a colon of its own.
+        file, share = (text, 1.0) if Path(text).exists() else _shared(text)
+        tables[file.lower()] = read_curve(Path(file))
+        substances.append((file, share))
     return compose(
         substances,
         tables,
@@ -108,6 +112,17 @@ def _scene(args: argparse.Namespace) -> Scene:
         bleaching=args.bleaching,
         bleach_s=args.bleach_time,
     )
+
+
+def _shared(text: str) -> tuple[str, float]:
+    """Name and share of ``NAME[:SHARE]``."""
+    name, colon, share = text.rpartition(":")
+    if not colon:
+        return text, 1.0
+    try:
+        return name, float(share)
+    except ValueError:
+        raise ParameterError("share", text, "a number behind the colon, as in urea:0.3") from None
 
 
 def _bench(args: argparse.Namespace) -> Bench:

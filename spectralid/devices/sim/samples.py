@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from spectralid import _bundled
 from spectralid.devices.sim.emission import SampleBand
 from spectralid.errors import FileError, ParameterError
 
-__all__ = ["bundled_samples", "find_sample", "known_sample", "read_samples"]
+__all__ = ["bundled_samples", "find_sample", "known_sample", "read_curve", "read_samples"]
+
+# A sum of Gaussians a little wider than their distance follows a curve to about 1 %; the width is before the
+# resolution of a measurement is taken off, which leaves 3 cm⁻¹.
+_CURVE_STEP_CM1: Final = 2.5
+_CURVE_FWHM_CM1: Final = 7.5
+_FAINTEST: Final = 1e-4
 
 # Names of the columns: a table of one's own, then the bundled one.
 _COLUMNS: Final = {
@@ -94,6 +103,38 @@ def known_sample(
     except KeyError:
         names = ", ".join(sorted(tables))
         raise ParameterError(what, name, f"one the simulator has a band table of: {names}") from None
+
+
+def read_curve(file: Path) -> tuple[SampleBand, ...]:
+    """A measured or computed spectrum as a sample: narrow bands side by side that add up to it.
+
+    Parameters
+    ----------
+    file : Path
+        Two columns of text, Raman shift in cm⁻¹ (ascending) and intensity, separated by commas, semicolons,
+        tabs or spaces; lines that begin with ``#`` are comments. Intensities below 0 count as 0.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read as that.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        told = [re.split(r"[,;\s]+", line.strip())[:2] for line in lines if line.strip() and line[0] != "#"]
+        shift, intensity = np.array(told, dtype=np.float64).T
+    except (OSError, ValueError) as error:
+        raise FileError(f"it cannot be read as two columns of numbers ({error}).", file=str(file)) from None
+    finite = np.all(np.isfinite(shift)) and np.all(np.isfinite(intensity))
+    if shift.size < 2 or not finite or not np.all(np.diff(shift) > 0) or not intensity.max() > 0:
+        raise FileError("shifts must ascend and an intensity must be above 0.", file=str(file))
+    grid = np.arange(shift[0], shift[-1], _CURVE_STEP_CM1)
+    heights = np.interp(grid, shift, intensity) / intensity.max()
+    return tuple(
+        SampleBand(float(x), float(y), _CURVE_FWHM_CM1, 0.0)
+        for x, y in zip(grid, heights, strict=True)
+        if y > _FAINTEST
+    )
 
 
 def _band(row: dict[str, str], file: str, where: str) -> tuple[str, SampleBand]:
