@@ -20,13 +20,15 @@ __all__ = ["Frames", "RunningSnr", "dead_pixels", "light_is_steady"]
 _ROUNDING_VARIANCE: Final = 1 / 12
 # A band covers several pixels; what stands out in one or two is a hot pixel or a cosmic ray.
 _SPIKE_WIDTH: Final = 5
-# The level under the bands: the median over this share of the detector, far wider than a band.
+# The level under the bands is taken from this share of the detector around each, far wider than a band.
 _BASE_SHARE: Final = 0.1
 _SHORTEST_BASE: Final = 11
 _BASE_STEP: Final = 8
 # Frames in which noise moves a pixel at least once.
 _ENOUGH_TO_MOVE: Final = 6
 _FEW: Final = 0.02
+# Share of the pixels that cosmic rays may brighten in one frame.
+_SPIKE_SHARE: Final = 0.01
 # Light is there when the mean of a frame is this many standard deviations above the dark, and jumps when it
 # is less than this share of the frame's before or after it.
 _LEVEL_SIGMAS: Final = 6.0
@@ -129,7 +131,9 @@ def light_is_steady(sample: Frames, dark: Frames) -> bool:
     Fluorescence bleaches slowly and lasers drift; light that jumps, or is not there at all, has been switched
     or blocked: an interlock that opened, a shutter, a hand.
     """
-    levels = (sample.counts - dark.mean).mean(axis=1)
+    # Without the brightest pixels of each frame: a cosmic ray is no light of ours.
+    ordered = np.sort(sample.counts - dark.mean, axis=1)
+    levels = ordered[:, : -max(1, int(_SPIKE_SHARE * ordered.shape[1]))].mean(axis=1)
     # What the mean over all pixels of a dark frame moves by, and never less than rounding can move it.
     noise = max(float(dark.counts.mean(axis=1).std()), _LEVEL_NOISE)
     lower = np.minimum(levels[1:], levels[:-1])
@@ -174,9 +178,7 @@ class RunningSnr:
     def _ratio(self) -> float:
         mean = _median(self._sum / self._n, _SPIKE_WIDTH)
         width = max(_SHORTEST_BASE, int(mean.size * _BASE_SHARE) | 1)
-        pixels = np.arange(mean.size)
-        # The level changes slowly; a running median at every pixel would cost more than the frame.
-        heights = mean - np.interp(pixels, pixels[::_BASE_STEP], _median(mean, width, _BASE_STEP))
+        heights = mean - _level(mean, width)
         strongest = int(np.argmax(heights))
         near = slice(max(0, strongest - width // 2), strongest + width // 2 + 1)
         of_frame = self._squares[near] / (2 * (self._n - 1)) + _ROUNDING_VARIANCE
@@ -185,8 +187,26 @@ class RunningSnr:
         return max(0.0, float(heights[strongest] / noise))
 
 
-def _median(values: FloatArray, width: int, step: int = 1) -> FloatArray:
-    """Median over `width` (odd) points around every `step`-th one, the ends repeated."""
+def _median(values: FloatArray, width: int) -> FloatArray:
+    """Running median over `width` (odd) points, the ends repeated."""
+    return np.asarray(np.median(_windows(values, width), axis=1))
+
+
+def _level(values: FloatArray, width: int) -> FloatArray:
+    """What lies under the bands: the median of means of two points equally far to the left and to the right.
+
+    Such means are right on any slope; the points are between a quarter and a half of `width` away, where a
+    band has ended.
+    """
+    # The level changes slowly; at every pixel it would cost more than the frame.
+    windows = _windows(values, width)[::_BASE_STEP]
+    quarter = width // 4
+    pairs = (windows[:, :quarter] + windows[:, : -quarter - 1 : -1]) / 2
+    pixels = np.arange(values.size)
+    return np.interp(pixels, pixels[::_BASE_STEP], np.median(pairs, axis=1))
+
+
+def _windows(values: FloatArray, width: int) -> FloatArray:
+    """Windows of `width` (odd) points around every point, the ends repeated; shape (n_points, width)."""
     padded = np.pad(values, width // 2, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width)[::step]
-    return np.asarray(np.median(windows, axis=1))
+    return np.lib.stride_tricks.sliding_window_view(padded, width)

@@ -141,3 +141,62 @@ def test_network_socket():
             assert line.read(5, Deadline(5)) == b"edcba"
             assert kind_of(lambda: line.read(5, Deadline(5))) == "disconnected"
         thread.join(5)
+
+
+@posix
+def test_waiting_read_is_called_off_by_another_thread(pty_pair):
+    master, slave = pty_pair
+    with open_transport(os.ttyname(slave), 9600) as line:
+        thread = threading.Thread(target=line.abort)
+        thread.start()
+        assert kind_of(lambda: line.read(10, Deadline(3600))) == "aborted"
+        thread.join()
+        # It stays so for whoever comes next, until somebody takes the line over.
+        assert kind_of(lambda: line.read(10, Deadline(3600))) == "aborted"
+        line.resume()
+        os.write(master, b"answer")
+        assert line.read(6, Deadline(5)) == b"answer"
+
+
+def test_urgent_bytes_do_not_land_inside_a_request():
+    """Two threads write: each message arrives whole."""
+    sent = []
+
+    class Port:
+        write_timeout = None
+
+        def write(self, data):
+            for start in range(0, len(data), 7):  # as a slow line takes it
+                sent.extend(data[start : start + 7])
+
+    line = SerialTransport(Port(), "two writers")
+    threads = [
+        threading.Thread(target=lambda byte=byte: line.write(bytes([byte]) * 5000, Deadline(60)))
+        for byte in (1, 2, 3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    blocks = [sent[start : start + 5000] for start in range(0, 15_000, 5000)]
+    assert sorted(block[0] for block in blocks) == [1, 2, 3]
+    assert all(len(set(block)) == 1 for block in blocks)
+
+
+def test_writer_that_holds_the_line_too_long_is_a_timeout():
+    started, free = threading.Event(), threading.Event()
+
+    class Port:
+        write_timeout = None
+
+        def write(self, data):
+            started.set()
+            assert free.wait(60)
+
+    line = SerialTransport(Port(), "held")
+    thread = threading.Thread(target=lambda: line.write(b"request", Deadline(60)))
+    thread.start()
+    assert started.wait(60)
+    assert kind_of(lambda: line.write(b"off", Deadline(0.0))) == "timeout"
+    free.set()
+    thread.join()
