@@ -232,9 +232,14 @@ class WasatchDriver:
             self._integration_ms = self._kept_integration()
         # A detector that runs freely may have just begun a frame that is not the one asked for.
         busy_s = 2 * self._integration_ms / 1000
-        data = self._client.acquire(self._profile.pixels * _BYTES_PER_PIXEL, busy_s=busy_s)
+        data, answer = self._client.acquire(
+            self._profile.pixels * _BYTES_PER_PIXEL,
+            busy_s=busy_s,
+            then=Opcode.INTEGRATION_TIME,
+            then_size=_INTEGRATION_BYTES,
+        )
         counts = decode_image(data, self._order)
-        if (kept := self._kept_integration()) != self._integration_ms:
+        if (kept := int.from_bytes(answer, "little")) != self._integration_ms:
             was, self._integration_ms = self._integration_ms, None
             raise ProtocolError(
                 f"The instrument was set to an integration time of {was} ms and now says {kept} ms: it was "

@@ -263,7 +263,7 @@ def test_readout_and_its_time():
     assert asking.read_out(COMMAND, busy_s=0.1) == GOOD
     assert far.written == [COMMAND] * 3
     # 0.641 s for 7388 bytes.
-    assert line.now_s - before_s == pytest.approx(0.641 + 12 * 10 / 115_200 + QUIET_S, abs=1e-3)
+    assert line.now_s - before_s == pytest.approx(0.641 + 12 * 10 / 115_200 + QUIET_S, abs=0.02)
 
 
 def test_first_readout_of_a_new_command_is_thrown_away():

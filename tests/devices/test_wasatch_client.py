@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralid.devices.client.obp import RefusedError
-from spectralid.devices.client.wasatch import MARGIN_S, QUIET_S, WasatchClient
+from spectralid.devices.client.wasatch import MARGIN_S, WasatchClient
 from spectralid.devices.codec.wasatch import SET, Frame, Opcode, encode
 from spectralid.devices.sim.serve import Reply
 from spectralid.errors import ProtocolError, TransportError
@@ -15,6 +15,15 @@ from tests.devices.wasatch_lines import Recorder, Scripted, line_to, module
 PIXELS = encode(Frame(Opcode.PIXEL_COUNT, b"\0\4"))
 ON, OFF = (encode(Frame(Opcode.LASER, bytes([state]))) for state in (1, 0))
 IMAGE = (np.arange(1024) % 97 + 1000).astype("<u2").tobytes()
+
+
+INTEGRATION = encode(Frame(Opcode.INTEGRATION_TIME, b"\x64\0\0"))
+
+
+def image_of(asking: WasatchClient, busy_s: float = 0.0) -> bytes:
+    image, answer = asking.acquire(2048, busy_s=busy_s, then=Opcode.INTEGRATION_TIME, then_size=3)
+    assert len(answer) == 3
+    return image
 
 
 def client(instrument, **kwargs):
@@ -40,7 +49,7 @@ def test_command_is_carried_out():
 
 def test_image_comes_bare():
     asking = client(module())
-    image = asking.acquire(2048, busy_s=0.2)
+    image = image_of(asking, 0.2)
     assert len(image) == 2048
     assert np.frombuffer(image, "<u2").mean() == pytest.approx(1208, abs=15)
     assert asking.ask(Opcode.PIXEL_COUNT, 2) == b"\0\4"
@@ -69,7 +78,7 @@ def test_silence_is_a_timeout_within_the_deadline():
     with pytest.raises(TransportError, match="did not answer pixel count") as caught:
         WasatchClient(line).ask(Opcode.PIXEL_COUNT, 2, retries=0)
     assert caught.value.kind == "timeout"
-    assert MARGIN_S <= line.now_s < MARGIN_S + 0.01
+    assert line.now_s == pytest.approx(MARGIN_S, abs=0.2)
 
 
 def test_questions_are_repeated_measurements_and_commands_are_not():
@@ -78,7 +87,7 @@ def test_questions_are_repeated_measurements_and_commands_are_not():
         asking.ask(Opcode.PIXEL_COUNT, 2)
     assert recorder.requests == [Frame(Opcode.PIXEL_COUNT)] * 3
     for call in (
-        lambda c: c.acquire(2048, busy_s=0.0),
+        image_of,
         lambda c: c.command(Opcode.LASER, b"\1"),
         lambda c: c.ask(Opcode.LASER, 1, retries=0),
     ):
@@ -156,7 +165,7 @@ def test_refusal_says_what_and_why(byte, number, meaning):
     for call, opcode in (
         (lambda c: c.command(Opcode.INTEGRATION_TIME, b"\1\0\0"), Opcode.INTEGRATION_TIME | SET),
         (lambda c: c.ask(Opcode.INTEGRATION_TIME, 3), Opcode.INTEGRATION_TIME),
-        (lambda c: c.acquire(2048, busy_s=0.0), Opcode.ACQUIRE),
+        (image_of, Opcode.ACQUIRE),
     ):
         asking, recorder = answering(encode(Frame(opcode, bytes([byte]))))
         with pytest.raises(RefusedError, match=rf"status {number}, .*{meaning}") as caught:
@@ -200,52 +209,63 @@ def test_late_answer_is_not_taken_for_the_next_one():
 
 
 def test_late_image_is_not_taken_for_the_next_one():
-    asking, _ = answering(b"", IMAGE + IMAGE, IMAGE)
+    asking, _ = answering(b"", IMAGE + IMAGE, INTEGRATION, IMAGE, INTEGRATION)
     with pytest.raises(TransportError, match="did not answer acquire"):
-        asking.acquire(2048, busy_s=0.1)
+        image_of(asking, 0.1)
     with pytest.raises(ProtocolError, match="more than the 2048 bytes"):
-        asking.acquire(2048, busy_s=0.1)
-    assert asking.acquire(2048, busy_s=0.1) == IMAGE
+        image_of(asking, 0.1)
+    assert image_of(asking, 0.1) == IMAGE
 
 
 def test_late_image_does_not_hide_an_answer():
     asking, _ = answering(b"", IMAGE + PIXELS)
     with pytest.raises(TransportError):
-        asking.acquire(2048, busy_s=0.1)
+        image_of(asking, 0.1)
     assert asking.ask(Opcode.PIXEL_COUNT, 2) == b"\0\4"
 
 
 def test_stale_answer_before_an_image_is_taken_off():
-    asking, _ = answering(OFF + PIXELS + IMAGE)
-    assert asking.acquire(2048, busy_s=0.0) == IMAGE
+    asking, _ = answering(OFF + PIXELS + IMAGE, INTEGRATION)
+    assert image_of(asking) == IMAGE
     assert asking.stale_answers == 2
 
 
 def test_image_that_looks_like_a_frame_at_first():
     tricky = b"\x3c\x00\x05\x0a\x01\x02\x03\x04\x05\x3e" + IMAGE[10:]
-    asking, _ = answering(tricky)
-    assert asking.acquire(2048, busy_s=0.0) == tricky
+    asking, _ = answering(tricky, INTEGRATION)
+    assert image_of(asking) == tricky
 
 
 @pytest.mark.parametrize("lost", [1, 2, 1000, 2045])
 def test_short_image_is_an_error_and_the_next_one_works(lost):
-    asking, _ = answering(IMAGE[lost:], IMAGE)
+    asking, _ = answering(IMAGE[lost:], IMAGE, INTEGRATION)
     with pytest.raises(ProtocolError, match=f"broke off after {2048 - lost} of 2048 bytes"):
-        asking.acquire(2048, busy_s=0.0)
-    assert asking.acquire(2048, busy_s=0.0) == IMAGE
+        image_of(asking)
+    assert image_of(asking) == IMAGE
 
 
-def test_long_image_is_an_error_and_the_next_one_works():
-    asking, _ = answering(IMAGE + b"\0", IMAGE)
+@pytest.mark.parametrize("more", [b"\0", b"<", IMAGE, OFF, bytes(300)])
+def test_long_image_is_an_error_and_the_next_one_works(more):
+    asking, _ = answering(IMAGE + more, INTEGRATION, IMAGE, INTEGRATION)
     with pytest.raises(ProtocolError, match="more than the 2048 bytes"):
-        asking.acquire(2048, busy_s=0.0)
-    assert asking.acquire(2048, busy_s=0.0) == IMAGE
+        image_of(asking)
+    assert image_of(asking) == IMAGE
 
 
-def test_silence_behind_an_image_is_all_it_costs():
-    line = line_to(Scripted(IMAGE))
-    WasatchClient(line).acquire(2048, busy_s=0.0)
-    assert line.now_s == pytest.approx((6 + 2048) * 10 / 921_600 + QUIET_S, rel=1e-3)
+def test_image_costs_its_wire_time_and_one_question():
+    recorder = Recorder(Scripted(IMAGE, INTEGRATION))
+    line = line_to(recorder)
+    asking = WasatchClient(line)
+    assert asking.acquire(2048, busy_s=0.0, then=Opcode.INTEGRATION_TIME, then_size=3) == (IMAGE, b"\x64\0\0")
+    assert recorder.requests == [Frame(Opcode.ACQUIRE), Frame(Opcode.INTEGRATION_TIME)]
+    assert line.now_s == pytest.approx((6 + 2048 + 6 + 9) * 10 / 921_600, rel=1e-6)
+
+
+def test_image_whose_end_no_answer_proves_is_not_used():
+    asking, _ = answering(IMAGE, b"", IMAGE, INTEGRATION)
+    with pytest.raises(TransportError, match="integration time"):
+        image_of(asking)
+    assert image_of(asking) == IMAGE
 
 
 def test_line_that_never_falls_silent_does_not_keep_a_command_back():
@@ -280,7 +300,7 @@ def test_local_echo_is_recognised():
     assert asking.ask(Opcode.LASER, 1) == b"\1"
     asking.command(Opcode.LASER, b"\0")
     assert asking.ask(Opcode.LASER, 1) == b"\0"
-    assert len(asking.acquire(2048, busy_s=0.1)) == 2048
+    assert len(image_of(asking, 0.1)) == 2048
 
 
 def test_echo_of_off_is_no_acknowledgement_once_echo_is_known():
@@ -325,10 +345,10 @@ def test_interrupted_measurement_is_waited_out_by_what_comes_next():
 
     line.read = interrupted
     with pytest.raises(KeyboardInterrupt):
-        asking.acquire(2048, busy_s=6.0)
+        image_of(asking, 6.0)
     asking.command(Opcode.LASER, b"\0")
     assert 3.0 < line.now_s < 3.2
-    assert len(asking.acquire(2048, busy_s=6.0)) == 2048
+    assert len(image_of(asking, 6.0)) == 2048
 
 
 def test_abort_ends_a_call():
@@ -336,10 +356,10 @@ def test_abort_ends_a_call():
     asking = WasatchClient(line)
     line.abort()
     with pytest.raises(TransportError) as caught:
-        asking.acquire(2048, busy_s=0.1)
+        image_of(asking, 0.1)
     assert caught.value.kind == "aborted"
     line.resume()
-    assert len(asking.acquire(2048, busy_s=0.1)) == 2048
+    assert len(image_of(asking, 0.1)) == 2048
 
 
 def test_urgent_off_is_a_whole_command():

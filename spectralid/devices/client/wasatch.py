@@ -154,8 +154,11 @@ class WasatchClient:
         answer = self._exchange(opcode, Frame(opcode | SET, data), 1)
         self.check_status(opcode, answer[0])
 
-    def acquire(self, size: int, *, busy_s: float) -> bytes:
-        """Ask for an image, once: asking again would measure again.
+    def acquire(self, size: int, *, busy_s: float, then: Opcode, then_size: int) -> tuple[bytes, bytes]:
+        """Ask for an image, once, and for something else right behind it: asking again would measure again.
+
+        An image comes bare. That it has ended where it should is shown by the answer that follows it, with
+        nothing between the two.
 
         Parameters
         ----------
@@ -163,11 +166,15 @@ class WasatchClient:
             Bytes of the image, at least 6.
         busy_s : float
             Seconds the measurement takes.
+        then : Opcode
+            The question behind it.
+        then_size : int
+            Bytes its answer holds, at least 1.
 
         Returns
         -------
-        bytes
-            The image, bare: only its length speaks for it.
+        (bytes, bytes)
+            The image, and the data of the answer.
 
         Raises
         ------
@@ -178,6 +185,9 @@ class WasatchClient:
         TransportError
             If the line fails or no image comes.
         """
+        if not self._in_step:
+            # An image nobody took, because the call was ended, still comes.
+            self._transport.read(size, Deadline(max(0.0, self._busy_until - time.monotonic())))
         self._settle()
         self._in_step = False
         self._busy_until = time.monotonic() + busy_s + self._wire_s(size)
@@ -193,14 +203,14 @@ class WasatchClient:
                 f"The image of the instrument on {self._name} broke off after {len(image)} of {size} bytes; "
                 "bytes were lost on the line. Check the cable and scan again."
             )
-        if self._transport.read(1, Deadline(QUIET_S)):
+        self._busy_until = 0.0
+        try:
+            return image, self._answer_to(then, Frame(then), then_size, nothing_else=True)
+        except _SomethingElseError:
             raise ProtocolError(
                 f"The instrument on {self._name} sent more than the {size} bytes of an image, and nobody can "
                 "tell which belong to it. Scan again; choose the profile that fits the instrument."
-            )
-        self._in_step = True
-        self._busy_until = 0.0
-        return image
+            ) from None
 
     def _head(self, deadline: Deadline) -> bytes:
         """First bytes of an image, with the frames that come before it taken off.
@@ -233,8 +243,12 @@ class WasatchClient:
         return answer
 
     def _exchange(self, opcode: Opcode, request: Frame, size: int) -> bytes:
-        """Send one request and wait for the data of its answer, `size` bytes."""
+        """Send one request on a line with nothing old on it, and wait for the data of its answer."""
         self._settle()
+        return self._answer_to(opcode, request, size)
+
+    def _answer_to(self, opcode: Opcode, request: Frame, size: int, *, nothing_else: bool = False) -> bytes:
+        """Send one request and wait for the data of its answer, `size` bytes."""
         encoded = encode(request)
         deadline = self._deadline(len(encoded) + OVERHEAD + size)
         damage: FramingFault | None = None
@@ -242,6 +256,8 @@ class WasatchClient:
         self._in_step = False
         self._write(encoded, deadline)
         for item in self._received(deadline):
+            if nothing_else and (isinstance(item, FramingFault) or item.opcode != request.opcode):
+                raise _SomethingElseError
             if isinstance(item, FramingFault):
                 damage = item if damage is None or damage.kind is FaultKind.NOISE else damage
             elif item == request and (echo_due or len(item.data) != size):
@@ -253,7 +269,7 @@ class WasatchClient:
                 self._echoes = self._echoes and not echo_due
                 self._in_step = True
                 self._busy_until = 0.0
-                return self._answer(opcode, item, size)
+                return self._data_of(opcode, item, size)
         if damage:
             raise DamagedAnswerError(
                 f"The answer of the instrument on {self._name} to {_named(opcode)} was damaged: "
@@ -269,7 +285,7 @@ class WasatchClient:
             yield from decoder.feed(self._transport.read(decoder.wanted, deadline))
         yield from decoder.flush()
 
-    def _answer(self, opcode: Opcode, frame: Frame, size: int) -> bytes:
+    def _data_of(self, opcode: Opcode, frame: Frame, size: int) -> bytes:
         if len(frame.data) == size:
             return frame.data
         if len(frame.data) == 1:
@@ -329,6 +345,10 @@ class WasatchClient:
 
 class DamagedAnswerError(ProtocolError):
     """The answer was lost to damage on the line: a question may be asked again."""
+
+
+class _SomethingElseError(Exception):
+    """Something came before the answer."""
 
 
 def _named(opcode: Opcode) -> str:
