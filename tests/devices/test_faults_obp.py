@@ -11,6 +11,8 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from spectralid.devices.driver import RawFrame
+from spectralid.devices.frames import Frames, light_is_steady
 from spectralid.devices.ocean import open_ocean
 from spectralid.devices.profile import load_profile
 from spectralid.devices.sim import physics
@@ -84,6 +86,7 @@ CASES = (
     case("wrong-baud", ERROR, "TransportError (timeout)"),
     case("wrong-baud:115200", CORRECT, profile="FAST"),
     case("baud-ack-lost:first", CORRECT, profile="FAST"),
+    case("baud-ack-lost:second", CORRECT, profile="FAST"),
     case("baud-ack-lost:revert", CORRECT, profile="FAST"),
     case("input-overrun", ERROR, "TransportError (timeout)"),
     case("unplug" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
@@ -172,6 +175,29 @@ def test_every_fault_is_accounted_for():
     for c in CASES:
         by_fault[c.fault].update(c.switches)
     assert len(by_fault["nack"]) == 20
+
+
+def frames(*levels):
+    """Frames of 200 pixels around `levels`, with a little noise."""
+    rng = np.random.Generator(np.random.PCG64(4))
+    counts = [rng.normal(level, 3.0, 200).round().astype(np.int64) for level in levels]
+    return Frames.of([RawFrame(c, verified=True) for c in counts])
+
+
+@pytest.mark.parametrize(
+    ("levels", "steady"),
+    [
+        ((500, 500, 500, 500), True),
+        ((900, 780, 680, 600), True),  # bleaching
+        ((500, 500, 100, 100), False),  # an interlock that opened
+        ((500, 100, 500, 500), False),
+        ((500, 500, 500, 280), False),
+        ((100, 100, 100, 100), False),  # no light at all
+        ((103, 103, 103, 103), True),  # little light
+    ],
+)
+def test_light_that_jumps_is_told_from_light_that_fades(levels, steady):
+    assert light_is_steady(frames(*levels), frames(100, 100, 100, 100)) is steady
 
 
 def driver_with(*faults):

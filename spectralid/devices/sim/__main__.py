@@ -80,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     line = parser.add_argument_group("line")
     add = line.add_argument
     add("--baud", type=int, metavar="N", help="rate at power-up; other rates garble (default: any rate)")
+    add(
+        "--baud-ack",
+        choices=("old", "new"),
+        default="old",
+        help="obp: at which rate a new one is acknowledged (old)",
+    )
     add("--paced", action="store_true", help="be as slow as a real one")
     add("--tcp", action="store_true", help="serve a TCP port instead of a pty")
     add("--until-eof", action="store_true", help="stop when standard input ends")
@@ -162,7 +168,9 @@ def _instrument(args: argparse.Namespace, faults: Faults) -> FaultyLine:
     if args.model and args.protocol != "obp" and args.model != args.protocol:
         raise ParameterError("model", args.model, f"one that speaks {args.protocol}")
     detector = Detector(_bench(args), _scene(args), seed=args.seed, faults=faults)
-    extra = {"model": args.model} if args.protocol == "obp" and args.model else {}
+    extra = {}
+    if args.protocol == "obp":
+        extra = {"model": args.model or DEFAULT_MODELS["obp"], "baud_ack": args.baud_ack}
     instrument = instrument_class(args.protocol)(detector, args.serial, faults=faults, **extra)
     return FaultyLine(instrument, faults, laser_on=lambda: detector.laser)
 

@@ -112,6 +112,7 @@ class ObpInstrument:
         self._baud_ack = baud_ack
         self._baud = _BAUDS[0]
         self._new_baud: int | None = None
+        self._swallow_next = False
         self._decoder = Decoder()
         self._checksum = Checksum.ABSENT
         self._handlers: Mapping[int, Callable[[bytes], bytes]] = (
@@ -201,6 +202,9 @@ class ObpInstrument:
         def strikes(name: str) -> bool:
             return faults.active(name, spectrum=spectrum)
 
+        if self._swallow_next:
+            self._swallow_next = False
+            return []
         replies: list[Reply] = []
         if strikes("deferred"):
             later = replace(frame, data=b"", flags=Flag.NONE, error=DEFERRED)
@@ -232,6 +236,8 @@ class ObpInstrument:
         if lost and which == "revert":
             # It acknowledges and stays where it was.
             return replies
+        # Over this protocol the second acknowledgement is the first answer at the new rate.
+        self._swallow_next = lost and which == "second"
         self._baud = self._new_baud
         switch = Reply(b"", new_baud=self._new_baud)
         if lost and which == "first":
