@@ -151,9 +151,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--real", action="store_true", help="also scan by the clock on the wall")
     args = parser.parse_args()
-    print(
-        f"Scan: {AVERAGES} sample and {AVERAGES} dark frames of {INTEGRATION_MS:g} ms, one of each thrown away\n"
-    )
+    print(f"{AVERAGES} sample and {AVERAGES} dark frames of {INTEGRATION_MS:g} ms, one of each thrown away\n")
     print("| protocol | frames | integration s | wire s | pauses s | this computer ms |")
     print("|---|--:|--:|--:|--:|--:|")
     for protocol in PROFILES:
