@@ -14,7 +14,7 @@ from spectralid.devices.client.ocean_legacy import (
     OceanLegacyClient,
     RefusedError,
 )
-from spectralid.devices.codec.ocean_legacy import BAUD_CODES, Checksum, Dialect, Layout, Mode
+from spectralid.devices.codec.ocean_legacy import BAUD_CODES, Checksum, Dialect, Layout, Mode, PixelMode
 from spectralid.devices.transport import Deadline
 from spectralid.errors import ParameterError, ProtocolError, TransportError
 from tests.devices.legacy_lines import FLAME, PIXELS, SAD500, Rig
@@ -95,6 +95,36 @@ def test_question_and_answer(profile):
     with pytest.raises(RefusedError, match=r"refuses \?i"):
         client.ask("?i")
     assert client.ask("?I") == 250
+
+
+@pytest.mark.parametrize("mode", [Mode.BINARY, Mode.ASCII])
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        PixelMode(1, (3,)),
+        PixelMode(2, (4,)),
+        PixelMode(3, (5, 200, 7)),
+        PixelMode(4, (3, 9, 200, 1)),
+        PixelMode(5, (2, 0, 9, 100, 119)),
+    ],
+)
+def test_every_pixel_mode(mode, chosen):
+    rig = Rig(FLAME)
+    client = client_of(rig, mode=mode)
+    client.command("P", chosen.mode, *chosen.operands)
+    record = client.acquire(layout_of(rig, pixel_mode=chosen), busy_s=0.2)
+    np.testing.assert_array_equal(record.counts, rig.truth)
+    assert record.counts.size == chosen.indices(PIXELS).size
+    with pytest.raises(RefusedError):
+        client.command("P", 9)
+
+
+def test_record_of_other_pixels_than_those_set_is_damage():
+    rig = Rig(FLAME)
+    client = client_of(rig)
+    client.command("P", 1, 2)
+    with pytest.raises(DamagedAnswerError, match="pixel mode 1 where 0"):
+        client.acquire(layout_of(rig), busy_s=0.2)
 
 
 @pytest.mark.parametrize("first", [Mode.BINARY, Mode.ASCII])

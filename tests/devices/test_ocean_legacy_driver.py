@@ -16,6 +16,7 @@ from spectralid.devices.ocean_legacy import Settings
 from spectralid.devices.plan import ScanPlan
 from spectralid.devices.session import scan
 from spectralid.devices.sim.faulty import FaultyLine
+from spectralid.devices.sim.launch import Simulator
 from spectralid.devices.sim.serve import serve_pty
 from spectralid.errors import ParameterError, ProtocolError, TransportError
 from tests.devices.legacy_lines import BENCH, FLAME, PIXELS, SAD500, Rig, with_options
@@ -408,3 +409,20 @@ def test_frames_over_a_pty_whose_rate_counts(profile):
             np.testing.assert_array_equal(frame.counts, rig.truth)
             assert frame.verified
             assert frame.integration_ms == 30.0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this platform has no ptys")
+def test_bundled_profile_against_the_simulator_in_a_process_of_its_own():
+    with (
+        Simulator("--protocol", "ocean-legacy", "--baud", "9600", "--seed", "3") as simulator,
+        open_device(simulator.port, load_profile("ocean-flame-s")) as driver,
+    ):
+        identity = driver.identify()
+        driver.set_integration(25.0)
+        first, second = driver.acquire(), driver.acquire()
+    assert identity.wavelengths_nm.shape == first.counts.shape == (2048,)
+    assert first.verified
+    assert second.verified
+    # In the dark: offset and a little dark current, and noise that is never the same twice.
+    assert np.mean(first.counts) == pytest.approx(1202, abs=3)
+    assert not np.array_equal(first.counts, second.counts)
