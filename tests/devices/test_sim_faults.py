@@ -55,7 +55,7 @@ def test_switches_are_read(text, fault):
     assert Fault.parse(text) == fault
 
 
-@pytest.mark.parametrize("text", ["", "unheard-of", "silence@x", "silence@0", "@3"])
+@pytest.mark.parametrize("text", ["", "unheard-of", "silence@x", "silence@0", "@3", "nack:seven"])
 def test_switches_that_make_no_sense(text):
     with pytest.raises(ParameterError, match="fault"):
         Fault.parse(text)

@@ -133,6 +133,15 @@ FAULTS: Final[Mapping[str, KnownFault]] = MappingProxyType(
 """All faults by name, in the order of the catalogue."""
 
 
+_NUMBERS: Final = frozenset(
+    {
+        *("truncated-header", "truncated-payload", "trickle", "noise-before", "noise-between"),
+        *("nack", "trailing-bytes", "wrong-baud", "input-overrun", "second-opener", "stale-integration"),
+        *("pixel-count", "absurd-length"),
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault switched on.
@@ -160,6 +169,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.name not in FAULTS:
             raise ParameterError("fault", self.name, f"one of {', '.join(FAULTS)}")
+        if self.argument and self.name in _NUMBERS and not re.fullmatch(r"-?\d*\.?\d+!?", self.argument):
+            raise ParameterError("fault", f"{self.name}:{self.argument}", "followed by a number")
         if self.first < 1:
             raise ParameterError("fault", f"{self.name}@{self.first}", "an opportunity counted from 1")
 
