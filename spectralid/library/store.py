@@ -68,6 +68,10 @@ class _Place:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
+# Datasets of the intensities and of what the rows are, and which rows are meant (``None``: all).
+_Block = tuple[str, str, npt.NDArray[np.intp] | None]
+
+
 def _datasets(file: Any) -> dict[str, _Place]:
     import h5py
 
@@ -300,12 +304,7 @@ class ReferenceLibrary:
         except KeyError:
             raise LibraryError(f"The library {self.name!r} has no compound {slug!r}.") from None
 
-    def _block(
-        self, technique: Technique | str, tier: Tier | str | None
-    ) -> tuple[str, str, npt.NDArray[np.intp] | None]:
-        """Datasets of the intensities and of what the rows are, and which rows are meant (``None``: all)."""
-        key = grid_key(Technique.parse(str(technique)))
-        wanted = None if tier is None else Tier.parse(tier)
+    def _find(self, key: str, wanted: Tier | None) -> _Block | None:
         group = f"/grids/{key}"
         if wanted is Tier.COMPUTED and f"{group}/computed" in self._places:
             return f"{group}/computed", f"{group}/computed_rows", None
@@ -316,11 +315,16 @@ class ReferenceLibrary:
             if fits.any():
                 chosen = None if fits.all() else np.flatnonzero(fits)
                 return f"{group}/matrix", f"{group}/rows", chosen
-        elif f"{group}/axis" not in self._places:
-            raise LibraryError(f"The library {self.name!r} has no {key} references.")
-        raise LibraryError(
-            f"The library {self.name!r} has no {wanted or 'measured or literature'} {key} references."
-        )
+        return None
+
+    def _block(self, technique: Technique | str, tier: Tier | str | None) -> _Block:
+        key = grid_key(Technique.parse(str(technique)))
+        wanted = None if tier is None else Tier.parse(tier)
+        block = self._find(key, wanted)
+        if block is None:
+            which = f"{wanted or 'measured or literature'} " if f"/grids/{key}/axis" in self._places else ""
+            raise LibraryError(f"The library {self.name!r} has no {which}{key} references.")
+        return block
 
     def grid(self, technique: Technique | str) -> FloatArray:
         """The common grid of a technique in cm⁻¹, shape (n_grid,).
@@ -379,12 +383,17 @@ class ReferenceLibrary:
         return tuple(references[i] for i in (positions if chosen is None else positions[chosen]).tolist())
 
     def holds(self, technique: Technique | str, tier: Tier | str | None = None) -> bool:
-        """Whether `matrix` and `rows` have anything for these arguments."""
-        try:
-            self._block(technique, tier)
-        except LibraryError:
-            return False
-        return True
+        """Whether `matrix` and `rows` have anything for these arguments.
+
+        Raises
+        ------
+        LibraryError
+            If what says so is damaged.
+        TechniqueError, ParameterError
+            If `technique` or `tier` is unknown.
+        """
+        wanted = None if tier is None else Tier.parse(tier)
+        return self._find(grid_key(Technique.parse(str(technique))), wanted) is not None
 
     def reference(self, id: str) -> Reference:
         """One reference with its native spectrum.

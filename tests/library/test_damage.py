@@ -138,6 +138,14 @@ def test_damaged_metadata_is_refused_when_it_is_used(intact, places, tmp_path, d
         damaged.compounds, damaged.references, damaged.rows("raman"), damaged.grid("raman")
 
 
+@pytest.mark.parametrize("dataset", ["/references/info", "/grids/raman/rows"])
+def test_damage_is_not_taken_for_a_library_without_references(intact, places, tmp_path, dataset):
+    offset, length = places[dataset]
+    damaged = ReferenceLibrary(flipped(intact, tmp_path, offset + length // 2))
+    with pytest.raises(LibraryError, match=f"{dataset} does not have its checksum"):
+        damaged.holds("raman")
+
+
 @pytest.mark.parametrize("keep", [0, 1, 7, 8, 100, 511, 2000, -4096, -1])
 def test_truncated(intact, tmp_path, keep):
     data = intact.read_bytes()
