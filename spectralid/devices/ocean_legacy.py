@@ -219,9 +219,9 @@ class OceanLegacyDriver:
         )
 
     def prepare(self) -> None:
-        """Make every setting a frame depends on, as after opening; the instrument is never initialised.
+        """Make every setting a frame depends on, as after opening.
 
-        ``Q`` would make them all at once, and switch on the strobe line of a SAD500.
+        ``Q`` would make them all at once, and switch on the strobe line of a SAD500: it is never sent.
 
         Raises
         ------
@@ -267,29 +267,31 @@ class OceanLegacyDriver:
         return Identity(serial, every[self._settings.pixel_mode.indices(self._profile.pixels)])
 
     def _wavelengths(self) -> FloatArray:
-        stored: list[str] = []
+        own = self._profile.wavelength_nm
         if self._settings.wavelength_index >= 0:
-            first = self._settings.wavelength_index
-            stored = [self._client.constant(index) for index in range(first, first + _COEFFICIENTS)]
             try:
-                wavelengths = pixel_wavelengths(
-                    [_coefficient(text) for text in stored],
-                    self._profile.pixels,
-                    source="stored in the instrument",
-                )
+                wavelengths = self._stored_wavelengths(self._settings.wavelength_index)
+            except DamagedAnswerError:
+                raise  # not lost, only not understood
             except ProtocolError:
-                if not self._profile.wavelength_nm:
+                if not own:
                     raise
             else:
                 self._wavelength_source = "instrument"
                 return wavelengths
         self._wavelength_source = "profile"
-        if not self._profile.wavelength_nm:
+        if not own:
             raise ProtocolError(
                 f"{self._profile.name} stores no wavelength calibration: copy its profile and write the "
                 "coefficients from the calibration sheet of this unit into it ([wavelength] coefficients_nm)."
             )
-        return pixel_wavelengths(self._profile.wavelength_nm, self._profile.pixels, source="of the profile")
+        return pixel_wavelengths(own, self._profile.pixels, source="of the profile")
+
+    def _stored_wavelengths(self, first: int) -> FloatArray:
+        stored = [self._client.constant(index) for index in range(first, first + _COEFFICIENTS)]
+        return pixel_wavelengths(
+            [_coefficient(text) for text in stored], self._profile.pixels, source="stored in the instrument"
+        )
 
     def has_laser(self) -> bool:
         """Whether the profile says that a laser hangs on the strobe line."""
@@ -463,6 +465,8 @@ def open_ocean_legacy(port: str | Transport, profile: Profile) -> OceanLegacyDri
     try:
         driver = OceanLegacyDriver(client, profile, settings)
         client.connect(settings.data_mode, rates=_RATES)
+        if settings.laser_on_strobe_line:
+            driver.set_laser(False)  # the strobe line of a SAD500 is on after power-up
         driver.prepare()
     except BaseException:
         client.close()

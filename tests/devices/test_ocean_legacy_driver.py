@@ -135,6 +135,28 @@ def test_numbers_as_instruments_write_them(text):
     assert driver.identify().wavelengths_nm[0] == float(text)
 
 
+def test_instrument_that_refuses_to_tell_its_constants():
+    rig = Rig(replace(with_options(FLAME, serial_index=-1), wavelength_nm=(500.0, 0.5)))
+    driver = rig.open()
+    answer = rig.instrument._answer
+    rig.instrument._answer = lambda name, operands: (
+        rig.instrument._no() if name == "x" else answer(name, operands)
+    )
+    assert driver.identify().wavelengths_nm[1] == 500.5
+    driver._profile = replace(driver.profile, wavelength_nm=())
+    with pytest.raises(ProtocolError, match="NAK"):
+        driver.identify()
+
+
+def test_damaged_constants_are_no_reason_to_use_others():
+    rig = Rig(replace(with_options(FLAME, serial_index=-1), wavelength_nm=(500.0, 0.5)))
+    driver = rig.open()
+    different = iter(range(100))
+    rig.instrument._constant = lambda index: b"%d\0" % next(different)
+    with pytest.raises(ProtocolError, match="differently each time"):
+        driver.identify()
+
+
 def test_unreadable_serial_number():
     with pytest.raises(ProtocolError, match="serial number"):
         Rig(FLAME, "blank-eeprom:ff").open().identify()
@@ -315,6 +337,13 @@ def test_laser_on_the_strobe_line():
     driver.send_off()
     assert not rig.detector.laser
     assert not driver.laser_is_on()
+
+
+def test_laser_that_is_on_after_power_up_is_off_once_opened():
+    rig = Rig(with_options(SAD500, laser_on_strobe_line=True))
+    assert rig.detector.laser
+    assert not rig.open().laser_is_on()
+    assert not rig.detector.laser
 
 
 def test_off_is_sent_before_the_step_is_found_again():
