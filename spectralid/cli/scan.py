@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from spectralid.spectrum import Spectrum
 
 __all__ = ["add_parser"]
+
+_AGAIN: Final = {
+    "saturated": "points are saturated, shorten the integration time or let it be found",
+    "light_unsteady": "light did not come with every frame, check interlock, shutter and probe",
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -88,13 +93,13 @@ def _check(args: argparse.Namespace) -> None:
 
 def _measure_again(spectrum: Spectrum, *, as_json: bool) -> int:
     """Say that a suspect spectrum is not searched for: a wrong one must not end as "no match"."""
-    points = spectrum.acquisition.metadata["saturated_points"]
-    why = f"{points} points are saturated; shorten the integration time or let it be found"
+    facts = spectrum.acquisition
+    why = "; ".join(text for flag, text in _AGAIN.items() if flag in facts.flags)
     if as_json:
         print_json(
             {
                 "presumptive": True,
-                "instrument": spectrum.acquisition.to_dict(),
+                "instrument": facts.to_dict(),
                 "retake": why,
                 "verdict": None,
                 "identification": None,

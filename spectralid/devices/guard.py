@@ -189,8 +189,9 @@ class DeviceGuard:
         LaserEndedError, ScanCancelledError
             If somebody else, or the clock, ended the light.
         """
-        watch = self._watch = LaserWatch(maximum_s, self._off_by_watch, wait=self._watch_wait)
+        # Before the watch: a signal that finds one asks whose it is.
         self._lit_by = threading.current_thread()
+        watch = self._watch = LaserWatch(maximum_s, self._off_by_watch, wait=self._watch_wait)
         atexit.register(self._off_at_exit)
         try:
             watch.start()

@@ -10,7 +10,7 @@ from typing import Final
 
 from spectralid import _bundled
 from spectralid.devices._toml import Keys, is_number, read_toml
-from spectralid.devices.registry import protocols
+from spectralid.devices.registry import BUILT_IN, protocols
 from spectralid.errors import ParameterError
 from spectralid.spectrum import Technique
 
@@ -113,7 +113,8 @@ class _Keys(Keys):
 
     def profile(self) -> Profile:
         protocol = self.text("protocol")
-        if protocol not in FILE_PROTOCOLS and protocol not in (known := protocols()):
+        # Asking for other packages' drivers takes a while; most profiles need none.
+        if protocol not in (*BUILT_IN, *FILE_PROTOCOLS) and protocol not in (known := protocols()):
             self.refuse(
                 "protocol", f"must be one of {', '.join((*known, *FILE_PROTOCOLS))}; it is {protocol!r}."
             )

@@ -212,7 +212,13 @@ class Session:
             self._signals.remove()
 
     def __enter__(self) -> Self:
-        return self.open() if self.state is State.DISCONNECTED else self
+        if self.state is not State.DISCONNECTED:
+            return self
+        try:
+            return self.open()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from spectralid import LibraryBuilder, Spectrum, read
-from spectralid.cli import main
 from spectralid.cli import _instrument as command
+from spectralid.cli import main
 from spectralid.cli._exit import Exit
+from spectralid.devices.sim.launch import Simulator
 from spectralid.devices.sim.samples import find_sample
 from spectralid.library import Compound, Tier
 
@@ -157,3 +158,23 @@ def test_confirmed_laser_goes_on_to_the_port(library, capsys, monkeypatch):
     arguments = ["--port", "/dev/there-is-none", "--profile", "ocean-ventana-785l", "--arm-laser"]
     assert main(["scan", *arguments, "--library", library]) == Exit.DEVICE
     assert "Serial port /dev/there-is-none" in capsys.readouterr().err
+
+
+def test_laser_that_only_a_person_can_switch(library, capsys, monkeypatch):
+    # The simulated board is lit all the time: what is called dark is not, and the spectrum is no good.
+    monkeypatch.setattr("sys.stdin", Terminal(f"{command.CONFIRMATION}\n\n\n"))
+    with Simulator("--protocol", "tcd1304-er", "--substance", "polystyrene", "--tcp") as simulator:
+        measuring = ["--port", simulator.port, "--profile", "tcd1304-er", "--arm-laser", "--averages", "3"]
+        assert main(["scan", *measuring, "--library", library]) == Exit.POOR_SIGNAL
+    printed = capsys.readouterr()
+    asked = printed.err
+    assert asked.index("Switch the laser on") < asked.index("sample frames") < asked.index("laser OFF")
+    assert "MEASURE AGAIN: light did not come" in printed.out
+
+
+def test_operator_who_goes_away_ends_the_scan(library, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", Terminal(f"{command.CONFIRMATION}\n"))
+    with Simulator("--protocol", "tcd1304-er", "--tcp") as simulator:
+        measuring = ["--port", simulator.port, "--profile", "tcd1304-er", "--arm-laser", "--averages", "3"]
+        assert main(["scan", *measuring, "--library", library]) == Exit.DEVICE
+    assert "Standard input has ended" in capsys.readouterr().err

@@ -64,3 +64,58 @@ def test_not_toml(tmp_path):
 def test_unknown_name_lists_the_known():
     with pytest.raises(ParameterError, match="ocean-ventana-785l"):
         load_profile("tricorder")
+
+
+def loaded(tmp_path, *changes):
+    text = TEXT
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_profile(str(file))
+
+
+def test_instrument_without_a_laser(tmp_path):
+    profile = loaded(tmp_path, (TEXT[TEXT.index("[laser]") :], ""))
+    assert (profile.laser_nm, profile.maximum_on_s, profile.safety) == (None, 0.0, "")
+
+
+def test_unit_that_tells_its_excitation_itself(tmp_path):
+    profile = loaded(tmp_path, ("wavelength_nm = 785.0", 'wavelength_nm = "instrument"'))
+    assert profile.laser_nm is None
+    assert profile.maximum_on_s == 120.0
+    with pytest.raises(FileError, match='a number or "instrument"'):
+        loaded(tmp_path, ("wavelength_nm = 785.0", 'wavelength_nm = "red"'))
+
+
+def test_warm_up_is_optional(tmp_path):
+    assert loaded(tmp_path).warm_up_s == 0.0
+    assert loaded(tmp_path, ("warning_s = 3", "warning_s = 3\nwarm_up_s = 12")).warm_up_s == 12.0
+
+
+def test_options_and_wavelengths(tmp_path):
+    added = '[protocol_options]\ndialect = "flame"\nfast = 115200\ntec = true\n\n'
+    added += "[wavelength]\ncoefficients_nm = [790, 0.25, -1e-5]\n\n[laser]"
+    profile = loaded(tmp_path, ("[laser]", added))
+    assert dict(profile.options) == {"dialect": "flame", "fast": 115200, "tec": True}
+    assert profile.wavelength_nm == (790.0, 0.25, -1e-5)
+    with pytest.raises(TypeError):
+        profile.options["dialect"] = "sad500"
+    assert loaded(tmp_path).options == {}
+
+
+@pytest.mark.parametrize(
+    ("added", "key"),
+    [
+        ("[protocol_options]\nrates = [1, 2]", "protocol_options.rates"),
+        ("[wavelength]\ncoefficients_nm = [1]", "wavelength.coefficients_nm"),
+        ('[wavelength]\ncoefficients_nm = ["a", 2]', "wavelength.coefficients_nm"),
+        ("[wavelength]\ncoefficients_nm = [nan, 2]", "wavelength.coefficients_nm"),
+        ("[wavelength]\nother = 1", "wavelength.coefficients_nm"),
+    ],
+)
+def test_wrong_table_is_named(tmp_path, added, key):
+    with pytest.raises(FileError) as caught:
+        loaded(tmp_path, ("[laser]", f"{added}\n\n[laser]"))
+    assert caught.value.where == f"key {key}"
