@@ -129,6 +129,31 @@ class OceanDriver:
             raise ProtocolError(f"The instrument gives {told} for the temperature of its detector.")
         return told
 
+    def cool_to(self, setpoint_c: float) -> None:
+        """Switch the cooler on and have it aim at a temperature; that takes it minutes.
+
+        Parameters
+        ----------
+        setpoint_c : float
+            Detector temperature in °C; the instrument knows its own limits.
+
+        Raises
+        ------
+        ProtocolError
+            If the instrument refuses or does not keep what was set.
+        TransportError
+            If the line fails.
+        """
+        wanted = struct.pack("<f", setpoint_c)
+        self._client.command(Message.SET_TEC_SETPOINT, wanted)
+        self._client.command(Message.SET_TEC_ENABLE, b"\x01")
+        kept = self._client.ask(Message.TEC_SETPOINT)
+        if kept != wanted:
+            raise ProtocolError(
+                f"The detector was set to {setpoint_c:g} °C and the instrument says "
+                f"{self._number('<f', kept):g} °C."
+            )
+
     def nonlinearity(self) -> tuple[float, ...]:
         """Coefficients for `spectralid.devices.nonlinearity.linearised`; empty if it stores none.
 

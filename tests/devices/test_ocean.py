@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spectralid.devices.client.obp import RefusedError
 from spectralid.devices.codec.obp import Decoder, Frame, Message, encode
 from spectralid.devices.driver import Interlock
 from spectralid.devices.laser import LaserOffUnconfirmedError, arm
@@ -14,6 +15,7 @@ from spectralid.devices.ocean import DetectorNotCooledError, open_ocean
 from spectralid.devices.profile import load_profile
 from spectralid.devices.session import ScanPlan, scan
 from spectralid.devices.sim.faults import NO_FAULTS, Fault, Faults
+from spectralid.devices.sim.faulty import FaultyLine
 from spectralid.devices.sim.models import BENCHES
 from spectralid.devices.sim.obp import ObpInstrument
 from spectralid.devices.sim.physics import Bench, Detector
@@ -261,3 +263,90 @@ def test_waiting_frame_with_the_old_integration_time_is_called_off():
     driver, _, _ = opened("qe-pro", faults=faults)
     driver.set_integration(30.0)
     assert driver.acquire().integration_ms == 30.0
+
+
+def test_cooler_is_set_and_read_back():
+    driver, detector, _ = opened("qe-pro")
+    detector.cooler.on = False
+    driver.cool_to(-15.5)
+    assert (detector.cooler.on, detector.cooler.setpoint_c) == (True, -15.5)
+    detector.cooler.elapse(300.0)
+    assert driver.temperature_c() == pytest.approx(-15.5, abs=0.01)
+    with pytest.raises(RefusedError, match="invalid"):
+        driver.cool_to(-100.0)
+
+
+def qe_pro_with(message, change):
+    """Driver of a QE Pro on a line where answers to `message` are changed."""
+
+    def damage(answer):
+        (frame,) = Decoder().feed(answer)
+        return encode(change(frame)) if frame.message == message else answer
+
+    device = ObpInstrument(Detector(BENCHES["qe-pro"], (), seed=1), "SIM-1", model="qe-pro")
+    return open_ocean(line_to(device, damage), load_profile("ocean-qe-pro"))
+
+
+def test_setpoint_that_is_not_kept_is_said():
+    driver = qe_pro_with(Message.TEC_SETPOINT, lambda f: replace(f, data=struct.pack("<f", 5.0)))
+    with pytest.raises(ProtocolError, match="set to -10 °C and the instrument says 5 °C"):
+        driver.cool_to(-10.0)
+
+
+def test_temperature_that_is_no_number_is_said():
+    driver = qe_pro_with(Message.TEC_TEMPERATURE, lambda f: replace(f, data=struct.pack("<f", float("nan"))))
+    with pytest.raises(ProtocolError, match="gives nan for the temperature"):
+        driver.acquire()
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        (Message.NONLINEARITY_COEFFICIENT_COUNT, lambda driver: driver.nonlinearity()),
+        (Message.ABORT, lambda driver: driver.set_integration(50.0)),
+    ],
+)
+def test_refusal_for_another_reason_than_not_knowing_is_an_error(message, call):
+    driver = qe_pro_with(message, lambda f: replace(f, data=b"", flags=f.flags | 8, error=7))
+    with pytest.raises(RefusedError, match="not ready"):
+        call(driver)
+
+
+def test_instrument_that_cannot_abort_is_set_all_the_same():
+    driver = qe_pro_with(Message.ABORT, lambda f: replace(f, data=b"", flags=f.flags | 8, error=2))
+    driver.set_integration(50.0)
+    assert driver.acquire().integration_ms == 50.0
+
+
+def test_urgent_off_waits_for_no_answer():
+    device = instrument()
+    line = line_to(device)
+    driver = open_ocean(line, PROFILE)
+    driver.set_laser(True)
+    driver.send_off()
+    assert not device._detector.laser
+    assert line.requests[-1].flags == 0
+    driver, _, line = opened("sts")
+    before = line.now_s
+    driver.send_off()
+    assert line.now_s == before, "without a laser nothing is sent"
+
+
+def test_line_that_is_gone_can_be_closed():
+    faults = Faults([Fault("unplug", first=1, spectrum_only=True)])
+    detector = Detector(BENCHES["sts"], (), seed=1)
+    far = FaultyLine(ObpInstrument(detector, "SIM-1", model="sts"), faults)
+    line = VirtualLine(far, baud=9600, far_baud=9600)
+    driver = open_ocean(line, load_profile("ocean-sts"))
+    with pytest.raises((TransportError, ProtocolError)):
+        driver.acquire()
+    driver.close()
+    assert line.closed
+
+
+def test_silent_at_both_rates_names_the_first():
+    line = VirtualLine(ObpInstrument(Detector(BENCHES["sts"], (), seed=1), "S"), baud=9600, far_baud=57_600)
+    with pytest.raises((TransportError, ProtocolError), match="checksum type"):
+        open_ocean(line, load_profile("ocean-sts"))
+    assert line.baud == 9600
+    assert line.closed
