@@ -1,12 +1,15 @@
 """Off on every way out: while a frame blocks, on signals, on cancel, when the line is lost. No sleeping."""
 
 import atexit
+import contextlib
 import signal
 import threading
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spectralid.devices import guard as guard_module
 from spectralid.devices.driver import Interlock
@@ -16,7 +19,7 @@ from spectralid.devices.laser_watch import MAXIMUM_ON, next_order
 from spectralid.devices.plan import ScanPlan, Stage
 from spectralid.devices.session import Session
 from spectralid.devices.state import State, StateError
-from spectralid.errors import ProtocolError, TransportError
+from spectralid.errors import DeviceError, ProtocolError, TransportError
 from tests.devices.lines import FakeDriver, lost
 
 PLAN = ScanPlan(integration_ms=100.0, averages=4, warning_s=0.0)
@@ -474,3 +477,55 @@ def test_light_and_dark_in_the_log_of_every_scan(session_with):
     for call, following in pairwise(driver.log):
         if call == "laser off":
             assert following == "read laser"
+
+
+class Unreliable(FakeDriver):
+    """Fails, or keeps its laser on, as it is told, call by call."""
+
+    def __init__(self, troubles):
+        super().__init__()
+        self.troubles = iter(troubles)
+
+    def _called(self, call):
+        super()._called(call)
+        trouble = next(self.troubles, None)
+        self.stuck_on = trouble == "stuck" and self.laser
+        if trouble == "lost":
+            raise lost()
+        if trouble == "lost, but done" and call in ("laser on", "laser off"):
+            self.laser = call == "laser on"
+            raise lost()
+        if trouble == "defect":
+            raise ZeroDivisionError
+        if trouble == "Ctrl-C":
+            raise KeyboardInterrupt
+
+
+TROUBLES = st.lists(
+    st.sampled_from([None] * 12 + ["stuck", "lost", "lost, but done", "defect", "Ctrl-C"]), max_size=120
+)
+STEPS = st.lists(st.sampled_from(["open", "scan", "scan", "off", "recover", "cancel", "close"]), max_size=12)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TROUBLES, STEPS)
+def test_between_two_steps_the_laser_is_off_or_the_alarm_is_on(troubles, steps):
+    driver = Unreliable(troubles)
+    alarms = []
+    session = Session(lambda: driver, alarm=alarms.append)
+    try:
+        for step in steps:
+            before, lights = session.state, driver.log.count("laser on")
+            with contextlib.suppress(DeviceError, ZeroDivisionError, KeyboardInterrupt):
+                measure(session) if step == "scan" else getattr(session, step)()
+            if session.state is not State.DISCONNECTED:
+                assert not driver.laser or session.state in (State.LASER_OFF_UNCONFIRMED, State.FAULT)
+            if driver.log.count("laser on") > lights:
+                # Light was made: then only in a scan, from rest, and it is off again or everybody knows.
+                assert (step, before) == ("scan", State.IDLE)
+                assert not driver.laser or session.state is State.LASER_OFF_UNCONFIRMED
+                assert not driver.laser or alarms
+            assert session.state not in (State.ARMED, State.WARMUP, State.ACQUIRING, State.DARK)
+    finally:
+        driver.troubles = iter(())
+        session.close()
