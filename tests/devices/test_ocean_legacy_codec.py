@@ -362,7 +362,7 @@ def test_memory_is_bounded(given_record, chunks):
     decoder = RecordDecoder(here)
     for chunk in chunks:
         decoder.feed(chunk)
-        assert len(decoder.pending) <= 1 + here.longest + 2
+        assert len(decoder._buffer) <= 1 + here.longest + 2
         assert 1 <= decoder.wanted <= 1 + here.longest + 2
 
 

@@ -486,11 +486,6 @@ class RecordDecoder:
             missing = max(missing, self._place + layout.points - self._seen + tail - len(self._buffer))
         return max(1, missing)
 
-    @property
-    def pending(self) -> bytes:
-        """Bytes kept that belong to no complete record."""
-        return bytes(self._buffer)
-
     def feed(self, data: bytes) -> list[Record | FramingFault]:
         """Take `data` in and return what it completes."""
         self._buffer += data
