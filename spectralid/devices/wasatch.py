@@ -325,20 +325,24 @@ def open_wasatch(port: str | Transport, profile: Profile) -> WasatchDriver:
     ProtocolError
         If what answers does not speak the protocol.
     """
-    gap_ms = profile.options.get("byte_gap_ms", 0.0)
-    if isinstance(gap_ms, bool | str) or not 0 <= gap_ms <= _LONGEST_GAP_MS:
-        raise ParameterError("byte_gap_ms", gap_ms, f"a number from 0 to {_LONGEST_GAP_MS:g}")
     transport = open_transport(port, profile.baud) if isinstance(port, str) else port
-    client = WasatchClient(transport, byte_gap_s=gap_ms / 1000)
     try:
+        client = WasatchClient(transport, byte_gap_s=_byte_gap_s(profile))
         driver = WasatchDriver(client, profile)
         # Nothing is done with the answer: that there is one, framed and with the right checksum, is what
         # tells a Wasatch module from something else on the line.
         client.ask(Opcode.FPGA_REVISION, _FPGA_REVISION_BYTES)
     except BaseException:
-        client.close()
+        transport.close()
         raise
     return driver
+
+
+def _byte_gap_s(profile: Profile) -> float:
+    gap_ms = profile.options.get("byte_gap_ms", 0.0)
+    if isinstance(gap_ms, bool | str) or not 0 <= gap_ms <= _LONGEST_GAP_MS:
+        raise ParameterError("byte_gap_ms", gap_ms, f"a number from 0 to {_LONGEST_GAP_MS:g}")
+    return gap_ms / 1000
 
 
 def _byte_order(profile: Profile) -> ByteOrder:

@@ -362,6 +362,27 @@ def test_board_out_of_step_gives_an_error_or_the_exposure_asked_for(dialect, pla
 
 
 def test_interrupted_readout_is_waited_out_by_the_next():
+    device = board()
+    line = line_to(device)
+    asking = Tcd1304Client(line)
+    asking.read_out(COMMAND, busy_s=0.1)
+    read = line.read
+
+    def interrupted(at_most, deadline):
+        if deadline.seconds > 0.2:
+            line.read = read
+            raise KeyboardInterrupt
+        return read(at_most, deadline)
+
+    line.read = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        asking.read_out(COMMAND, busy_s=0.1)
+    before = device._detector.frames
+    asking.read_out(COMMAND, busy_s=0.1)
+    assert device._detector.frames == before + 2  # one thrown away behind the one nobody took
+
+
+def test_abort_ends_a_call():
     line = line_to(board())
     asking = Tcd1304Client(line)
     line.abort()

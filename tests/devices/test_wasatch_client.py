@@ -1,5 +1,8 @@
 """One request, its answer, and nothing else, against far ends that misbehave."""
 
+import threading
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -208,6 +211,22 @@ def test_late_answer_is_not_taken_for_the_next_one():
     assert [asking.ask(Opcode.LASER, 1, retries=0) for _ in range(2)] == [b"\0", b"\1"]
 
 
+def test_answers_that_come_after_a_late_one_are_waited_for():
+    class Slow:
+        """Silent to the first question; the answer to the last but one, then that to the last, come late."""
+
+        replies: ClassVar = [[], [Reply(ON)], [Reply(OFF), Reply(OFF, busy_s=0.02)], [Reply(ON)]]
+
+        def receive(self, data):
+            return self.replies.pop(0)
+
+    asking = client(Slow())
+    with pytest.raises(TransportError):
+        asking.ask(Opcode.LASER, 1, retries=0)
+    assert asking.ask(Opcode.LASER, 1, retries=0) == b"\0"
+    assert asking.ask(Opcode.LASER, 1, retries=0) == b"\1"
+
+
 def test_late_image_is_not_taken_for_the_next_one():
     asking, _ = answering(b"", IMAGE + IMAGE, INTEGRATION, IMAGE, INTEGRATION)
     with pytest.raises(TransportError, match="did not answer acquire"):
@@ -332,9 +351,18 @@ def test_echo_that_ends_is_noticed():
 
 
 def test_interrupted_measurement_is_waited_out_by_what_comes_next():
-    line = line_to(module())
+    line = interrupted_once(line_to(module()))
     asking = WasatchClient(line)
     asking.command(Opcode.INTEGRATION_TIME, (3000).to_bytes(3, "little"))
+    with pytest.raises(KeyboardInterrupt):
+        image_of(asking, 6.0)
+    asking.command(Opcode.LASER, b"\0")
+    assert 3.0 < line.now_s < 3.2
+    assert len(image_of(asking, 6.0)) == 2048
+
+
+def interrupted_once(line):
+    """A line on which the first read that waits long is interrupted."""
     read = line.read
 
     def interrupted(at_most, deadline):
@@ -344,11 +372,17 @@ def test_interrupted_measurement_is_waited_out_by_what_comes_next():
         return read(at_most, deadline)
 
     line.read = interrupted
+    return line
+
+
+def test_interrupted_measurement_is_not_taken_for_the_next():
+    device = module()
+    device._detector.integration_s = 3.0
+    asking = WasatchClient(interrupted_once(line_to(device)))
     with pytest.raises(KeyboardInterrupt):
         image_of(asking, 6.0)
-    asking.command(Opcode.LASER, b"\0")
-    assert 3.0 < line.now_s < 3.2
-    assert len(image_of(asking, 6.0)) == 2048
+    image_of(asking, 6.0)
+    assert device._detector.frames == 2
 
 
 def test_abort_ends_a_call():
@@ -360,6 +394,22 @@ def test_abort_ends_a_call():
     assert caught.value.kind == "aborted"
     line.resume()
     assert len(image_of(asking, 0.1)) == 2048
+
+
+def test_urgent_off_from_another_thread_does_not_fall_into_a_request():
+    recorder = Recorder(module())
+    others: list[threading.Thread] = []
+
+    def pause(_):
+        if not others:
+            others.append(threading.Thread(target=asking.send, args=(Opcode.LASER, b"\0")))
+            others[0].start()
+            others[0].join(0.05)  # it has to wait for the end of the request
+
+    asking = WasatchClient(line_to(recorder), byte_gap_s=0.001, pause=pause)
+    asking.ask(Opcode.FPGA_REVISION, 7)
+    others[0].join()
+    assert recorder.requests == [Frame(Opcode.FPGA_REVISION), Frame(Opcode.LASER | SET, b"\0")]
 
 
 def test_urgent_off_is_a_whole_command():

@@ -174,7 +174,8 @@ def test_integration_is_read_back():
 def test_wrong_options_are_refused_and_the_line_closed(option, value):
     line = line_to(module())
     with pytest.raises(ParameterError, match=option):
-        open_wasatch(line, with_options(**{option: value})).identify()
+        open_wasatch(line, with_options(**{option: value}))
+    assert line.closed
 
 
 def test_profile_without_eeprom_needs_coefficients():
@@ -269,6 +270,15 @@ def test_laser_that_cannot_be_asked_now_is_not_taken_for_none_or_off(byte):
         driver.has_laser()
     with pytest.raises(RefusedError):
         driver.laser_is_on()
+
+
+def test_laser_is_asked_once():
+    # Whoever needs it off must not wait through silent repetitions.
+    recorder = Recorder(module(), lambda reply: None if reply.data[3] == Opcode.LASER else reply)
+    driver = open_wasatch(line_to(recorder), PROFILE)
+    with pytest.raises(TransportError):
+        driver.laser_is_on()
+    assert recorder.requests[1:] == [Frame(Opcode.LASER)]
 
 
 def test_urgent_off():
