@@ -1,8 +1,8 @@
 """A world of simulated instruments and substances that shares nothing with the engine.
 
 Substances are computed molecules (line positions and Raman activities of ``libraries/computed``), so that
-relatives look alike as relatives do. Everything else is drawn: widths, what differs from grain to grain, the axis,
-response and resolution of each unit, fluorescence, photons.
+relatives look alike as relatives do. Everything else is drawn: widths, what differs from grain to grain, the
+axis, response and resolution of each unit, fluorescence, photons.
 
 Every scan is counts over Raman shift. Fractions are shares of Raman photons.
 """

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from spectralid import __version__
-from spectralid.cli import calibrate, convert, devices, identify, info, library, plot, scan, sim, watch
+from spectralid.cli import analyse, calibrate, convert, devices, identify, info, library, plot, scan, sim, watch
 from spectralid.cli._exit import Exit
 from spectralid.errors import DeviceError, LibraryError, ParameterError, SpectralIDError
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spectralid {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (scan, watch, identify, calibrate, convert, plot, info, library, devices, sim):
+    for module in (scan, watch, identify, analyse, calibrate, convert, plot, info, library, devices, sim):
         module.add_parser(commands)
     return parser
 

@@ -153,6 +153,11 @@ class Analysis:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mappingproxy does not pickle; results travel back from worker processes.
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Analysis, tuple((values | {"smallest_shares": dict(self.smallest_shares)}).values())
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "smallest_shares", MappingProxyType(dict(self.smallest_shares)))
 
@@ -249,8 +254,11 @@ class Analyser:
         spectrum : Spectrum
             Of the technique of the references; infrared as absorbance.
         """
+        from spectralid.preprocess.despike import Despike
         from spectralid.preprocess.resample import resample
 
+        if not spectrum.technique.is_infrared:
+            spectrum = Despike()(spectrum)
         grid = self.references.grid
         values = np.asarray(resample(spectrum.axis, spectrum.intensity, grid))
         height = float(np.nanmax(values) - np.nanmin(values)) or 1.0
@@ -285,9 +293,13 @@ class Analyser:
         found = select(scene, prior, self.engine.settings)
         if found.best is None:
             return self._result(original or spectrum, assumptions, (), None, 1.0, 0.0, (), {})
-        best, bands = self._supported(scene, found.best)
+        best, bands, refused = self._supported(scene, found.best)
         score = log_odds(best, prior, self.engine.settings, len(self.references))
-        explored = [(e, s) for e, s in found.explored if set(e.rows) != set(best.rows)]
+        explored = [
+            (e, s)
+            for e, s in found.explored
+            if set(e.rows) != set(best.rows) and not refused.intersection(e.rows)
+        ]
         explored.append((best, score))
         chances = posterior(explored, self.references, nothing_score=self.engine.nothing_score)
         weights, accounted = scene.left_over(best)
@@ -302,14 +314,18 @@ class Analyser:
             smallest_shares(scene, best, weights, accounted, self._families),
         )
 
-    def _supported(self, scene: Scene, best: Explanation) -> tuple[Explanation, list[BandAgreement]]:
-        """The explanation without components that their own bands do not bear out; the bands of the rest."""
+    def _supported(
+        self, scene: Scene, best: Explanation
+    ) -> tuple[Explanation, list[BandAgreement], set[int]]:
+        """The explanation without components that their bands refute; bands of the rest; the refuted."""
+        refused: set[int] = set()
         while True:
             bands = [band_agreement(scene, best, i) for i in range(len(best.rows))]
             failing = [i for i, b in enumerate(bands) if not _holds(b)]
             if len(best.rows) == 1 or not failing:
-                return best, bands
+                return best, bands, refused
             worst = min(failing, key=lambda i: bands[i].supported / max(1, len(bands[i].ratios)))
+            refused.add(best.rows[worst])
             best = scene.explain([r for i, r in enumerate(best.rows) if i != worst], best.shift_cm1)
 
     def _components(

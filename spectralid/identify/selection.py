@@ -171,6 +171,10 @@ def select(
         explored[frozenset(swapped.rows)] = swapped
         if score(swapped) > score(best):
             best = swapped
+    # The shift was that of one component alone; all together know it better.
+    if len(best.rows) > 1:
+        best = _refined(scene, prior, best)
+        explored[frozenset(best.rows)] = best
     weighed = sorted(((e, score(e)) for e in explored.values()), key=lambda item: -item[1])
     return Selection(best, tuple(ranked), tuple(weighed), score(best), decoy)
 

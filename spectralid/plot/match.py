@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from spectralid.identify import Candidate, Identification
     from spectralid.library import ReferenceLibrary
 
-__all__ = ["match_figure"]
+__all__ = ["match_figure", "reference_on"]
 
 RUNNERS_UP: Final = 2
 # Enough for fluorescence and too stiff for bands, on the 1,500 to 3,500 cm⁻¹ that instruments cover.
@@ -46,7 +46,7 @@ class _Shown:
     reference: FloatArray
 
 
-def _reference_on(axis: FloatArray, reference: Spectrum, tier: Tier) -> FloatArray:
+def reference_on(axis: FloatArray, reference: Spectrum, tier: Tier) -> FloatArray:
     """Reference on the measured axis; missing outside its own range."""
     absorbing = to_absorbance(reference)
     # Band tables and computed spectra have no baseline; one would be invented by looking for it.
@@ -136,7 +136,7 @@ def match_figure(
     shown = []
     for candidate in identification.candidates[: 1 + RUNNERS_UP]:
         reference = library.reference(candidate.reference_id)
-        shown.append(_Shown(candidate, _reference_on(spectrum.axis, reference.spectrum, candidate.tier)))
+        shown.append(_Shown(candidate, reference_on(spectrum.axis, reference.spectrum, candidate.tier)))
 
     figure = new_figure(9, 7.5 if shown else 4.2)
     if shown:

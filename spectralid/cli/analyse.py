@@ -1,0 +1,92 @@
+"""``spectralid analyse FILE…``: the chemist's dossier of a spectrum, from a joint fit of the library."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spectralid.cli._exit import Exit
+from spectralid.cli._inputs import (
+    Unread,
+    add_reading_options,
+    print_json,
+    progress,
+    read_input,
+    report_unread,
+)
+from spectralid.cli.identify import add_library_option
+from spectralid.errors import InputError, ParameterError
+
+if TYPE_CHECKING:
+    from spectralid.identify import Identifier
+    from spectralid.spectrum import Spectrum
+
+__all__ = ["add_parser"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "analyse",
+        help="components of a spectrum and every number behind them, for a chemist",
+        description=(
+            "Fit the whole library to each spectrum, background and axis error included: components with "
+            "shares and intervals, bands that bear them out or are missing, bands nothing accounts for, and "
+            "what share of each family could have hidden. No verdict: exit code 0 says that every input was "
+            "analysed."
+        ),
+    )
+    add_reading_options(parser)
+    add_library_option(parser)
+    parser.add_argument("--json", action="store_true", help="print results as JSON")
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR", help="save a picture of each spectrum over its components"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out the command."""
+    from spectralid.identify import Identifier
+    from spectralid.library import open_library
+
+    if args.figures:
+        args.figures.mkdir(parents=True, exist_ok=True)
+    results: list[dict[str, Any]] = []
+    refused: list[dict[str, str]] = []
+    with open_library(args.library) as library:
+        identifier = Identifier(library)
+        for file in progress(args.files, "file"):
+            loaded = read_input(file, args)
+            failures = [loaded] if isinstance(loaded, Unread) else []
+            for index, spectrum in enumerate([] if isinstance(loaded, Unread) else loaded, start=1):
+                shown = f"{file} [{index}]" if index > 1 else file
+                try:
+                    document = _one(identifier, spectrum, shown, args, index)
+                except ParameterError:
+                    raise
+                except InputError as error:
+                    failures.append(Unread(shown, error))
+                    continue
+                results.append(document)
+            for failure in failures:
+                report_unread(failure)
+                refused.append({"file": failure.name, "error": str(failure.error)})
+    if args.json:
+        print_json({"presumptive": True, "results": results, "unreadable": refused})
+    return Exit.UNREADABLE if refused else Exit.IDENTIFIED
+
+
+def _one(
+    identifier: Identifier, spectrum: Spectrum, shown: str, args: argparse.Namespace, index: int
+) -> dict[str, Any]:
+    analysis = identifier.analyse(spectrum)
+    if not args.json:
+        print(f"{shown}\n{analysis.explain()}\n")
+    if args.figures:
+        from spectralid.plot import analysis_figure, save
+
+        target = args.figures / f"{Path(shown).stem}-{index}-{spectrum.sha256[:8]}-components.png"
+        save(analysis_figure(spectrum, analysis, identifier.library), target)
+    return {"file": shown, "analysis": analysis.to_dict()}
