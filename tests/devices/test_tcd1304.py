@@ -380,6 +380,7 @@ def test_interrupted_readout_is_waited_out_by_the_next():
     before = device._detector.frames
     asking.read_out(COMMAND, busy_s=0.1)
     assert device._detector.frames == before + 2  # one thrown away behind the one nobody took
+    assert not line._arriving
 
 
 def test_abort_ends_a_call():
