@@ -213,7 +213,7 @@ def _fit(design: FloatArray, deviation: FloatArray, sd: FloatArray) -> _Line:
 def _left_out(
     design: FloatArray, deviation: FloatArray, sd: FloatArray, used: npt.NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray]:
-    """What is left of each band after a correction made without it, and its sd; NaN where none can be made."""
+    """What is left of each band after a correction made without it, and its sd; NaN where there is none."""
     rest, rest_sd = np.full(deviation.size, np.nan), np.full(deviation.size, np.nan)
     for i in range(deviation.size):
         others = used & (np.arange(deviation.size) != i)

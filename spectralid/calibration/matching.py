@@ -28,6 +28,9 @@ _NEAR_CM1: Final = 3.0
 _TAKEN_CM1: Final = 6.0
 # Reading the bands another way means a shift that differs by at least this much.
 _OTHER_CM1: Final = 9.0
+# A standard's bands are among the strongest of its spectrum: with this many peaks per band, and two for what
+# else may be there, bumps of the noise are not matched.
+_PEAKS_PER_BAND: Final = 3
 _LOWEST_SCORE: Final = 0.45
 _HIGHEST_RIVAL: Final = 0.8
 
@@ -66,9 +69,13 @@ def match(
         If the bands of the standard are not there, or can be read in more than one way.
     """
     positions = np.array([line.position_cm1 for line in standard.lines])
-    found = np.array([peak.position_cm1 for peak in peaks])
-    if not found.size:
+    if not peaks:
         raise CalibrationError(f"No band stands out of the spectrum; is it {standard.title}?")
+    every = peaks
+    strongest = np.argsort([-peak.height for peak in every])[: _PEAKS_PER_BAND * positions.size + 2]
+    kept = np.sort(strongest)
+    peaks = [every[i] for i in kept]
+    found = np.array([peak.position_cm1 for peak in peaks])
     measured = (positions > range_cm1[0]) & (positions < range_cm1[1])
     if not measured.any():
         raise CalibrationError(
@@ -94,7 +101,8 @@ def match(
             f"The bands can be read in two ways, {-shift:+.0f} and {-second:+.0f} cm⁻¹ off; measure a "
             "standard with more bands, or better."
         )
-    return _pairs(found, peaks, positions, shift, stretch, pivot_cm1)
+    pairs = _pairs(found, peaks, positions, shift, stretch, pivot_cm1)
+    return tuple(Pair(pair.line, int(kept[pair.peak])) for pair in pairs)
 
 
 def _placed(positions: FloatArray, shift: float | FloatArray, stretch: float, pivot: float) -> FloatArray:

@@ -45,7 +45,7 @@ def calibration_figure(spectrum: Spectrum, calibration: AxisCalibration) -> Figu
     for number, peak in enumerate(calibration.peaks):
         color = OTHERS[0] if peak.used else RESIDUAL
         label = ("bands used" if peak.used else "band left out") if number == 0 or not peak.used else None
-        above.axvline(peak.found_cm1, color=color, linewidth=0.8, alpha=0.7, label=label)
+        above.axvline(peak.found_cm1, color=color, linewidth=0.8, alpha=0.7, zorder=0, label=label)
     across, up = axis_name(spectrum)
     above.set_ylabel(up)
     above.set_title(
