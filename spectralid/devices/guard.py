@@ -229,7 +229,7 @@ class DeviceGuard:
             with self._aborting:
                 # From here on nobody may abort: it would only hold up what they want too.
                 self._switching_off = True
-                self.driver.resume()
+                _try(self.driver.resume)
             switch_off(self.driver)
         except LaserOffUnconfirmedError as error:
             self._unconfirmed(error)
@@ -248,12 +248,10 @@ class DeviceGuard:
         """
         if self._watch is not None and not self._watch.reason:
             self._watch.reason = reason
-        try:
-            self.driver.send_off()
-        except DeviceError as error:
-            # The confirmed "off" below says whether it matters.
-            _log.warning("The urgent command to switch the laser off was not sent: %s", error)
-        self._abort()
+        _try(self.driver.send_off)
+        with self._aborting:
+            if not self._switching_off:
+                _try(self.driver.abort)
         self.off()
 
     def cancel(self) -> None:
@@ -261,12 +259,15 @@ class DeviceGuard:
         self._cancelled = True
         if self._watch is not None:
             self._watch.end("the scan was cancelled")
-        else:
-            self._abort()
+            return
+        with self._aborting:
+            if not self._switching_off:
+                self.driver.abort()
 
     def renew(self) -> None:
-        """A new scan begins: an earlier cancellation no longer counts."""
+        """A new scan begins: what ended an earlier one no longer counts."""
         self._cancelled = False
+        self._signal = None
         self.driver.resume()
 
     def hold_signal(self, number: int) -> bool:
@@ -282,11 +283,6 @@ class DeviceGuard:
         watch.join(_LOCK_S)
         return False
 
-    def _abort(self) -> None:
-        with self._aborting:
-            if not self._switching_off:
-                self.driver.abort()
-
     def _off_by_watch(self, reason: str) -> None:
         try:
             self.urgent_off(reason)
@@ -299,3 +295,11 @@ class DeviceGuard:
             self.urgent_off("the program ends")
         except LaserOffUnconfirmedError:
             return  # the alarm has been given; at exit nobody catches anything
+
+
+def _try(step: Callable[[], None]) -> None:
+    """What only prepares the confirmed "off" must not stand in its way, whatever a driver does wrong."""
+    try:
+        step()
+    except Exception as error:
+        _log.info("A step before switching the laser off failed: %s", error)

@@ -114,6 +114,35 @@ def test_time_is_up_while_a_frame_blocks(session_with):
     assert session.recover().state is State.IDLE
 
 
+def test_defects_of_a_driver_do_not_stand_before_off(session_with):
+    class Defective(FakeDriver):
+        def send_off(self):
+            raise ZeroDivisionError
+
+        abort = send_off
+
+        def set_laser(self, on):
+            super().set_laser(on)
+            if not on and self.log.count("laser on"):
+                off.set()
+
+    def progress(step):
+        if step.stage is Stage.SAMPLE and step.done == 1:
+            lit.set()
+            assert off.wait(WAIT_S)  # the thread has switched off although nothing else went well
+
+    lit, off = threading.Event(), threading.Event()
+    driver = Defective()
+    session, alarms, _ = session_with(
+        driver, watch_wait=lambda orders, _: MAXIMUM_ON if lit.wait(WAIT_S) else ""
+    )
+    session.open()
+    with pytest.raises(LaserEndedError):
+        measure(session, progress=progress)
+    assert not driver.laser
+    assert alarms == []
+
+
 def test_watch_is_told_the_time_of_the_profile_or_of_the_watchdog(session_with):
     seconds = []
 
