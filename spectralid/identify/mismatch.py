@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from spectralid.errors import ParameterError
 from spectralid.identify.shapes import hats, splines
@@ -69,16 +70,19 @@ _NEGLIGIBLE = 0.03
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Basis:
-    """Functions on the grid, (n_grid, n), and where each is not zero."""
+    """Functions on the grid, (n_grid, n), and the points of each that are not zero, (n, widest)."""
 
     values: FloatArray
-    supports: tuple[tuple[int, int], ...]
+    supports: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, values: FloatArray) -> Self:
         places = [np.flatnonzero(column) for column in values.T]
         kept = [i for i, place in enumerate(places) if place.size]
-        return cls(values[:, kept], tuple((int(places[i][0]), int(places[i][-1]) + 1) for i in kept))
+        widest = max(places[i].size for i in kept)
+        # Shorter ones repeat their last point, which changes no maximum.
+        supports = [np.pad(places[i], (0, widest - places[i].size), mode="edge") for i in kept]
+        return cls(values[:, kept], np.array(supports))
 
 
 class Freedom:
@@ -127,7 +131,6 @@ class Freedom:
 
 def _kept(sd: float, basis: _Basis, shape: FloatArray, least: float) -> FloatArray:
     """Columns ``sd · basis · shape`` that are somewhere above `least`."""
-    strength = np.abs(shape)
     # The largest value under each function, bounded by the largest of the shape where the function lives.
-    height = np.array([strength[a:b].max() for a, b in basis.supports])
+    height = np.abs(shape)[basis.supports].max(axis=1)
     return np.asarray(basis.values[:, sd * height > least] * (sd * shape)[:, None])

@@ -115,6 +115,8 @@ class Selection:
 # Decoys are the references themselves, moved by these many grid points: as sharp, as crowded, and absent.
 _DECOY_MOVES: Final = (31, -37, 53, -61)
 _REFINE_CM1: Final = 1.5
+# Log odds a path may lose on the way: two components together may help where neither does alone.
+_SETBACK: Final = 10.0
 # What a nat of the shift prior weighs against a share of the spectrum that is accounted for.
 _SHIFT_WEIGHT: Final = 0.004
 
@@ -156,7 +158,7 @@ def select(
     ranked = sorted(((e, score(e)) for e in pure), key=lambda item: -item[1])
     explored = {frozenset(e.rows): e for e, _ in ranked}
     for e, _ in ranked[: settings.beam]:
-        explored |= {frozenset(longer.rows): longer for longer in _path(scene, settings, e, usable)}
+        explored |= {frozenset(longer.rows): longer for longer in _path(scene, settings, e, usable, score)}
     best = max(explored.values(), key=score)
     decoy = -math.inf
     while len(best.rows) < settings.components:
@@ -346,20 +348,24 @@ def _decoy_gain(
 
 
 def _path(
-    scene: Scene, settings: Settings, start: Explanation, usable: npt.NDArray[np.bool_]
+    scene: Scene,
+    settings: Settings,
+    start: Explanation,
+    usable: npt.NDArray[np.bool_],
+    score: Callable[[Explanation], float],
 ) -> list[Explanation]:
-    """One component after the other, each the reference most like what is left; every stage is weighed."""
+    """One component after the other, each the reference most like what is left, as long as that helps."""
     out: list[Explanation] = []
-    rough = start
-    while len(rough.rows) < settings.components:
-        rows, *_ = _proposals(scene, settings, rough, usable)
+    last, best = start, score(start)
+    while len(last.rows) < settings.components:
+        rows, *_ = _proposals(scene, settings, last, usable)
         if not rows:
             break
-        longer = scene.explain((*rough.rows, rows[0]), start.shift_cm1)
-        if longer.amounts[-1] <= 0:
+        last = scene.explain((*last.rows, rows[0]), start.shift_cm1)
+        if last.amounts[-1] <= 0 or score(last) < best - _SETBACK:
             break
-        out.append(longer)
-        rough = longer
+        best = max(best, score(last))
+        out.append(last)
     return [e for e in out if np.all(e.amounts > 0)]
 
 
