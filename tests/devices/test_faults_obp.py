@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spectralid.devices.driver import RawFrame
 from spectralid.devices.frames import Frames, light_is_steady
@@ -165,6 +167,23 @@ def test_fault(case):
     if seen.laser_left_on and case.profile != "QE_PRO":  # there a hand switches it
         # Only where nobody can help it, and then never without the alarm.
         assert seen.error == "LaserOffUnconfirmedError"
+
+
+ANYWHERE = sorted(set(FAULTS) - set(NOT_APPLICABLE) - {"markers-inside", "back-pressure"})
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from(ANYWHERE), min_size=1, max_size=2, unique=True),
+    st.integers(1, 60),
+    st.sampled_from(["@{}", "@{}+", "@spectrum-{}", ""]),
+    st.sampled_from(["VENTANA", "FAST"]),
+)
+def test_any_fault_at_any_time(names, when, how, profile):
+    seen = bench(profile).trial(*(name + how.format(when) for name in names))
+    assert seen.outcome not in (Outcome.WRONG, Outcome.CRASH), seen.words
+    assert seen.next_works
+    assert not seen.laser_left_on or seen.error == "LaserOffUnconfirmedError"
 
 
 def test_every_fault_is_accounted_for():

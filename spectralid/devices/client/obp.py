@@ -165,26 +165,27 @@ class ObpClient:
         old = self._transport.baud
         if old is None or old == baud:
             return old
+        rates = [baud, old]
         try:
             self.command(Message.SET_BAUD_RATE, baud.to_bytes(4, "little"))
         except RefusedError:
-            return old
+            rates = [old, baud]
         except (DamagedAnswerError, TransportError) as error:
-            if isinstance(error, TransportError) and error.kind != "timeout":
-                raise
-            # Done or not: the answer at the new rate tells.
-        self._change_rate(baud, settle_s)
-        try:
-            if int.from_bytes(self.ask(Message.BAUD_RATE), "little") == baud:
-                return baud
-        except RefusedError:
-            return baud  # it does not tell its rate, and was understood at this one
-        except (DamagedAnswerError, TransportError) as error:
-            if isinstance(error, TransportError) and error.kind != "timeout":
-                raise
-        self._change_rate(old, settle_s)
-        self.ask(Message.BAUD_RATE)
-        return old
+            # Done or not: where it answers tells.
+            _raise_if_lost(error)
+        for rate in rates:
+            if rate != self._transport.baud:
+                self._change_rate(rate, settle_s)
+            try:
+                self.ask(Message.BAUD_RATE)
+            except RefusedError:
+                return rate  # it does not tell its rate, and was understood at this one
+            except (DamagedAnswerError, TransportError) as error:
+                _raise_if_lost(error)
+                failure = error
+            else:
+                return rate
+        raise failure
 
     def _change_rate(self, baud: int, settle_s: float) -> None:
         self._transport.set_baud(baud)
@@ -287,6 +288,9 @@ class ObpClient:
             Frame(message=message, data=data, flags=flags, regarding=self._number, checksum=self.checksum)
         )
         busy_s = max(0.0, self._busy_until - time.monotonic())
+        # What came before the question is no answer to it.
+        before = self._decoder.feed(self._transport.read(_DRAIN, Deadline(0.0)))
+        self.stale_answers += sum(isinstance(item, Frame) for item in before)
         allowed_s = busy_s + self._wire_s(len(request) + MINIMUM_FRAME) + self._margin_s
         deadline = Deadline(allowed_s)
         self._transport.write(request, deadline)
@@ -350,6 +354,12 @@ class ObpClient:
 
 class DamagedAnswerError(ProtocolError):
     """The answer was lost to damage on the line: a question may be asked again."""
+
+
+def _raise_if_lost(error: DamagedAnswerError | TransportError) -> None:
+    """Raise `error` again if no other rate can help."""
+    if isinstance(error, TransportError) and error.kind != "timeout":
+        raise error
 
 
 def _whole(damage: FramingFault | None) -> bool:
