@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from spectralid.calibration._errors import CalibrationError
 from spectralid.calibration.peaks import Peak
-from spectralid.calibration.standards import AxisStandard
+from spectralid.calibration.standards import AxisStandard, axis_standards
 from spectralid.spectrum import FloatArray
 
 __all__ = ["MAXIMUM_SHIFT_CM1", "Pair", "match"]
@@ -66,43 +67,84 @@ def match(
     Raises
     ------
     CalibrationError
-        If the bands of the standard are not there, or can be read in more than one way.
+        If the bands of the standard are not there, can be read in more than one way, or fit another standard
+        better.
     """
-    positions = np.array([line.position_cm1 for line in standard.lines])
     if not peaks:
         raise CalibrationError(f"No band stands out of the spectrum; is it {standard.title}?")
-    every = peaks
-    strongest = np.argsort([-peak.height for peak in every])[: _PEAKS_PER_BAND * positions.size + 2]
-    kept = np.sort(strongest)
-    peaks = [every[i] for i in kept]
-    found = np.array([peak.position_cm1 for peak in peaks])
-    measured = (positions > range_cm1[0]) & (positions < range_cm1[1])
-    if not measured.any():
+    search = _search(peaks, standard, range_cm1, pivot_cm1)
+    if search is None:
         raise CalibrationError(
             f"The spectrum, {range_cm1[0]:.0f} to {range_cm1[1]:.0f} cm⁻¹, holds no band of {standard.title}."
         )
-    weights = np.array([float(line.strength) for line in standard.lines]) * measured
-    weights /= weights.sum()
-    stretches = _STRETCHES if positions.size > 1 else np.zeros(1)
-    scores = np.array([_scores(s, found, peaks, positions, weights, pivot_cm1) for s in stretches])
-    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
-    best, shift, stretch = float(scores[row, column]), float(_SHIFTS[column]), float(stretches[row])
-    if best < _LOWEST_SCORE:
+    if search.best < _LOWEST_SCORE:
         raise CalibrationError(
-            f"The bands do not look like those of {standard.title}: {best:.0%} of them by strength are where "
-            f"they should be at the best shift within ±{MAXIMUM_SHIFT_CM1:g} cm⁻¹; {_LOWEST_SCORE:.0%} are "
-            "needed. Check what was measured."
+            f"The bands do not look like those of {standard.title}: {search.best:.0%} of them by strength "
+            f"are where they should be at the best shift within ±{MAXIMUM_SHIFT_CM1:g} cm⁻¹; {_LOWEST_SCORE:.0%} "
+            "are needed. Check what was measured."
         )
-    other = np.abs(_SHIFTS - shift) >= _OTHER_CM1
-    rival = float(scores[:, other].max())
-    if rival > _HIGHEST_RIVAL * best:
-        second = float(_SHIFTS[other][scores[:, other].max(axis=0).argmax()])
+    other = np.abs(_SHIFTS - search.shift) >= _OTHER_CM1
+    if search.by_shift[other].max() > _HIGHEST_RIVAL * search.best:
+        second = float(_SHIFTS[other][search.by_shift[other].argmax()])
         raise CalibrationError(
-            f"The bands can be read in two ways, {-shift:+.0f} and {-second:+.0f} cm⁻¹ off; measure a "
+            f"The bands can be read in two ways, {-search.shift:+.0f} and {-second:+.0f} cm⁻¹ off; measure a "
             "standard with more bands, or better."
         )
-    pairs = _pairs(found, peaks, positions, shift, stretch, pivot_cm1)
-    return tuple(Pair(pair.line, int(kept[pair.peak])) for pair in pairs)
+    for rival in _rivals(standard):
+        theirs = _search(peaks, rival, range_cm1, pivot_cm1)
+        if theirs is not None and theirs.best > search.best:
+            raise CalibrationError(
+                f"The bands look more like those of {rival.title} ({theirs.best:.0%} where they should be) "
+                f"than of {standard.title} ({search.best:.0%}). Check what was measured."
+            )
+    return _pairs(peaks, standard, search, pivot_cm1)
+
+
+class _Search(NamedTuple):
+    """The best trial, and the best score at every shift, shape (n_shifts,)."""
+
+    best: float
+    shift: float
+    stretch: float
+    by_shift: FloatArray
+    kept: npt.NDArray[np.intp]  # the peaks that took part
+
+
+def _search(
+    peaks: Sequence[Peak], standard: AxisStandard, range_cm1: tuple[float, float], pivot: float
+) -> _Search | None:
+    """Try every shift and stretch; ``None`` if no band lies in the range."""
+    positions = np.array([line.position_cm1 for line in standard.lines])
+    measured = (positions > range_cm1[0]) & (positions < range_cm1[1])
+    if not measured.any():
+        return None
+    weights = np.array([float(line.strength) for line in standard.lines]) * measured
+    weights /= weights.sum()
+    heights = np.array([peak.height for peak in peaks])
+    kept = np.sort(np.argsort(-heights)[: _PEAKS_PER_BAND * positions.size + 2])
+    found = np.array([peak.position_cm1 for peak in peaks])[kept]
+    # Any band counts for something, a strong one for more.
+    trust = (heights[kept] / heights.max()) ** 0.2
+    stretches = _STRETCHES if positions.size > 1 else np.zeros(1)
+    scores = np.empty((stretches.size, _SHIFTS.size))
+    for row, stretch in enumerate(stretches):
+        expected = _placed(positions[None, :], _SHIFTS[:, None], float(stretch), pivot)
+        distance = np.abs(expected[:, :, None] - found)
+        scores[row] = (np.exp(-0.5 * (distance / _NEAR_CM1) ** 2) * trust).max(axis=2) @ weights
+    at, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    return _Search(
+        float(scores[at, column]), float(_SHIFTS[column]), float(stretches[at]), scores.max(axis=0), kept
+    )
+
+
+def _rivals(standard: AxisStandard) -> list[AxisStandard]:
+    """Standards a spectrum must not fit better: not those of one line, nor a mixture and its parts."""
+    own = {line.position_cm1 for line in standard.lines}
+    return [
+        other
+        for other in axis_standards(standard.kind)
+        if len(other.lines) > 1 and own.isdisjoint(line.position_cm1 for line in other.lines)
+    ]
 
 
 def _placed(positions: FloatArray, shift: float | FloatArray, stretch: float, pivot: float) -> FloatArray:
@@ -110,46 +152,25 @@ def _placed(positions: FloatArray, shift: float | FloatArray, stretch: float, pi
     return np.asarray(pivot + (positions - shift - pivot) / (1 + stretch))
 
 
-def _scores(
-    stretch: float,
-    found: FloatArray,
-    peaks: Sequence[Peak],
-    positions: FloatArray,
-    weights: FloatArray,
-    pivot: float,
-) -> FloatArray:
-    """Score of every shift at one stretch, shape (n_shifts,)."""
-    heights = np.array([peak.height for peak in peaks])
-    # Any band counts for something, a strong one for more.
-    trust = (heights / heights.max()) ** 0.2
-    expected = _placed(positions[None, :], _SHIFTS[:, None], stretch, pivot)
-    distance = np.abs(expected[:, :, None] - found[None, None, :])
-    return np.asarray((np.exp(-0.5 * (distance / _NEAR_CM1) ** 2) * trust).max(axis=2) @ weights)
-
-
-def _pairs(
-    found: FloatArray,
-    peaks: Sequence[Peak],
-    positions: FloatArray,
-    shift: float,
-    stretch: float,
-    pivot: float,
-) -> tuple[Pair, ...]:
+def _pairs(peaks: Sequence[Peak], standard: AxisStandard, search: _Search, pivot: float) -> tuple[Pair, ...]:
     """Bands and peaks that are each other's nearest, the line through them drawn twice."""
-    pairs: tuple[Pair, ...] = ()
+    positions = np.array([line.position_cm1 for line in standard.lines])
+    found = np.array([peaks[i].position_cm1 for i in search.kept])
+    shift, stretch = search.shift, search.stretch
+    pairs: list[tuple[int, int]] = []
     for reach in (_TAKEN_CM1, 0.6 * _TAKEN_CM1):
         distance = np.abs(_placed(positions, shift, stretch, pivot)[:, None] - found[None, :])
         nearest_peak, nearest_line = distance.argmin(axis=1), distance.argmin(axis=0)
-        pairs = tuple(
-            Pair(line, int(peak))
+        pairs = [
+            (line, int(peak))
             for line, peak in enumerate(nearest_peak)
             if nearest_line[peak] == line and distance[line, peak] <= reach
-        )
-        lines, taken = [p.line for p in pairs], [p.peak for p in pairs]
-        off = positions[lines] - found[taken]
+        ]
+        taken = [peak for _, peak in pairs]
+        off = positions[[line for line, _ in pairs]] - found[taken]
         if len(pairs) >= 4:
-            weight = np.array([peaks[p.peak].height for p in pairs]) ** 0.2
+            weight = np.array([peaks[search.kept[peak]].height for peak in taken]) ** 0.2
             stretch, shift = (float(c) for c in np.polyfit(found[taken] - pivot, off, 1, w=weight))
         elif pairs:
             shift, stretch = float(np.median(off)), 0.0
-    return pairs
+    return tuple(Pair(line, int(search.kept[peak])) for line, peak in pairs)

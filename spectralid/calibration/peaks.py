@@ -24,6 +24,8 @@ __all__ = ["Peak", "find_peaks"]
 # Height a bump must have over its surroundings to be looked at: in noise, and as a share of the whole range.
 _PROMINENCE_NOISE: Final = 6.0
 _PROMINENCE_SHARE: Final = 0.003
+# More bumps than any standard has bands are noise of interpolated points.
+_MOST_CANDIDATES: Final = 80
 # A band takes part only if its fitted height is that many times its own uncertainty.
 _HEIGHT_OVER_SD: Final = 5.0
 # Bands closer than this many mean widths are fitted together; the window reaches this many widths out.
@@ -137,7 +139,8 @@ def _candidates(y: FloatArray, sd: FloatArray | None) -> tuple[npt.NDArray[np.in
     noise = _white_noise(y) if sd is None else float(np.median(sd))
     smooth = signal.savgol_filter(y, 5, 2)
     prominence = max(_PROMINENCE_NOISE * noise, _PROMINENCE_SHARE * float(np.ptp(y)))
-    places, _ = signal.find_peaks(smooth, prominence=prominence, plateau_size=(None, None))
+    places, facts = signal.find_peaks(smooth, prominence=prominence)
+    places = np.sort(places[np.argsort(-facts["prominences"])[:_MOST_CANDIDATES]])
     widths = signal.peak_widths(smooth, places, rel_height=0.5)[0]
     return places, np.asarray(widths)
 

@@ -63,17 +63,18 @@ def test_interpolated_points_are_not_taken_for_more_information() -> None:
     """A fine axis interpolated from a coarse one holds no more than the coarse one."""
     rng = np.random.default_rng(3)
     scores = []
-    coarse = np.arange(200.0, 1800.0, 3.0)
-    fine = np.arange(205.0, 1790.0, 0.5)
+    coarse = np.arange(200.0, 1200.0, 3.0)
+    fine = np.arange(205.0, 1190.0, 0.5)
     for _ in range(12):
-        centres = np.array([400.0, 700.0, 1000.0, 1300.0, 1600.0]) + rng.uniform(-2, 2, 5)
+        centres = np.array([400.0, 700.0, 1000.0]) + rng.uniform(-2, 2, 3)
         made = spectrum(bands(centres.tolist()), rng, axis=coarse, counts=5e3, gauss=9.0)
         resampled = Spectrum(fine, np.interp(fine, coarse, made.intensity), technique="raman", unit="counts")
+        peaks = find_peaks(resampled)
         for centre in centres:
-            near = [p for p in find_peaks(resampled) if abs(p.position_cm1 - centre) < 6 and not p.problem]
+            near = [p for p in peaks if abs(p.position_cm1 - centre) < 6 and not p.problem]
             if near:
                 scores.append((near[0].position_cm1 - centre) / near[0].sd_cm1)
-    assert len(scores) > 50
+    assert len(scores) > 30
     assert np.mean(np.abs(scores) < 1.96) > 0.85
 
 
