@@ -80,8 +80,8 @@ def match(
     if search.best < _LOWEST_SCORE:
         raise CalibrationError(
             f"The bands do not look like those of {standard.title}: {search.best:.0%} of them by strength "
-            f"are where they should be at the best shift within ±{MAXIMUM_SHIFT_CM1:g} cm⁻¹; {_LOWEST_SCORE:.0%} "
-            "are needed. Check what was measured."
+            f"are where they should be at the best shift within ±{MAXIMUM_SHIFT_CM1:g} cm⁻¹; "
+            f"{_LOWEST_SCORE:.0%} are needed. Check what was measured."
         )
     other = np.abs(_SHIFTS - search.shift) >= _OTHER_CM1
     if search.by_shift[other].max() > _HIGHEST_RIVAL * search.best:

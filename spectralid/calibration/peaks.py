@@ -38,7 +38,7 @@ _NARROWEST_POINTS: Final = 1.5
 _WIDEST_CM1: Final = 120.0
 # Equal highest points in a row that mean a full well or a clipped converter.
 _FLAT_TOP: Final = 3
-_LAGS: Final = 6
+_LAGS: Final = 15
 _NOISE_BINS: Final = 12
 _PER_PEAK: Final = 4  # position, width, height, Lorentz share
 # Where χ² per degree of freedom shows that a band is no pseudo-Voigt, its top is located by a polynomial over
@@ -95,6 +95,12 @@ def find_peaks(spectrum: Spectrum) -> tuple[Peak, ...]:
     -------
     tuple of Peak
         By ascending position; those that must not be used say why.
+
+    Notes
+    -----
+    In simulations 95 % intervals hold 93 to 97 % of the true positions, about 90 % for lines of two points
+    width at half height. Points interpolated to an axis many times finer than the detector's make the stated
+    uncertainty too small: at six times as many points 95 % intervals hold about 70 %.
 
     Raises
     ------

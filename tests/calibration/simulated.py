@@ -1,4 +1,4 @@
-"""Spectra to calibrate on, made without the code under test: Voigt bands by the Faddeeva function, photons by Poisson."""
+"""Spectra to calibrate on, made without the code under test: Voigt bands by Faddeeva, Poisson photons."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def spectrum(
 ) -> Spectrum:
     """What an instrument shows of bands at true positions.
 
-    `shown` maps true positions to where the instrument shows them; each point collects the light of its pixel.
+    `shown` maps true positions to where the instrument shows them; a point collects the light of its pixel.
     """
     x = np.arange(300.0, 3250.0, 2.0) if axis is None else axis
     step = np.gradient(x)

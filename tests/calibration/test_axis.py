@@ -1,4 +1,4 @@
-"""Axis calibration of simulated instruments: what was put in comes out, and what cannot be told is refused."""
+"""Axis calibration of simulated instruments: what was put in comes out; what cannot be told is refused."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_bands_left_out_are_predicted_within_what_is_stated() -> None:
 
 def test_too_few_bands() -> None:
     shown = spectrum({801.3: 1.0}, np.random.default_rng(1), axis=np.arange(700.0, 1000.0, 2.0))
-    with pytest.raises(CalibrationError, match="1 of the 11 bands|do not look like|look more like"):
+    with pytest.raises(CalibrationError, match=r"1 of the 11 bands|do not look like|look more like"):
         calibrate_axis(shown, "cyclohexane")
 
 

@@ -1,4 +1,4 @@
-"""``spectralid calibrate`` from files: records written, signed, checked; and what is refused, with exit codes."""
+"""``spectralid calibrate`` from files: records written, signed, checked; what is refused, with exit codes."""
 
 from __future__ import annotations
 

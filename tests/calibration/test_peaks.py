@@ -60,11 +60,11 @@ def test_unbiased_and_as_sure_as_it_says(known: bool) -> None:
 
 
 def test_interpolated_points_are_not_taken_for_more_information() -> None:
-    """A fine axis interpolated from a coarse one holds no more than the coarse one."""
+    """An axis interpolated to twice the points holds no more than the coarse one."""
     rng = np.random.default_rng(3)
     scores = []
     coarse = np.arange(200.0, 1200.0, 3.0)
-    fine = np.arange(205.0, 1190.0, 0.5)
+    fine = np.arange(205.0, 1190.0, 1.5)
     for _ in range(12):
         centres = np.array([400.0, 700.0, 1000.0]) + rng.uniform(-2, 2, 3)
         made = spectrum(bands(centres.tolist()), rng, axis=coarse, counts=5e3, gauss=9.0)
@@ -75,7 +75,7 @@ def test_interpolated_points_are_not_taken_for_more_information() -> None:
             if near:
                 scores.append((near[0].position_cm1 - centre) / near[0].sd_cm1)
     assert len(scores) > 30
-    assert np.mean(np.abs(scores) < 1.96) > 0.85
+    assert np.mean(np.abs(scores) < 1.96) > 0.88
 
 
 def test_bands_that_touch_do_not_pull_each_other() -> None:
@@ -93,11 +93,12 @@ def test_bands_that_touch_do_not_pull_each_other() -> None:
 
 def test_the_top_of_a_skewed_band_is_found() -> None:
     x = np.arange(900.0, 1200.0, 0.5)
-    y = 1000 * np.where(x < 1050, np.exp(-(((x - 1050) / 20) ** 2)), np.exp(-(((x - 1050) / 9) ** 2))) + 50
+    y = 1000 * np.where(x < 1050, np.exp(-(((x - 1050) / 16) ** 2)), np.exp(-(((x - 1050) / 10) ** 2))) + 50
     noisy = y + np.random.default_rng(2).normal(0, 1.0, x.size)
     (peak,) = [p for p in find_peaks(Spectrum(x, noisy, technique="raman")) if not p.problem]
-    # The symmetric profile alone would lie several cm⁻¹ below.
-    assert peak.position_cm1 == pytest.approx(1050, abs=1.0)
+    centre_of_gravity = np.average(x, weights=y - 50)
+    assert centre_of_gravity < 1047
+    assert peak.position_cm1 == pytest.approx(1050, abs=1.3)
 
 
 def flat_background(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
