@@ -38,7 +38,7 @@ _NARROWEST_POINTS: Final = 1.5
 _WIDEST_CM1: Final = 120.0
 # Equal highest points in a row that mean a full well or a clipped converter.
 _FLAT_TOP: Final = 3
-_LAGS: Final = 15
+_LAGS: Final = 8
 _NOISE_BINS: Final = 12
 _PER_PEAK: Final = 4  # position, width, height, Lorentz share
 # Where χ² per degree of freedom shows that a band is no pseudo-Voigt, its top is located by a polynomial over
