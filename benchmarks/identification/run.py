@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import generator
 import numpy as np
+from _shared import shared_data
+from _wasatch import wasatch_library
 from baselines import Baselines
 from cross_instrument import QUERIES, share
 from tqdm import tqdm
@@ -156,14 +158,13 @@ def simulated(w: World, scale: float, tracks: set[str]) -> Iterator[Query]:
                 yield q
 
 
-def binaries(data: Path) -> Iterator[Query]:
+def binaries(data: Path, held: set[str]) -> Iterator[Query]:
     """Mixtures of two solvents by weight, on a unit whose axis is 5 to 7 cm⁻¹ off (whenfung)."""
     names = {
         "甲醇": "methanol", "乙醇": "ethanol", "正己烷": "hexane", "环己烷": "cyclohexane",
         "双氧水": "hydrogen-peroxide", "乙酸乙酯": "ethyl-acetate", "二氯甲烷": "dichloromethane",
         "甲酸": "formic-acid", "乙醚": "diethyl-ether",
     }  # fmt: skip
-    held = {r.compound_slug for r in open_library("spectralid").references if r.tier is not Tier.COMPUTED}
     for file in sorted((data / "whenfung-raman").rglob("*%+*.txt")):
         slugs = {
             slug for part in file.stem.split("+") for name, slug in names.items() if part.startswith(name)
@@ -172,23 +173,17 @@ def binaries(data: Path) -> Iterator[Query]:
         yield Query("binaries (real)", spectrum, slugs & held, slugs <= held)
 
 
-def cross_instrument(data: Path) -> Iterator[Query]:
+def cross_instrument(data: Path, held: set[str]) -> Iterator[Query]:
     """Pure substances and absent ones from other people's instruments, see `cross_instrument.py`."""
-    held = {r.compound_slug for r in open_library("spectralid").references if r.tier is not Tier.COMPUTED}
     with QUERIES.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if row["role"] in ("pure", "absent")]
     for row in rows:
-        if row["role"] not in ("pure", "absent"):
-            continue
         try:
             spectrum = read_all(data / row["collection"] / row["file"], technique="raman")[0]
         except SpectralIDError:
             continue
-        inside = row["role"] == "pure" and row["substance"] in held
-        if row["role"] == "pure" and not inside:
-            continue
-        true = {row["substance"]} if inside else set()
-        yield Query(f"{row['role']}, other instruments (real)", spectrum, true, inside)
+        true = {row["substance"]} & held if row["role"] == "pure" else set()
+        yield Query(f"{row['role']}, other instruments (real)", spectrum, true, row["role"] == "pure")
 
 
 _PREPARED: dict[str, tuple[Identifier, Baselines | None]] = {}
@@ -285,13 +280,13 @@ def main() -> int:
         FENTANYLS.update(s.slug for s in [*w.inside, *w.outside] if s.fentanyl)
         jobs = [(str(w.path), not args.no_baselines, q) for q in simulated(w, args.scale, tracks)]
         if tracks & {"binaries", "instruments"}:
-            from _shared import shared_data
-
             data = shared_data()
-            if "binaries" in tracks:
-                jobs += [("spectralid", not args.no_baselines, q) for q in binaries(data)]
-            if "instruments" in tracks:
-                jobs += [("spectralid", not args.no_baselines, q) for q in cross_instrument(data)]
+            # One portable unit's own spectra are the library; every query comes from somebody else's.
+            measured = wasatch_library(data, Path(folder))
+            held = {r.compound_slug for r in measured.references}
+            real = [*(binaries(data, held) if "binaries" in tracks else ())]
+            real += [*(cross_instrument(data, held) if "instruments" in tracks else ())]
+            jobs += [(str(measured.path), not args.no_baselines, q) for q in real]
         print(f"{len(w.inside)} substances in the simulated library, {len(w.outside)} outside", flush=True)
         with ProcessPoolExecutor(args.jobs) as pool:
             queries = list(tqdm(pool.map(answer, jobs, chunksize=4), total=len(jobs), unit="scan"))
@@ -303,8 +298,18 @@ def main() -> int:
     )
     if args.json:
         records = [
-            {k: sorted(v) if isinstance(v, set) else v for k, v in asdict(q).items() if k != "spectrum"}
-            | {"reported": {k: sorted(v) for k, v in q.reported.items()}}
+            {
+                "track": q.track,
+                "name": q.spectrum.name or q.spectrum.source,
+                "true": sorted(q.true),
+                "known": q.known,
+                "reported": {k: sorted(v) for k, v in q.reported.items()},
+                "best": sorted(q.best),
+                "log_odds": q.log_odds,
+                "nothing": q.nothing,
+                "explained": q.explained,
+                "seconds": q.seconds,
+            }
             for q in queries
         ]
         args.json.write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
