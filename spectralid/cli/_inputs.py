@@ -13,7 +13,16 @@ from typing import Any
 from spectralid.errors import InputError, MissingDependencyError, ParameterError, SpectralIDError
 from spectralid.spectrum import Spectrum
 
-__all__ = ["Unread", "add_reading_options", "print_json", "progress", "read_input", "report_unread"]
+__all__ = [
+    "Unread",
+    "add_calibration_option",
+    "add_reading_options",
+    "calibrated",
+    "print_json",
+    "progress",
+    "read_input",
+    "report_unread",
+]
 
 STDIN = "-"
 
@@ -44,6 +53,31 @@ def add_reading_options(parser: argparse.ArgumentParser, *, files: bool = True) 
         "--laser-nm", type=float, metavar="NM", help="laser wavelength in nm, for axes in nm that lack it"
     )
     parser.add_argument("--format", metavar="NAME", help="file format, to skip recognition by content")
+
+
+def add_calibration_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--calibration``."""
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="RECORD",
+        help="axis calibration of the instrument that measured the files, from 'spectralid calibrate x'",
+    )
+
+
+def calibrated(spectrum: Spectrum, args: argparse.Namespace) -> Spectrum:
+    """The spectrum on the axis that ``--calibration`` corrects, or as it is without.
+
+    Raises
+    ------
+    CalibrationError
+        If the record cannot be read or is not of this kind of spectrum.
+    """
+    if args.calibration is None:
+        return spectrum
+    from spectralid.calibration import load_calibration
+
+    return load_calibration(args.calibration).apply(spectrum)
 
 
 def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:

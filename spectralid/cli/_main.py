@@ -10,7 +10,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from spectralid import __version__
-from spectralid.cli import analyse, calibrate, convert, devices, identify, info, library, plot, scan, sim, watch
+from spectralid.cli import (
+    analyse,
+    calibrate,
+    convert,
+    devices,
+    identify,
+    info,
+    library,
+    plot,
+    scan,
+    sim,
+    watch,
+)
 from spectralid.cli._exit import Exit
 from spectralid.errors import DeviceError, LibraryError, ParameterError, SpectralIDError
 

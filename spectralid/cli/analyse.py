@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import (
     Unread,
+    add_calibration_option,
     add_reading_options,
+    calibrated,
     print_json,
     progress,
     read_input,
@@ -39,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_reading_options(parser)
     add_library_option(parser)
+    add_calibration_option(parser)
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
         "--figures", type=Path, metavar="DIR", help="save a picture of each spectrum over its components"
@@ -81,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _one(
     identifier: Identifier, spectrum: Spectrum, shown: str, args: argparse.Namespace, index: int
 ) -> dict[str, Any]:
+    spectrum = calibrated(spectrum, args)
     analysis = identifier.analyse(spectrum)
     if not args.json:
         print(f"{shown}\n{analysis.explain()}\n")

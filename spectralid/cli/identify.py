@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import (
     Unread,
+    add_calibration_option,
     add_reading_options,
+    calibrated,
     print_json,
     progress,
     read_input,
@@ -47,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_reading_options(parser)
     add_library_option(parser)
+    add_calibration_option(parser)
     parser.add_argument(
         "--top", type=int, default=5, metavar="N", help="candidates to list, 2 or more (default 5)"
     )
@@ -111,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
             for index, spectrum in enumerate(spectra):
                 shown = f"{file} [{index + 1}]" if len(spectra) > 1 else file
                 try:
+                    spectrum = calibrated(spectrum, args)
                     identification = identifier.identify(
                         spectrum, top=args.top, leads=args.json or args.verbose
                     )

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 import spectralid
+from spectralid.calibration.record import STEP
 from spectralid.identify.checks import BandAgreement, UnexplainedBand, band_agreement, unexplained_bands
 from spectralid.identify.families import members
 from spectralid.identify.hypotheses import Explanation, Scene
@@ -61,6 +62,10 @@ _PRIORS: Final = {
     False: ShiftPrior(sd_cm1=2.0, wide_cm1=8.0, share=0.2),
     True: ShiftPrior(sd_cm1=1.0, wide_cm1=4.0, share=0.1),
 }
+# A calibration is of its session: temperature moves an axis by some tenths. In this share of scans it is
+# worth nothing.
+_LEAST_SHIFT_SD: Final = 0.5
+_CALIBRATION_FAILS: Final = 0.02
 # Set by hand on other people's spectra of the substances of one unit (`benchmarks/identification`, track
 # *instruments*), which are development data since; to be estimated from replicates.
 _MISMATCH: Final = Mismatch(gain=0.3, band=0.15, shift_cm1=1.5, width_cm2=10.0, shape=0.05, floor=0.015)
@@ -228,6 +233,15 @@ class Analysis:
         return "\n".join(lines)
 
 
+def calibrated_prior(spectrum: Spectrum) -> ShiftPrior | None:
+    """What the axis calibration a spectrum has been through leaves open; ``None`` if there was none."""
+    for step in reversed(spectrum.history):
+        if step.name == STEP:
+            sd = max(float(step.parameters["sd_cm1"]), _LEAST_SHIFT_SD)
+            return ShiftPrior(sd_cm1=sd, wide_cm1=max(4.0, 2 * sd), share=_CALIBRATION_FAILS)
+    return None
+
+
 class Analyser:
     """Analyses spectra of one technique against one library, preparing the references once.
 
@@ -287,14 +301,15 @@ class Analyser:
         spectrum : Spectrum
             As for `scene`.
         prior : ShiftPrior, optional
-            What a calibration of the instrument says of its axis.
+            What is known of its axis. If not given, what the calibration in the spectrum's history says; if
+            there is none, what is to be expected of an instrument nobody calibrated.
         original : Spectrum, optional
             The spectrum as it was before it was made comparable; the result is about that one.
         assumptions : sequence of str
             What was taken for granted in making it comparable.
         """
         scene = self.scene(spectrum)
-        prior = prior or self.engine.prior
+        prior = prior or calibrated_prior(spectrum) or self.engine.prior
         found = select(scene, prior, self.engine.settings)
         if found.best is None:
             return self._result(original or spectrum, assumptions, (), None, 1.0, 0.0, (), {})

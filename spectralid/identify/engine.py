@@ -271,7 +271,8 @@ def analyse(spectrum: Spectrum, library: ReferenceLibrary, *, prior: ShiftPrior 
     library : ReferenceLibrary
         Measured and literature references of the technique take part.
     prior : ShiftPrior, optional
-        What a calibration of the instrument says of its axis; a prior for an unknown one if not given.
+        What is known of the axis. If not given, what the calibration in the spectrum's history says; if there
+        is none, what is to be expected of an instrument nobody calibrated.
 
     Returns
     -------

@@ -13,9 +13,11 @@ from spectralid import LibraryBuilder, ReferenceLibrary, Spectrum, open_library
 from spectralid.cli._main import main
 from spectralid.errors import InvalidSpectrumError, TechniqueError
 from spectralid.identify import Identifier, ShiftPrior, analyse
+from spectralid.identify.analysis import calibrated_prior
 from spectralid.io import write
 from spectralid.library import Compound, Tier
 from spectralid.plot import analysis_figure
+from spectralid.spectrum import ProcessingStep
 
 AXIS = np.arange(200.0, 2000.0, 2.0)
 N = 24
@@ -100,6 +102,20 @@ def test_a_calibration_holds_the_axis_where_it_says(library: ReferenceLibrary) -
     assert right.log_odds is not None
     assert wrong.log_odds < free.log_odds - 5
     assert free.log_odds <= right.log_odds
+
+
+def test_a_calibrated_spectrum_brings_its_own_prior(library: ReferenceLibrary) -> None:
+    off = _scan({2: 1.0}, shift=9.0)
+    step = ProcessingStep("axis_calibration", {"sd_cm1": 0.6}, "test")
+    trusted = off.processed(step, axis=off.axis, sd=off.sd)
+    prior = calibrated_prior(trusted)
+    assert prior is not None
+    assert (prior.mean_cm1, prior.sd_cm1) == (0.0, 0.6)
+    assert calibrated_prior(off) is None
+    believed, doubted = analyse(trusted, library), analyse(off, library)
+    assert believed.log_odds is not None
+    assert doubted.log_odds is not None
+    assert believed.log_odds < doubted.log_odds
 
 
 def test_a_cosmic_ray_is_no_substance(library: ReferenceLibrary) -> None:
