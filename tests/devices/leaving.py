@@ -3,6 +3,7 @@
 python -m tests.devices.leaving PORT HOW
 """
 
+import signal
 import sys
 import threading
 from dataclasses import replace
@@ -11,6 +12,9 @@ from spectralid.devices import ScanPlan, Session, Stage, arm, load_profile
 
 
 def main(port, how):
+    # Whoever starts the tests in the background may have them ignore these, and hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # The simulator takes any rate; at this one the time goes into frames, not into the wire.
     session = Session.on(port, replace(load_profile("ocean-ventana-785l"), baud=921_600))
     # Long frames: whatever happens, happens while the program waits for one.

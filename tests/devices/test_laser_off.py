@@ -60,9 +60,14 @@ class Blocking(FakeDriver):
 
 @pytest.fixture(autouse=True)
 def signals_are_given_back():
+    # Whoever starts the tests in the background may have them ignore SIGINT, and hand that down.
+    wanted = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    after = {number: signal.getsignal(number) for number in wanted}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert after == wanted
 
 
 @pytest.fixture
