@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 from spectralid.devices.driver import Driver, RawFrame
 from spectralid.devices.laser import LaserOffUnconfirmedError, switch_off
 from spectralid.devices.laser_watch import LaserWatch, Orders, next_order
-from spectralid.devices.transport import BITS_PER_BYTE
+from spectralid.devices.transport import wire_seconds
 from spectralid.errors import DeviceError, TransportError
 
 __all__ = ["DeviceGuard", "LaserEndedError", "ScanCancelledError", "Timer", "allowed_s"]
@@ -56,7 +56,7 @@ def allowed_s(integration_ms: float, pixels: int, baud: int) -> float:
     baud : int
         Bits per second of the line, 0 where it has no such limit.
     """
-    wire_s = pixels * _BYTES_PER_PIXEL * BITS_PER_BYTE / baud if baud else 0.0
+    wire_s = wire_seconds(pixels * _BYTES_PER_PIXEL, baud)
     # A detector that runs freely throws one frame away, and another may have to be waited for.
     needed_s = 3 * integration_ms / 1000 + wire_s
     return needed_s + max(_MARGIN_S, _MARGIN_SHARE * needed_s)

@@ -10,7 +10,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from spectralid.devices.client.obp import ObpClient, RefusedError
+from spectralid.devices.client.errors import RefusedError
+from spectralid.devices.client.obp import ObpClient
 from spectralid.devices.codec.obp import Checksum, Message
 from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
 from spectralid.devices.profile import Profile

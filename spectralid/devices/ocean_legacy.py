@@ -15,7 +15,8 @@ from typing import Final, Literal, Self
 
 import numpy as np
 
-from spectralid.devices.client.ocean_legacy import DamagedAnswerError, OceanLegacyClient, RefusedError
+from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
+from spectralid.devices.client.ocean_legacy import OceanLegacyClient
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
     Checksum,

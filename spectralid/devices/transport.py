@@ -17,7 +17,7 @@ import serial
 
 from spectralid.errors import TransportError, TransportFault
 
-__all__ = ["Deadline", "SerialTransport", "Transport", "open_transport"]
+__all__ = ["Deadline", "SerialTransport", "Transport", "open_transport", "wire_seconds"]
 
 BITS_PER_BYTE: Final = 10
 """Start bit, eight data bits, stop bit."""
@@ -69,6 +69,11 @@ class Deadline:
     def spend(self, seconds: float) -> None:
         """Count time as passed that passed on no clock: a simulated line does not wait."""
         self._end -= seconds
+
+
+def wire_seconds(count: int, baud: int | None) -> float:
+    """Seconds that `count` bytes take on the wire; none where the line has no rate."""
+    return count * BITS_PER_BYTE / baud if baud else 0.0
 
 
 class Transport(Protocol):

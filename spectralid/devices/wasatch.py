@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final, Literal, Self, cast
 
-from spectralid.devices.client.obp import RefusedError
+from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.client.wasatch import WasatchClient
 from spectralid.devices.codec.wasatch import ByteOrder, Opcode, decode_image
 from spectralid.devices.codec.wasatch_eeprom import PAGE_SIZE, PAGES, Eeprom, parse_eeprom

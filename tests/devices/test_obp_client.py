@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectralid.devices.client.obp import ObpClient, RefusedError
+from spectralid.devices.client.errors import RefusedError
+from spectralid.devices.client.obp import ObpClient
 from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
 from spectralid.devices.sim.faults import Fault, Faults
 from spectralid.devices.sim.faulty import FaultyLine

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spectralid.devices.client.obp import RefusedError
+from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.codec.obp import Decoder, Frame, Message, encode
 from spectralid.devices.driver import Interlock
 from spectralid.devices.laser import LaserOffUnconfirmedError, arm

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 
 from spectralid.devices import transport
-from spectralid.devices.client.ocean_legacy import (
-    ATTEMPTS,
-    RETRANSMISSIONS,
-    DamagedAnswerError,
-    OceanLegacyClient,
-    RefusedError,
-)
+from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
+from spectralid.devices.client.ocean_legacy import ATTEMPTS, RETRANSMISSIONS, OceanLegacyClient
 from spectralid.devices.codec.ocean_legacy import BAUD_CODES, Checksum, Dialect, Layout, Mode, PixelMode
 from spectralid.devices.transport import Deadline
 from spectralid.errors import ParameterError, ProtocolError, TransportError

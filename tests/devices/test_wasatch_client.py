@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralid.devices.client.obp import RefusedError
+from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.client.wasatch import MARGIN_S, WasatchClient
 from spectralid.devices.codec.wasatch import SET, Frame, Opcode, encode
 from spectralid.devices.sim.serve import Reply

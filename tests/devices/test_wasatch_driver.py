@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spectralid.devices import Interlock, ScanPlan, arm, open_device, scan
-from spectralid.devices.client.obp import RefusedError
+from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.codec.wasatch import SET, Frame, Opcode, encode
 from spectralid.devices.laser import LaserOffUnconfirmedError
 from spectralid.devices.sim.faults import Fault, Faults

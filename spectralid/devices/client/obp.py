@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
 from spectralid.devices.codec.obp import (
     DEFERRED,
     ERROR_MEANINGS,
@@ -24,10 +25,10 @@ from spectralid.devices.codec.obp import (
     Message,
     encode,
 )
-from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
+from spectralid.devices.transport import Deadline, Transport, wire_seconds
 from spectralid.errors import ProtocolError, TransportError
 
-__all__ = ["DamagedAnswerError", "ObpClient", "RefusedError"]
+__all__ = ["ObpClient"]
 
 MARGIN_S: Final = 2.0
 """Time an instrument gets to answer, beyond what the line and the integration take: the vendor's own test
@@ -39,22 +40,6 @@ _WAS_RESET: Final = 9
 _DRAIN: Final = 4096
 # How often a message that belongs to no question, or is not whole yet, may put off the deadline of an answer.
 _FORGIVEN: Final = 3
-
-
-class RefusedError(ProtocolError):
-    """The instrument says no.
-
-    Parameters
-    ----------
-    message : str
-        What it refused and why.
-    number : int
-        Its error number.
-    """
-
-    def __init__(self, message: str, *, number: int) -> None:
-        super().__init__(message)
-        self.number = number
 
 
 class ObpClient:
@@ -245,7 +230,7 @@ class ObpClient:
         ProtocolError, TransportError
             As for `ask`.
         """
-        self._busy_until = time.monotonic() + busy_s + self._wire_s(expect)
+        self._busy_until = time.monotonic() + busy_s + wire_seconds(expect, self._transport.baud)
         answer = self._data(message, b"", Flag.NONE)
         self._busy_until = 0.0
         return answer
@@ -291,7 +276,7 @@ class ObpClient:
         # What came before the question is no answer to it.
         before = self._decoder.feed(self._transport.read(_DRAIN, Deadline(0.0)))
         self.stale_answers += sum(isinstance(item, Frame) for item in before)
-        allowed_s = busy_s + self._wire_s(len(request) + MINIMUM_FRAME) + self._margin_s
+        allowed_s = busy_s + wire_seconds(len(request) + MINIMUM_FRAME, self._transport.baud) + self._margin_s
         deadline = Deadline(allowed_s)
         self._transport.write(request, deadline)
         damage: FramingFault | None = None
@@ -302,7 +287,7 @@ class ObpClient:
                     break
                 # Part of a message is here: it may take the time its bytes need.
                 forgiven += 1
-                deadline = Deadline(self._wire_s(self._decoder.wanted))
+                deadline = Deadline(wire_seconds(self._decoder.wanted, self._transport.baud))
             for item in self._decoder.feed(self._transport.read(self._decoder.wanted, deadline)):
                 if isinstance(item, FramingFault):
                     damage = item
@@ -346,14 +331,6 @@ class ObpClient:
                 "it agreed to; the answer is not used. Scan again."
             )
         return True
-
-    def _wire_s(self, count: int) -> float:
-        baud = self._transport.baud
-        return count * BITS_PER_BYTE / baud if baud else 0.0
-
-
-class DamagedAnswerError(ProtocolError):
-    """The answer was lost to damage on the line: a question may be asked again."""
 
 
 def _raise_if_lost(error: DamagedAnswerError | TransportError) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
 from spectralid.devices.codec.obp import FaultKind
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
@@ -30,10 +31,10 @@ from spectralid.devices.codec.ocean_legacy import (
     encode,
     read_version,
 )
-from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
+from spectralid.devices.transport import Deadline, Transport, wire_seconds
 from spectralid.errors import ParameterError, ProtocolError, TransportError
 
-__all__ = ["DamagedAnswerError", "OceanLegacyClient", "RefusedError"]
+__all__ = ["OceanLegacyClient"]
 
 MARGIN_S: Final = 1.0
 """Time an instrument gets to answer, beyond what the line and the integration take."""
@@ -60,14 +61,6 @@ _TAIL: Final = 256
 
 _VERSION: Final = "v"
 _TOO_LONG: Final = FramingFault(FaultKind.FOOTER, "more bytes came than its pixels take")
-
-
-class RefusedError(ProtocolError):
-    """The instrument says no."""
-
-
-class DamagedAnswerError(ProtocolError):
-    """What came back is no answer: a question may be asked again; a command may or may not have been done."""
 
 
 class OceanLegacyClient:
@@ -363,7 +356,9 @@ class OceanLegacyClient:
             If the line fails or the instrument is silent.
         """
         self._ready()
-        wire_s = self._wire_s(layout.longest if self.mode is Mode.BINARY else layout.longest_text)
+        wire_s = wire_seconds(
+            layout.longest if self.mode is Mode.BINARY else layout.longest_text, self._transport.baud
+        )
         deadline = Deadline(busy_s + wire_s + self._margin_s)
         self._in_step = False
         # Whoever interrupts, perhaps to switch a laser off, is heard when the measurement is over.
@@ -445,7 +440,7 @@ class OceanLegacyClient:
             _unless_timeout(error)
             return None
         self._in_step = False
-        deadline = Deadline(self._wire_s(layout.longest) + self._margin_s)
+        deadline = Deadline(wire_seconds(layout.longest, self._transport.baud) + self._margin_s)
         return self._record(layout, self._transport.read(1, deadline), deadline, after_stx=False)
 
     def _ask(self, name: str, words: tuple[int, ...], expect: Expect) -> Answer:
@@ -476,7 +471,7 @@ class OceanLegacyClient:
         """Send one command and read its answer; and whether nothing was stuck to it."""
         command = encode(name, *words, mode=self.mode)
         decoder = AnswerDecoder(command, self.mode, expect)
-        deadline = Deadline(self._wire_s(2 * len(command) + _TAIL) + self._margin_s)
+        deadline = Deadline(wire_seconds(2 * len(command) + _TAIL, self._transport.baud) + self._margin_s)
         self._in_step = False
         self._send(command)
         found = None
@@ -564,10 +559,6 @@ class OceanLegacyClient:
             "s; check power, cable and baud rate.",
             kind="timeout",
         )
-
-    def _wire_s(self, count: int) -> float:
-        baud = self._transport.baud
-        return count * BITS_PER_BYTE / baud if baud else 0.0
 
 
 def _first_record(items: Sequence[Record | FramingFault]) -> Record | None:

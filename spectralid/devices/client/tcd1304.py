@@ -12,7 +12,7 @@ import time
 from typing import Final
 
 from spectralid.devices.codec.tcd1304 import FRAME_BYTES
-from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
+from spectralid.devices.transport import Deadline, Transport, wire_seconds
 from spectralid.errors import ProtocolError, TransportError
 
 __all__ = ["MARGIN_S", "QUIET_S", "Tcd1304Client"]
@@ -92,7 +92,7 @@ class Tcd1304Client:
     def _ask(self, command: bytes, busy_s: float) -> tuple[bytes, Deadline]:
         self._in_step = False
         self._proved = b""
-        wire_s = self._wire_s(len(command) + FRAME_BYTES)
+        wire_s = wire_seconds(len(command) + FRAME_BYTES, self._transport.baud)
         self._busy_until = time.monotonic() + busy_s + wire_s
         deadline = Deadline(busy_s + wire_s + self._margin_s)
         self._transport.write(command, deadline)
@@ -136,7 +136,3 @@ class Tcd1304Client:
         deadline = Deadline(_SETTLE_S)
         while self._transport.read(_CHUNK, Deadline(QUIET_S)) and deadline.left:
             pass
-
-    def _wire_s(self, count: int) -> float:
-        baud = self._transport.baud
-        return count * BITS_PER_BYTE / baud if baud else 0.0

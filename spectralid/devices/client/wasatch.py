@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from spectralid.devices.client.obp import RefusedError
+from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
 from spectralid.devices.codec.obp import FaultKind, FramingFault
 from spectralid.devices.codec.wasatch import (
     MINIMUM_FRAME,
@@ -28,10 +28,10 @@ from spectralid.devices.codec.wasatch import (
     frame_size,
     status,
 )
-from spectralid.devices.transport import BITS_PER_BYTE, Deadline, Transport
+from spectralid.devices.transport import Deadline, Transport, wire_seconds
 from spectralid.errors import ProtocolError, TransportError
 
-__all__ = ["MARGIN_S", "QUIET_S", "DamagedAnswerError", "WasatchClient"]
+__all__ = ["MARGIN_S", "QUIET_S", "WasatchClient"]
 
 MARGIN_S: Final = 0.5
 """Time an instrument gets to answer, beyond what the line and the integration take; the vendor's example
@@ -190,7 +190,7 @@ class WasatchClient:
             self._transport.read(size, Deadline(max(0.0, self._busy_until - time.monotonic())))
         self._settle()
         self._in_step = False
-        self._busy_until = time.monotonic() + busy_s + self._wire_s(size)
+        self._busy_until = time.monotonic() + busy_s + wire_seconds(size, self._transport.baud)
         request = encode(Frame(Opcode.ACQUIRE))
         deadline = self._deadline(len(request) + size)
         self._write(request, deadline)
@@ -325,7 +325,9 @@ class WasatchClient:
     def _deadline(self, count: int) -> Deadline:
         """Time for `count` bytes to and fro, for what the instrument is busy with, and a margin."""
         busy_s = max(0.0, self._busy_until - time.monotonic())
-        return Deadline(busy_s + self._wire_s(count) + self._byte_gap_s * count + self._margin_s)
+        return Deadline(
+            busy_s + wire_seconds(count, self._transport.baud) + self._byte_gap_s * count + self._margin_s
+        )
 
     def _silence(self, opcode: Opcode, deadline: Deadline) -> TransportError:
         return TransportError(
@@ -334,17 +336,9 @@ class WasatchClient:
             kind="timeout",
         )
 
-    def _wire_s(self, count: int) -> float:
-        baud = self._transport.baud
-        return count * BITS_PER_BYTE / baud if baud else 0.0
-
     @property
     def _name(self) -> str:
         return self._transport.name
-
-
-class DamagedAnswerError(ProtocolError):
-    """The answer was lost to damage on the line: a question may be asked again."""
 
 
 class _SomethingElseError(Exception):

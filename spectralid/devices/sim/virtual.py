@@ -7,7 +7,7 @@ from typing import Final
 
 from spectralid.devices.sim.baud import misread
 from spectralid.devices.sim.serve import Instrument, Reply
-from spectralid.devices.transport import BITS_PER_BYTE, Deadline
+from spectralid.devices.transport import Deadline, wire_seconds
 from spectralid.errors import TransportError
 
 __all__ = ["VirtualLine"]
@@ -90,7 +90,7 @@ class VirtualLine:
             ``disconnected`` after the line is lost.
         """
         self._check()
-        self._pass(self._wire_s(len(data), self._baud), deadline)
+        self._pass(wire_seconds(len(data), self._baud), deadline)
         for reply in self._instrument.receive(self._over(data, self._baud, self._far_baud)):
             self._take(reply)
 
@@ -136,7 +136,7 @@ class VirtualLine:
         size = 1 if reply.byte_gap_s else _PIECE
         for start in range(0, len(seen), size):
             piece = seen[start : start + size]
-            self._free_s += len(piece) * (reply.byte_gap_s + self._wire_s(1, rate))
+            self._free_s += len(piece) * (reply.byte_gap_s + wire_seconds(1, rate))
             self._arriving.append((self._free_s, piece))
         if reply.new_baud is not None:
             self._far_baud = reply.new_baud
@@ -156,7 +156,3 @@ class VirtualLine:
         if sent_at is None or read_at is None:
             return data
         return misread(data, sent_at=sent_at, read_at=read_at)
-
-    @staticmethod
-    def _wire_s(count: int, baud: int | None) -> float:
-        return count * BITS_PER_BYTE / baud if baud else 0.0
