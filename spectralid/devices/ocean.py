@@ -12,7 +12,8 @@ import numpy as np
 
 from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.client.obp import ObpClient
-from spectralid.devices.codec.obp import Checksum, Message
+from spectralid.devices.codec.faults import Checksum
+from spectralid.devices.codec.obp import Message
 from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
 from spectralid.devices.profile import Profile
 from spectralid.devices.transport import Transport, open_transport

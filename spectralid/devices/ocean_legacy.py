@@ -17,9 +17,9 @@ import numpy as np
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
 from spectralid.devices.client.ocean_legacy import OceanLegacyClient
+from spectralid.devices.codec.faults import Checksum
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
-    Checksum,
     Dialect,
     Layout,
     Mode,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.client.obp import ObpClient
-from spectralid.devices.codec.obp import Checksum, Decoder, Flag, Frame, Message, encode
+from spectralid.devices.codec.faults import Checksum
+from spectralid.devices.codec.obp import Decoder, Flag, Frame, Message, encode
 from spectralid.devices.sim.faults import Fault, Faults
 from spectralid.devices.sim.faulty import FaultyLine
 from spectralid.devices.sim.obp import ObpInstrument

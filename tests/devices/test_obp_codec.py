@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectralid.devices.codec.faults import Checksum, FaultKind, FramingFault
 from spectralid.devices.codec.obp import (
     MAXIMUM_PAYLOAD,
     MINIMUM_FRAME,
-    Checksum,
     Decoder,
-    FaultKind,
     Flag,
     Frame,
-    FramingFault,
     Message,
     encode,
 )

@@ -9,7 +9,8 @@ import pytest
 from spectralid.devices import transport
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
 from spectralid.devices.client.ocean_legacy import ATTEMPTS, RETRANSMISSIONS, OceanLegacyClient
-from spectralid.devices.codec.ocean_legacy import BAUD_CODES, Checksum, Dialect, Layout, Mode, PixelMode
+from spectralid.devices.codec.faults import Checksum
+from spectralid.devices.codec.ocean_legacy import BAUD_CODES, Dialect, Layout, Mode, PixelMode
 from spectralid.devices.transport import Deadline
 from spectralid.errors import ParameterError, ProtocolError, TransportError
 from tests.devices.legacy_lines import FLAME, PIXELS, SAD500, Rig

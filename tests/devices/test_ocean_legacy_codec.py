@@ -7,15 +7,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spectralid.devices.codec.obp import FaultKind
+from spectralid.devices.codec.faults import Checksum, FaultKind, FramingFault
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
     Answer,
     AnswerDecoder,
-    Checksum,
     Dialect,
     Expect,
-    FramingFault,
     Layout,
     Mode,
     PixelMode,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectralid.devices.codec.obp import FaultKind, FramingFault
+from spectralid.devices.codec.faults import FaultKind, FramingFault
 from spectralid.devices.codec.wasatch import (
     MAXIMUM_DATA,
     MINIMUM_FRAME,

@@ -12,16 +12,14 @@ from collections.abc import Callable
 from typing import Final
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
+from spectralid.devices.codec.faults import Checksum, FaultKind, FramingFault
 from spectralid.devices.codec.obp import (
     DEFERRED,
     ERROR_MEANINGS,
     MINIMUM_FRAME,
-    Checksum,
     Decoder,
-    FaultKind,
     Flag,
     Frame,
-    FramingFault,
     Message,
     encode,
 )
@@ -299,7 +297,8 @@ class ObpClient:
                     deadline = Deadline(allowed_s)
         if not _whole(damage):
             # The unfinished rest must not swallow the next answer.
-            damage = next(iter(self._decoder.flush()), damage)
+            left = self._decoder.flush()
+            damage = next((item for item in left if isinstance(item, FramingFault)), damage)
         if damage:
             raise DamagedAnswerError(
                 f"The answer of the instrument on {self._transport.name} to {_named(message)} was damaged: "

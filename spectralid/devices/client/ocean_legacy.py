@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
-from spectralid.devices.codec.obp import FaultKind
+from spectralid.devices.codec.faults import FaultKind, FramingFault
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
     ETX,
@@ -22,7 +22,6 @@ from spectralid.devices.codec.ocean_legacy import (
     AnswerDecoder,
     Dialect,
     Expect,
-    FramingFault,
     Layout,
     Mode,
     Record,
@@ -418,7 +417,7 @@ class OceanLegacyClient:
                 if damage is not None and damage.kind is not FaultKind.HEADER:
                     return damage  # it came whole, there is no use waiting for another
             data = self._transport.read(decoder.wanted, deadline) if deadline.left else b""
-        items = list(decoder.flush())
+        items = decoder.flush()
         record = _first_record(items)
         last = next((item for item in reversed(items) if isinstance(item, FramingFault)), None)
         return record or damage or last or FramingFault(FaultKind.TRUNCATED, "nothing came of it")

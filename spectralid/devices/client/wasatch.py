@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
-from spectralid.devices.codec.obp import FaultKind, FramingFault
+from spectralid.devices.codec.faults import FaultKind, FramingFault
 from spectralid.devices.codec.wasatch import (
     MINIMUM_FRAME,
     OVERHEAD,

@@ -11,9 +11,11 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag, StrEnum
+from enum import IntEnum, IntFlag
 from typing import Final
 
+from spectralid.devices.codec.faults import Checksum, FaultKind, FramingFault
+from spectralid.devices.codec.incremental import IncrementalDecoder
 from spectralid.errors import ParameterError
 
 __all__ = [
@@ -22,10 +24,8 @@ __all__ = [
     "MINIMUM_FRAME",
     "Checksum",
     "Decoder",
-    "FaultKind",
     "Flag",
     "Frame",
-    "FramingFault",
     "Message",
     "encode",
 ]
@@ -119,13 +119,6 @@ ERROR_MEANINGS: Final = {
 }
 
 
-class Checksum(StrEnum):
-    """What the checksum of a received frame says; a frame whose checksum failed is never delivered."""
-
-    VERIFIED = "verified"
-    ABSENT = "absent"
-
-
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One message.
@@ -155,32 +148,6 @@ class Frame:
     regarding: int = 0
     protocol: int = PROTOCOL
     checksum: Checksum = Checksum.ABSENT
-
-
-class FaultKind(StrEnum):
-    """What was wrong with bytes that are not a frame."""
-
-    NOISE = "noise"
-    HEADER = "header"
-    FOOTER = "footer"
-    CHECKSUM = "checksum"
-    TRUNCATED = "truncated"
-
-
-@dataclass(frozen=True, slots=True)
-class FramingFault:
-    """Bytes that are not a frame.
-
-    Attributes
-    ----------
-    kind : FaultKind
-        What was wrong.
-    detail : str
-        The same in words, finishing the sentence "The answer was damaged: …".
-    """
-
-    kind: FaultKind
-    detail: str
 
 
 def encode(frame: Frame) -> bytes:
@@ -219,17 +186,8 @@ def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-class Decoder:
-    """Incremental decoder: bytes in, frames and faults out, in the order of the bytes.
-
-    The result does not depend on how the bytes are cut into pieces. What does not begin a frame is dropped; a
-    frame that turns out to be damaged costs one byte and the search begins again behind it, so that a good
-    frame hidden in what looked like a damaged one is still found. Never more than one frame is kept.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._skipped = 0
+class Decoder(IncrementalDecoder[Frame]):
+    """Incremental decoder of messages."""
 
     @property
     def wanted(self) -> int:
@@ -245,38 +203,6 @@ class Decoder:
     def begun(self) -> bool:
         """Whether what may be the beginning of a frame is kept."""
         return bool(self._buffer)
-
-    def feed(self, data: bytes) -> list[Frame | FramingFault]:
-        """Take `data` in and return what it completes."""
-        self._buffer += data
-        found: list[Frame | FramingFault] = []
-        while self._at_start():
-            result = self._take()
-            if result is None:
-                break
-            if isinstance(result, Frame) and self._skipped:
-                found.append(self._noise())
-            found.append(result)
-        return found
-
-    def flush(self) -> list[FramingFault]:
-        """Give up waiting: drop the unfinished frame, so that it cannot swallow the next answer."""
-        faults: list[FramingFault] = []
-        if self._skipped:
-            faults.append(self._noise())
-        if self._buffer:
-            faults.append(FramingFault(FaultKind.TRUNCATED, f"it broke off after {len(self._buffer)} bytes"))
-            self._buffer.clear()
-        return faults
-
-    def _noise(self) -> FramingFault:
-        fault = FramingFault(FaultKind.NOISE, f"{self._skipped} bytes on the line belong to no message")
-        self._skipped = 0
-        return fault
-
-    def _drop(self, count: int) -> None:
-        del self._buffer[:count]
-        self._skipped += count
 
     def _at_start(self) -> bool:
         """Drop bytes up to the next start mark; whether there is a header's worth behind it."""
@@ -295,19 +221,16 @@ class Decoder:
         )
         wrong = _wrong_header(protocol, checksum, length, remaining)
         if wrong:
-            self._drop(1)
-            return FramingFault(FaultKind.HEADER, wrong)
+            return self._refuse(FaultKind.HEADER, wrong)
         end = _HEADER.size + remaining
         if len(self._buffer) < end:
             return None
         body = bytes(self._buffer[: end - _TAIL])
         digest = bytes(self._buffer[end - _TAIL : end - len(_FOOTER)])
         if self._buffer[end - len(_FOOTER) : end] != _FOOTER:
-            self._drop(1)
-            return FramingFault(FaultKind.FOOTER, "its end mark is missing")
+            return self._refuse(FaultKind.FOOTER, "its end mark is missing")
         if checksum and _md5(body) != digest:
-            self._drop(1)
-            return FramingFault(FaultKind.CHECKSUM, "its checksum does not fit")
+            return self._refuse(FaultKind.CHECKSUM, "its checksum does not fit")
         del self._buffer[:end]
         return Frame(
             message=message,

@@ -21,7 +21,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.devices.codec.obp import Checksum, FaultKind, FramingFault
+from spectralid.devices.codec.faults import Checksum, FaultKind, FramingFault
+from spectralid.devices.codec.incremental import IncrementalDecoder
 from spectralid.errors import ParameterError
 
 __all__ = [
@@ -33,10 +34,8 @@ __all__ = [
     "STX",
     "Answer",
     "AnswerDecoder",
-    "Checksum",
     "Dialect",
     "Expect",
-    "FramingFault",
     "Layout",
     "Mode",
     "PixelMode",
@@ -443,12 +442,8 @@ class Record:
         return None if self.dialect is Dialect.FLAME else self.header[5]
 
 
-class RecordDecoder:
-    """Incremental decoder of records in binary mode: bytes in, records and faults out.
-
-    The result does not depend on how the bytes are cut into pieces. What does not begin a record is dropped;
-    a record that turns out to be damaged costs one byte and the search begins again behind it. Never more
-    than one record is kept.
+class RecordDecoder(IncrementalDecoder[Record]):
+    """Incremental decoder of records in binary mode.
 
     The manuals say that the first pixel of a compressed record is sent uncompressed, and their example sends
     it as 80 hi lo. Both are read: a first byte of 80 is taken for the mark. Were it the high byte of an
@@ -462,13 +457,14 @@ class RecordDecoder:
         Whether STX comes before a record, as after ``S``.
     """
 
+    _unit = "record"
+
     def __init__(self, layout: Layout, *, after_stx: bool = True) -> None:
+        super().__init__()
         self._layout = layout
         self._mark = bytes([STX]) * after_stx + _START
         self._begin = int(after_stx)
         self._data = self._begin + 2 * layout.header_words
-        self._buffer = bytearray()
-        self._skipped = 0
         self._rewind()
 
     def _rewind(self) -> None:
@@ -486,38 +482,14 @@ class RecordDecoder:
             missing = max(missing, self._place + layout.points - self._seen + tail - len(self._buffer))
         return max(1, missing)
 
-    def feed(self, data: bytes) -> list[Record | FramingFault]:
-        """Take `data` in and return what it completes."""
-        self._buffer += data
-        found: list[Record | FramingFault] = []
-        while self._at_start():
-            result = self._take()
-            if result is None:
-                break
-            if isinstance(result, Record) and self._skipped:
-                found.append(self._noise())
-            found.append(result)
+    def flush(self) -> list[Record | FramingFault]:
+        """Give up waiting: drop the unfinished record."""
+        found = super().flush()
+        self._rewind()
         return found
 
-    def flush(self) -> list[FramingFault]:
-        """Give up waiting: drop the unfinished record."""
-        faults: list[FramingFault] = []
-        if self._skipped:
-            faults.append(self._noise())
-        if self._buffer:
-            faults.append(FramingFault(FaultKind.TRUNCATED, f"it broke off after {len(self._buffer)} bytes"))
-            self._buffer.clear()
-        self._rewind()
-        return faults
-
-    def _noise(self) -> FramingFault:
-        fault = FramingFault(FaultKind.NOISE, f"{self._skipped} bytes on the line belong to no record")
-        self._skipped = 0
-        return fault
-
     def _drop(self, count: int) -> None:
-        del self._buffer[:count]
-        self._skipped += count
+        super()._drop(count)
         self._rewind()
 
     def _at_start(self) -> bool:
@@ -553,10 +525,6 @@ class RecordDecoder:
         del self._buffer[:stop]
         self._rewind()
         return Record(counts, header, layout.dialect, _proof(layout), sent)
-
-    def _refuse(self, kind: FaultKind, why: str) -> FramingFault:
-        self._drop(1)
-        return FramingFault(kind, why)
 
     def _end_of_data(self) -> int:
         """Where the data of the record at the start of the buffer end; −1 while that cannot be told."""

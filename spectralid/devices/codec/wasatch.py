@@ -15,7 +15,8 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.devices.codec.obp import FaultKind, FramingFault
+from spectralid.devices.codec.faults import FaultKind, FramingFault
+from spectralid.devices.codec.incremental import IncrementalDecoder
 from spectralid.devices.codec.words import swapped_stretch
 from spectralid.errors import ParameterError, ProtocolError
 
@@ -153,17 +154,8 @@ def frame_size(head: bytes | bytearray) -> int | None:
     return length + OVERHEAD - 1
 
 
-class Decoder:
-    """Incremental decoder: bytes in, frames and faults out, in the order of the bytes.
-
-    The result does not depend on how the bytes are cut into pieces. What does not begin a frame is dropped; a
-    frame that turns out to be damaged costs one byte and the search begins again behind it. Never more than
-    one frame is kept.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._skipped = 0
+class Decoder(IncrementalDecoder[Frame]):
+    """Incremental decoder of messages."""
 
     @property
     def wanted(self) -> int:
@@ -172,19 +164,6 @@ class Decoder:
         # `feed` leaves what can begin a frame at the start of the buffer.
         total = frame_size(self._buffer) if have >= _HEADER else None
         return max(1, (total or MINIMUM_FRAME) - have)
-
-    def feed(self, data: bytes) -> list[Frame | FramingFault]:
-        """Take `data` in and return what it completes."""
-        self._buffer += data
-        found: list[Frame | FramingFault] = []
-        while self._at_start():
-            result = self._take()
-            if result is None:
-                break
-            if isinstance(result, Frame) and self._skipped:
-                found.append(self._noise())
-            found.append(result)
-        return found
 
     def flush(self) -> list[Frame | FramingFault]:
         """Give up waiting for the rest of an unfinished frame, and look for another one inside it.
@@ -201,18 +180,9 @@ class Decoder:
             if self._skipped:
                 found.append(self._noise())
             if unfinished:
-                found.append(FramingFault(FaultKind.TRUNCATED, f"it broke off after {unfinished} bytes"))
+                found.append(self._truncated(unfinished))
         self._skipped = 0
         return found
-
-    def _noise(self) -> FramingFault:
-        fault = FramingFault(FaultKind.NOISE, f"{self._skipped} bytes on the line belong to no message")
-        self._skipped = 0
-        return fault
-
-    def _drop(self, count: int) -> None:
-        del self._buffer[:count]
-        self._skipped += count
 
     def _at_start(self) -> bool:
         """Drop bytes up to the next start mark; whether the length is there behind it."""
@@ -225,19 +195,14 @@ class Decoder:
         total = frame_size(self._buffer)
         if total is None:
             length = int.from_bytes(self._buffer[1:_HEADER], "big")
-            self._drop(1)
-            return FramingFault(FaultKind.HEADER, f"its length field claims {length} bytes")
+            return self._refuse(FaultKind.HEADER, f"its length field claims {length} bytes")
         if len(self._buffer) < total:
             return None
         frame = bytes(self._buffer[:total])
-        fault: FramingFault | None = None
         if frame[-1] != _END:
-            fault = FramingFault(FaultKind.FOOTER, "its end mark is missing")
-        elif crc8(frame[1:-2]) != frame[-2]:
-            fault = FramingFault(FaultKind.CHECKSUM, "its checksum does not fit")
-        if fault:
-            self._drop(1)
-            return fault
+            return self._refuse(FaultKind.FOOTER, "its end mark is missing")
+        if crc8(frame[1:-2]) != frame[-2]:
+            return self._refuse(FaultKind.CHECKSUM, "its checksum does not fit")
         del self._buffer[:total]
         return Frame(frame[_HEADER], frame[_HEADER + 1 : -2])
 
