@@ -6,19 +6,20 @@ import hashlib
 import logging
 import math
 import struct
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
 from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.client.obp import ObpClient
+from spectralid.devices.client_driver import ClientDriver
 from spectralid.devices.codec.faults import Checksum
 from spectralid.devices.codec.obp import Message
-from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Identity, RawFrame
 from spectralid.devices.profile import Profile
 from spectralid.devices.transport import Transport, open_transport
 from spectralid.devices.wavelengths import pixel_wavelengths
-from spectralid.errors import DeviceError, ParameterError, ProtocolError, TransportError
+from spectralid.errors import DeviceError, ProtocolError, TransportError
 
 __all__ = ["DetectorNotCooledError", "OceanDriver", "open_ocean"]
 
@@ -40,7 +41,7 @@ class DetectorNotCooledError(DeviceError):
     """The cooled detector is not at its temperature yet; its dark current still changes."""
 
 
-class OceanDriver:
+class OceanDriver(ClientDriver[ObpClient]):
     """An instrument behind an Ocean Binary Protocol client.
 
     Parameters
@@ -54,17 +55,11 @@ class OceanDriver:
     """
 
     def __init__(self, client: ObpClient, profile: Profile) -> None:
-        self._client = client
-        self._profile = profile
+        super().__init__(client, profile)
         self._buffered = bool(profile.options.get("buffered", False))
         self._cooled = bool(profile.options.get("cooled", False))
         self._light_source = bool(profile.options.get("light_source", profile.laser_nm is not None))
         self._integration_s = profile.integration_ms[1] / 1000  # until set, allow for the longest
-
-    @property
-    def profile(self) -> Profile:
-        """What is fixed for the model."""
-        return self._profile
 
     @property
     def capabilities(self) -> Capabilities:
@@ -193,10 +188,6 @@ class OceanDriver:
             raise
         return True
 
-    def interlock(self) -> Interlock:
-        """Always unknown: the protocol has no message for it."""
-        return Interlock.UNKNOWN
-
     def set_integration(self, milliseconds: float) -> None:
         """Set the integration time and read it back; what was measured before with another one is dropped.
 
@@ -214,9 +205,7 @@ class OceanDriver:
         TransportError
             If the line fails.
         """
-        low, high = self._profile.integration_ms
-        if not low <= milliseconds <= high:
-            raise ParameterError("integration time", f"{milliseconds:g} ms", f"from {low:g} to {high:g} ms")
+        self._check_integration(milliseconds)
         microseconds = round(milliseconds * 1000)
         self._client.command(Message.SET_INTEGRATION_TIME, struct.pack("<I", microseconds))
         kept = self._number("<I", self._client.ask(Message.INTEGRATION_TIME))
@@ -301,14 +290,6 @@ class OceanDriver:
         if self._light_source:
             self._client.send(Message.SET_LIGHT_SOURCE_ENABLE, _LASER + b"\x00")
 
-    def abort(self) -> None:
-        """End a call that another thread waits in, until `resume`."""
-        self._client.transport.abort()
-
-    def resume(self) -> None:
-        """Take calls again after `abort`."""
-        self._client.transport.resume()
-
     def _number(self, layout: str, data: bytes) -> float:
         size = struct.calcsize(layout)
         if len(data) != size:
@@ -326,13 +307,7 @@ class OceanDriver:
             # `open_ocean` finds it at the other rate too.
             _log.info("The instrument keeps its baud rate: %s", error)
         finally:
-            self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+            super().close()
 
 
 def open_ocean(port: str | Transport, profile: Profile) -> OceanDriver:

@@ -11,12 +11,13 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 import numpy as np
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
 from spectralid.devices.client.ocean_legacy import OceanLegacyClient
+from spectralid.devices.client_driver import ClientDriver
 from spectralid.devices.codec.faults import Checksum
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
@@ -25,7 +26,7 @@ from spectralid.devices.codec.ocean_legacy import (
     Mode,
     PixelMode,
 )
-from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Identity, RawFrame
 from spectralid.devices.profile import Option, Profile
 from spectralid.devices.transport import Transport, open_transport
 from spectralid.devices.wavelengths import pixel_wavelengths
@@ -166,7 +167,7 @@ def _wrong(key: str, value: Option | None, allowed: str) -> ParameterError:
     return ParameterError(f"protocol_options.{key}", value, allowed)
 
 
-class OceanLegacyDriver:
+class OceanLegacyDriver(ClientDriver[OceanLegacyClient]):
     """An instrument behind a client of the older protocol.
 
     Parameters
@@ -177,16 +178,19 @@ class OceanLegacyDriver:
         What is fixed for the model.
     settings : Settings
         What the profile's options say.
+
+    Notes
+    -----
+    The largest count of `profile` is that of a frame of all scans added up.
     """
 
     def __init__(self, client: OceanLegacyClient, profile: Profile, settings: Settings) -> None:
-        self._client = client
-        self._settings = settings
         # A frame of several scans is their sum, so that the largest count is as many times larger.
         full_scale = profile.adc_max * settings.scans_to_add
         if settings.dialect is Dialect.SAD500:
             full_scale = min(full_scale, 0xFFFF)  # its sums are single words
-        self._profile = replace(profile, adc_max=full_scale)
+        super().__init__(client, replace(profile, adc_max=full_scale))
+        self._settings = settings
         self._wavelength_source: Literal["instrument", "profile"] = (
             "instrument" if settings.wavelength_index >= 0 else "profile"
         )
@@ -200,11 +204,6 @@ class OceanLegacyDriver:
         )
         self._integration_ms: float | None = None
         self._prepared = False
-
-    @property
-    def profile(self) -> Profile:
-        """What is fixed for the model; the largest count is that of a frame of all scans added up."""
-        return self._profile
 
     @property
     def capabilities(self) -> Capabilities:
@@ -298,10 +297,6 @@ class OceanLegacyDriver:
         """Whether the profile says that a laser hangs on the strobe line."""
         return self._settings.laser_on_strobe_line
 
-    def interlock(self) -> Interlock:
-        """Always unknown: the protocol has no message for it."""
-        return Interlock.UNKNOWN
-
     def set_integration(self, milliseconds: float) -> None:
         """Set the integration time and read it back.
 
@@ -320,9 +315,7 @@ class OceanLegacyDriver:
         TransportError
             If the line fails.
         """
-        low, high = self._profile.integration_ms
-        if not low <= milliseconds <= high:
-            raise ParameterError("integration time", f"{milliseconds:g} ms", f"from {low:g} to {high:g} ms")
+        self._check_integration(milliseconds)
         self._set("I", round(milliseconds))
         self._integration_ms = milliseconds
 
@@ -416,24 +409,6 @@ class OceanLegacyDriver:
         """Put "strobe line off" on the line at once, from any thread, if a laser hangs on it."""
         if self._settings.laser_on_strobe_line:
             self._client.send("J", 0)
-
-    def abort(self) -> None:
-        """End a call that another thread waits in, until `resume`."""
-        self._client.transport.abort()
-
-    def resume(self) -> None:
-        """Take calls again after `abort`."""
-        self._client.transport.resume()
-
-    def close(self) -> None:
-        """Close the line."""
-        self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _coefficient(text: str) -> float:

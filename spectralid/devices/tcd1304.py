@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final, NoReturn, Self, cast
+from typing import Final, NoReturn, cast
 
 import numpy as np
 
 from spectralid.devices.client.tcd1304 import Tcd1304Client
+from spectralid.devices.client_driver import ClientDriver
 from spectralid.devices.codec.tcd1304 import SIGNAL_PIXELS, Dialect, Periods, decode, encode, periods
-from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Identity, RawFrame
 from spectralid.devices.laser import LaserRefusedError
 from spectralid.devices.profile import Profile
 from spectralid.devices.transport import Transport, open_transport
@@ -26,7 +27,7 @@ _CLEAR_S: Final = 0.03
 _CYCLES: Final = 4
 
 
-class Tcd1304Driver:
+class Tcd1304Driver(ClientDriver[Tcd1304Client]):
     """A board behind its client.
 
     Parameters
@@ -52,8 +53,7 @@ class Tcd1304Driver:
     """
 
     def __init__(self, client: Tcd1304Client, profile: Profile) -> None:
-        self._client = client
-        self._profile = profile
+        super().__init__(client, profile)
         for name in profile.options:
             if name not in _OPTIONS:
                 raise ParameterError("protocol_options", name, f"one of {', '.join(_OPTIONS)}")
@@ -90,11 +90,6 @@ class Tcd1304Driver:
         )
 
     @property
-    def profile(self) -> Profile:
-        """What is fixed for the instrument."""
-        return self._profile
-
-    @property
     def capabilities(self) -> Capabilities:
         """What can be done with it: readouts, and nothing else."""
         return Capabilities(
@@ -119,10 +114,6 @@ class Tcd1304Driver:
         """Whether there is a laser to switch: never."""
         return False
 
-    def interlock(self) -> Interlock:
-        """Always unknown: that of a laser beside the board."""
-        return Interlock.UNKNOWN
-
     def set_integration(self, milliseconds: float) -> None:
         """Set the exposure of the readouts to come; it goes over the line with each of them.
 
@@ -136,9 +127,7 @@ class Tcd1304Driver:
         ParameterError
             If outside the limits.
         """
-        low, high = self._profile.integration_ms
-        if not low <= milliseconds <= high:
-            raise ParameterError("integration time", f"{milliseconds:g} ms", f"from {low:g} to {high:g} ms")
+        self._check_integration(milliseconds)
         self._periods = self._periods_of(milliseconds)
 
     def acquire(self) -> RawFrame:
@@ -178,24 +167,6 @@ class Tcd1304Driver:
 
     def send_off(self) -> None:
         """Nothing: there is no laser to switch."""
-
-    def abort(self) -> None:
-        """End a call that another thread waits in."""
-        self._client.transport.abort()
-
-    def resume(self) -> None:
-        """Take calls again after `abort`."""
-        self._client.transport.resume()
-
-    def close(self) -> None:
-        """Close the line."""
-        self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def open_tcd1304(port: str | Transport, profile: Profile) -> Tcd1304Driver:

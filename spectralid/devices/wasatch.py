@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Literal, Self, cast
+from typing import Final, Literal, cast
 
 from spectralid.devices.client.errors import RefusedError
 from spectralid.devices.client.wasatch import WasatchClient
+from spectralid.devices.client_driver import ClientDriver
 from spectralid.devices.codec.wasatch import ByteOrder, Opcode, decode_image
 from spectralid.devices.codec.wasatch_eeprom import PAGE_SIZE, PAGES, Eeprom, parse_eeprom
-from spectralid.devices.driver import Capabilities, Identity, Interlock, RawFrame
+from spectralid.devices.driver import Capabilities, Identity, RawFrame
 from spectralid.devices.profile import Profile
 from spectralid.devices.transport import Transport, open_transport
 from spectralid.devices.wavelengths import pixel_wavelengths
@@ -29,7 +30,7 @@ _LONGEST_GAP_MS: Final = 10.0
 _OPTIONS: Final = ("pixel_byte_order", "eeprom", "byte_gap_ms", "serial")
 
 
-class WasatchDriver:
+class WasatchDriver(ClientDriver[WasatchClient]):
     """A module behind a Wasatch client.
 
     Parameters
@@ -53,8 +54,7 @@ class WasatchDriver:
     """
 
     def __init__(self, client: WasatchClient, profile: Profile) -> None:
-        self._client = client
-        self._profile = profile
+        super().__init__(client, profile)
         self._order = _byte_order(profile)
         self._from_eeprom = _switch(profile, "eeprom", otherwise=True)
         for name in profile.options:
@@ -66,11 +66,6 @@ class WasatchDriver:
             )
         self._integration_ms: int | None = None
         self._eeprom: Eeprom | None = None
-
-    @property
-    def profile(self) -> Profile:
-        """What is fixed for the model."""
-        return self._profile
 
     @property
     def capabilities(self) -> Capabilities:
@@ -179,10 +174,6 @@ class WasatchDriver:
             raise
         return True
 
-    def interlock(self) -> Interlock:
-        """Always unknown: the protocol has no message for it."""
-        return Interlock.UNKNOWN
-
     def set_integration(self, milliseconds: float) -> None:
         """Set the integration time and read it back.
 
@@ -200,10 +191,7 @@ class WasatchDriver:
         TransportError
             If the line fails.
         """
-        low, high = self._profile.integration_ms
-        high = min(high, _LONGEST_MS)
-        if not low <= milliseconds <= high:
-            raise ParameterError("integration time", f"{milliseconds:g} ms", f"from {low:g} to {high:g} ms")
+        self._check_integration(milliseconds, longest_ms=_LONGEST_MS)
         whole = max(1, round(milliseconds))
         self._integration_ms = None
         self._client.command(Opcode.INTEGRATION_TIME, whole.to_bytes(_INTEGRATION_BYTES, "little"))
@@ -286,24 +274,6 @@ class WasatchDriver:
             If the line takes no data.
         """
         self._client.send(Opcode.LASER, b"\0")
-
-    def abort(self) -> None:
-        """End a call that another thread waits in."""
-        self._client.transport.abort()
-
-    def resume(self) -> None:
-        """Take calls again after `abort`."""
-        self._client.transport.resume()
-
-    def close(self) -> None:
-        """Close the line."""
-        self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def open_wasatch(port: str | Transport, profile: Profile) -> WasatchDriver:
