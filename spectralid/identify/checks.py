@@ -23,8 +23,8 @@ _MISSING_Z: Final = 3.0
 
 _BUMP_FWHM_CM1: Final = 14.0
 _BUMP_STEP_CM1: Final = 6.0
-# Chance alone reaches 5 in one of a thousand spectra of 400 places; 24 simulated pure substances on other units
-# reached 5.7, but for one, mixtures with an unknown mostly 7 and more (`benchmarks/identification`).
+# Chance alone reaches 5 in one of a thousand spectra of 400 places. 24 simulated pure substances on other
+# units reached 5.7, but for one; mixtures with an unknown mostly 7 and more (`benchmarks/identification`).
 UNEXPLAINED_Z: Final = 6.0
 UNEXPLAINED_SHARE: Final = 0.05
 
