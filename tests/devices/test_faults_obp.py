@@ -22,6 +22,8 @@ from spectralid.devices.sim.faults import FAULTS, Fault, Faults
 from spectralid.devices.sim.obp import ObpInstrument
 from spectralid.devices.sim.trial import Outcome, TrialBench
 from spectralid.devices.sim.virtual import VirtualLine
+from tests.devices import fault_cases
+from tests.devices.fault_cases import CORRECT, ERROR, FLAGGED, check, check_all_accounted_for
 
 VENTANA = load_profile("ocean-ventana-785l")
 FAST = replace(VENTANA, options={"fast_baud": 115_200, "settle_s": 0.1})
@@ -34,95 +36,81 @@ QE_PRO = replace(
 
 PROFILES = {"VENTANA": VENTANA, "FAST": FAST, "QE_PRO": QE_PRO}
 
-CORRECT, FLAGGED, ERROR = Outcome.CORRECT, Outcome.FLAGGED, Outcome.ERROR
-
 
 @dataclass(frozen=True)
-class Case:
-    """A fault, how it is switched on, and what must come of it."""
+class Case(fault_cases.Case):
+    """A fault against one of the profiles above."""
 
-    fault: str
-    switches: tuple[str, ...]
-    outcome: Outcome
-    says: str = ""  # type of the error, or a flag
     profile: str = "VENTANA"
-
-    def __str__(self):
-        return ",".join(self.switches)
-
-
-def case(switches, outcome, says="", **kwargs):
-    first = switches.split(",")[-1]
-    return Case(Fault.parse(first).name, tuple(switches.split(",")), outcome, says, **kwargs)
 
 
 FOURTH = "@spectrum-4"
 
 CASES = (
-    case("silence", ERROR, "TransportError (timeout)"),
-    case("silence" + FOURTH, ERROR, "TransportError (timeout)"),
-    case("truncated-header" + FOURTH, ERROR, "DamagedAnswerError"),
-    case("truncated-header@3", CORRECT),  # a question is asked again
-    case("truncated-payload" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("silence", ERROR, "TransportError (timeout)"),
+    Case("silence" + FOURTH, ERROR, "TransportError (timeout)"),
+    Case("truncated-header" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("truncated-header@3", CORRECT),  # a question is asked again
+    Case("truncated-payload" + FOURTH, ERROR, "DamagedAnswerError"),
     # The laser's "off" waits behind two minutes of trickling: an alarm, not a hang.
-    case("trickle" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
-    case("trickle:0.0005", CORRECT),
-    case("noise-before", CORRECT),
-    case("noise-between", CORRECT),
-    case("greeting", CORRECT),
-    case("nack:8@1,bit-flip" + FOURTH, FLAGGED, "checksum_absent"),
-    case("bit-flip-checksum" + FOURTH, ERROR, "DamagedAnswerError"),
-    case("wrong-checksum" + FOURTH, ERROR, "DamagedAnswerError"),
-    case("bad-footer" + FOURTH, ERROR, "DamagedAnswerError"),
-    case("wrong-type" + FOURTH, ERROR, "ProtocolError"),
-    case("wrong-regarding" + FOURTH, ERROR, "TransportError (timeout)"),
-    *(case(f"nack:{number}{FOURTH}", ERROR, "RefusedError") for number in (*range(1, 16), *range(100, 105))),
-    case("exception" + FOURTH, ERROR, "RefusedError"),
-    case("deferred", CORRECT),
-    case("deferred:nothing" + FOURTH, ERROR, "TransportError (timeout)"),
-    case("duplicate", CORRECT),
-    case("late-reply" + FOURTH, ERROR, "TransportError (timeout)"),
-    case("late-reply@5", CORRECT),
-    case("trailing-bytes", CORRECT),
-    case("echo", ERROR, "ProtocolError"),
-    case("wrong-baud", ERROR, "TransportError (timeout)"),
-    case("wrong-baud:115200", CORRECT, profile="FAST"),
-    case("baud-ack-lost:first", CORRECT, profile="FAST"),
-    case("baud-ack-lost:second", CORRECT, profile="FAST"),
-    case("baud-ack-lost:revert", CORRECT, profile="FAST"),
-    case("input-overrun", ERROR, "TransportError (timeout)"),
-    case("unplug" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
-    case("unplug@1", ERROR, "TransportError (disconnected)"),
+    Case("trickle" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
+    Case("trickle:0.0005", CORRECT),
+    Case("noise-before", CORRECT),
+    Case("noise-between", CORRECT),
+    Case("greeting", CORRECT),
+    Case("nack:8@1,bit-flip" + FOURTH, FLAGGED, "checksum_absent"),
+    Case("bit-flip-checksum" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("wrong-checksum" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("bad-footer" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("wrong-type" + FOURTH, ERROR, "ProtocolError"),
+    Case("wrong-regarding" + FOURTH, ERROR, "TransportError (timeout)"),
+    *(Case(f"nack:{number}{FOURTH}", ERROR, "RefusedError") for number in (*range(1, 16), *range(100, 105))),
+    Case("exception" + FOURTH, ERROR, "RefusedError"),
+    Case("deferred", CORRECT),
+    Case("deferred:nothing" + FOURTH, ERROR, "TransportError (timeout)"),
+    Case("duplicate", CORRECT),
+    Case("late-reply" + FOURTH, ERROR, "TransportError (timeout)"),
+    Case("late-reply@5", CORRECT),
+    Case("trailing-bytes", CORRECT),
+    Case("echo", ERROR, "ProtocolError"),
+    Case("wrong-baud", ERROR, "TransportError (timeout)"),
+    Case("wrong-baud:115200", CORRECT, profile="FAST"),
+    Case("baud-ack-lost:first", CORRECT, profile="FAST"),
+    Case("baud-ack-lost:second", CORRECT, profile="FAST"),
+    Case("baud-ack-lost:revert", CORRECT, profile="FAST"),
+    Case("input-overrun", ERROR, "TransportError (timeout)"),
+    Case("unplug" + FOURTH, ERROR, "LaserOffUnconfirmedError"),
+    Case("unplug@1", ERROR, "TransportError (disconnected)"),
     # Before the laser is known to be off, a lost line is an alarm.
-    case("unplug@3", ERROR, "LaserOffUnconfirmedError"),
-    case("unplug-laser-on", ERROR, "LaserOffUnconfirmedError"),
-    case("second-opener" + FOURTH, ERROR, "DamagedAnswerError"),
-    case("reset-mid-scan" + FOURTH, ERROR, "RefusedError"),
-    case("stale-integration:8", CORRECT),
-    case("stale-integration:3!", FLAGGED, "stale_integration_discarded", profile="QE_PRO"),
-    case("stale-integration:99!", ERROR, "ProtocolError", profile="QE_PRO"),
-    case("saturated", ERROR, "RetakeError"),
-    case("saturated" + FOURTH, ERROR, "RetakeError"),
-    case("dead-frame:zero", ERROR, "RetakeError"),
-    case("dead-frame:flat" + FOURTH, ERROR, "RetakeError"),
-    case("dead-frame:pixel", FLAGGED, "dead_pixels"),
-    case("pixel-count", ERROR, "ProtocolError"),
-    case("pixel-count:1" + FOURTH, ERROR, "ProtocolError"),
-    *(case(f"absurd-length:{n}{FOURTH}", ERROR, "DamagedAnswerError") for n in (0, 19, 2**32 - 1)),
-    *(case(f"blank-eeprom:{kind}", ERROR, "ProtocolError") for kind in ("ff", "nan", "descending")),
-    case("interlock-opens", FLAGGED, "retake"),
-    case("interlock-opens@4+", FLAGGED, "retake"),
-    case("interlock-opens@4", FLAGGED, "retake"),
-    case("laser-stuck-on", ERROR, "LaserOffUnconfirmedError"),
-    case("laser-stuck-on@2+", ERROR, "LaserOffUnconfirmedError"),
-    case("laser-readback-lies:off", ERROR, "LaserRefusedError"),
-    case("laser-readback-lies:on", ERROR, "LaserOffUnconfirmedError"),
-    case("laser-readback-lies:nack", ERROR, "RefusedError"),
-    case("watchdog", ERROR, "LaserEndedError"),
-    case("watchdog@4", ERROR, "LaserEndedError"),
-    case("tec-unstable", ERROR, "DetectorNotCooledError", profile="QE_PRO"),
-    case("dropped-byte" + FOURTH, ERROR, "DamagedAnswerError"),
-    case("nak-baud", CORRECT, profile="FAST"),
+    Case("unplug@3", ERROR, "LaserOffUnconfirmedError"),
+    Case("unplug-laser-on", ERROR, "LaserOffUnconfirmedError"),
+    Case("second-opener" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("reset-mid-scan" + FOURTH, ERROR, "RefusedError"),
+    Case("stale-integration:8", CORRECT),
+    Case("stale-integration:3!", FLAGGED, "stale_integration_discarded", profile="QE_PRO"),
+    Case("stale-integration:99!", ERROR, "ProtocolError", profile="QE_PRO"),
+    Case("saturated", ERROR, "RetakeError"),
+    Case("saturated" + FOURTH, ERROR, "RetakeError"),
+    Case("dead-frame:zero", ERROR, "RetakeError"),
+    Case("dead-frame:flat" + FOURTH, ERROR, "RetakeError"),
+    Case("dead-frame:pixel", FLAGGED, "dead_pixels"),
+    Case("pixel-count", ERROR, "ProtocolError"),
+    Case("pixel-count:1" + FOURTH, ERROR, "ProtocolError"),
+    *(Case(f"absurd-length:{n}{FOURTH}", ERROR, "DamagedAnswerError") for n in (0, 19, 2**32 - 1)),
+    *(Case(f"blank-eeprom:{kind}", ERROR, "ProtocolError") for kind in ("ff", "nan", "descending")),
+    Case("interlock-opens", FLAGGED, "retake"),
+    Case("interlock-opens@4+", FLAGGED, "retake"),
+    Case("interlock-opens@4", FLAGGED, "retake"),
+    Case("laser-stuck-on", ERROR, "LaserOffUnconfirmedError"),
+    Case("laser-stuck-on@2+", ERROR, "LaserOffUnconfirmedError"),
+    Case("laser-readback-lies:off", ERROR, "LaserRefusedError"),
+    Case("laser-readback-lies:on", ERROR, "LaserOffUnconfirmedError"),
+    Case("laser-readback-lies:nack", ERROR, "RefusedError"),
+    Case("watchdog", ERROR, "LaserEndedError"),
+    Case("watchdog@4", ERROR, "LaserEndedError"),
+    Case("tec-unstable", ERROR, "DetectorNotCooledError", profile="QE_PRO"),
+    Case("dropped-byte" + FOURTH, ERROR, "DamagedAnswerError"),
+    Case("nak-baud", CORRECT, profile="FAST"),
 )
 
 ELSEWHERE = {
@@ -156,17 +144,12 @@ def bench(name):
 def test_fault(case):
     tried = bench(case.profile)
     seen = tried.trial(*case.switches)
-    assert seen.outcome is case.outcome, (seen.error, seen.words, seen.flags)
-    if case.outcome is ERROR:
-        assert seen.error == case.says, seen.words
-        assert seen.words.endswith((".", ")")), "an error is a sentence"
-    elif case.outcome is FLAGGED:
-        assert case.says in seen.flags
-    assert seen.next_works
-    assert seen.took_s < (2 if case.outcome is CORRECT else 1) * tried.sound_s + LONGEST_EXTRA_S
-    if seen.laser_left_on and case.profile != "QE_PRO":  # there a hand switches it
-        # Only where nobody can help it, and then never without the alarm.
-        assert seen.error == "LaserOffUnconfirmedError"
+    check(
+        seen,
+        case,
+        within_s=(2 if case.outcome is CORRECT else 1) * tried.sound_s + LONGEST_EXTRA_S,
+        laser_by_hand=case.profile == "QE_PRO",
+    )
 
 
 ANYWHERE = sorted(set(FAULTS) - set(NOT_APPLICABLE) - {"markers-inside", "back-pressure"})
@@ -187,8 +170,7 @@ def test_any_fault_at_any_time(names, when, how, profile):
 
 
 def test_every_fault_is_accounted_for():
-    covered = {c.fault for c in CASES} | set(ELSEWHERE) | set(NOT_APPLICABLE)
-    assert covered == set(FAULTS)
+    check_all_accounted_for((case.fault for case in CASES), ELSEWHERE, NOT_APPLICABLE)
     assert len(FAULTS) == 48
     by_fault = defaultdict(set)
     for c in CASES:

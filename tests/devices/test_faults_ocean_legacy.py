@@ -18,8 +18,10 @@ from spectralid.devices.profile import load_profile
 from spectralid.devices.session import Session, scan
 from spectralid.devices.sim.faults import FAULTS, Fault
 from spectralid.devices.sim.models import BENCHES
-from spectralid.devices.sim.trial import Outcome, TrialBench
+from spectralid.devices.sim.trial import TrialBench
 from spectralid.errors import DeviceError, TransportError
+from tests.devices import fault_cases
+from tests.devices.fault_cases import CORRECT, ERROR, FLAGGED, check, check_all_accounted_for
 from tests.devices.legacy_lines import FLAME, SAD500, Rig, with_options
 
 FAST = with_options(FLAME, fast_baud=115200)
@@ -95,19 +97,12 @@ FINE = all_of(OK)
 
 
 @dataclass(frozen=True)
-class Case:
-    """A fault in a scan, how it is switched on, and what must come of it."""
+class Case(fault_cases.Case):
+    """A fault in a scan with one of the profiles for scans."""
 
-    switch: str
-    outcome: Outcome
-    says: str = ""  # type of the error, or a flag
     profile: str = "FLAME"
 
-    def __str__(self):
-        return self.switch
 
-
-CORRECT, FLAGGED, ERROR = Outcome.CORRECT, Outcome.FLAGGED, Outcome.ERROR
 UNCONFIRMED = "LaserOffUnconfirmedError"
 FOURTH = "@spectrum-4"
 
@@ -312,24 +307,13 @@ def bench(name):
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c}-{c.profile}")
 def test_fault(case):
     tried = bench(case.profile)
-    seen = tried.trial(case.switch)
-    assert seen.outcome is case.outcome, (seen.error, seen.words, seen.flags)
-    if case.outcome is ERROR:
-        assert seen.error == case.says, seen.words
-        assert seen.words.endswith((".", ")")), "an error is a sentence"
-    elif case.outcome is FLAGGED:
-        assert case.says in seen.flags
-    assert seen.next_works
     # The slow ones stay at 9600 baud, where a frame takes two seconds.
-    assert seen.took_s < tried.sound_s + 55.0
-    if seen.laser_left_on:
-        assert seen.error == UNCONFIRMED  # where nobody can help it, and then never without the alarm
+    check(tried.trial(*case.switches), case, within_s=tried.sound_s + 55.0)
 
 
 def test_every_fault_is_accounted_for():
-    covered = {Fault.parse(c.switch).name for c in (*CASES, *FRAME_CASES)} | set(ELSEWHERE)
-    assert covered | set(NOT_APPLICABLE) == set(FAULTS)
-    assert not covered & set(NOT_APPLICABLE)
+    covered = {case.fault for case in CASES} | {Fault.parse(case.switch).name for case in FRAME_CASES}
+    check_all_accounted_for(covered, ELSEWHERE, NOT_APPLICABLE)
 
 
 @pytest.mark.parametrize("name", sorted(FAULTS))

@@ -4,39 +4,25 @@ Never a hang, and the next scan works. Readouts come without a mark, a length or
 spectrum says so (``checksum_absent``). All runs in virtual time.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pytest
 
 from spectralid.devices.profile import load_profile
-from spectralid.devices.sim.faults import FAULTS, Fault, Faults
+from spectralid.devices.sim.faults import Fault, Faults
 from spectralid.devices.sim.faulty import FaultyLine
 from spectralid.devices.sim.models import BENCHES
 from spectralid.devices.sim.physics import Detector
 from spectralid.devices.sim.tcd1304 import Tcd1304Instrument
-from spectralid.devices.sim.trial import Outcome, TrialBench
+from spectralid.devices.sim.trial import TrialBench
 from spectralid.devices.sim.virtual import VirtualLine
 from spectralid.devices.tcd1304 import open_tcd1304
 from spectralid.errors import ProtocolError
+from tests.devices.fault_cases import CORRECT, ERROR, FLAGGED, Case, check, check_all_accounted_for
 from tests.devices.wasatch_lines import BANDS
 
 PROFILE = load_profile("tcd1304-er")
-CORRECT, FLAGGED, ERROR = Outcome.CORRECT, Outcome.FLAGGED, Outcome.ERROR
-
-
-@dataclass(frozen=True)
-class Case:
-    """A fault, how it is switched on, and what must come of it."""
-
-    switch: str
-    outcome: Outcome
-    says: str = ""  # type of the error, or a flag
-
-    def __str__(self):
-        return self.switch
-
 
 # Two readouts when it is opened, two thrown away behind a new exposure: this is one of the sample.
 SIXTH = "@spectrum-6"
@@ -121,21 +107,12 @@ def bench():
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_fault(case):
-    seen = bench().trial(case.switch)
-    assert seen.outcome is case.outcome, (seen.error, seen.words, seen.flags)
-    if case.outcome is ERROR:
-        assert seen.error == case.says, seen.words
-        assert seen.words.endswith((".", ")")), "an error is a sentence"
-    elif case.outcome is FLAGGED:
-        assert case.says in seen.flags
-    assert seen.next_works
-    assert seen.took_s < 2 * bench().sound_s + LONGEST_EXTRA_S
+    seen = bench().trial(*case.switches)
+    check(seen, case, within_s=2 * bench().sound_s + LONGEST_EXTRA_S, laser_by_hand=True)
 
 
 def test_every_fault_is_accounted_for():
-    covered = {Fault.parse(case.switch).name for case in CASES}
-    assert covered | set(ELSEWHERE) | set(NOT_APPLICABLE) == set(FAULTS)
-    assert not covered & set(NOT_APPLICABLE)
+    check_all_accounted_for((case.fault for case in CASES), ELSEWHERE, NOT_APPLICABLE)
 
 
 def test_every_spectrum_says_that_no_checksum_proved_it():

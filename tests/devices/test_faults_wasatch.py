@@ -4,7 +4,6 @@ Never a hang, and the next scan works. What no fault can be told from on this li
 come without a checksum, and every spectrum says so (``checksum_absent``). All runs in virtual time.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -13,27 +12,13 @@ import pytest
 from spectralid.devices.laser import arm
 from spectralid.devices.plan import ScanPlan
 from spectralid.devices.session import Session, scan
-from spectralid.devices.sim.faults import FAULTS, Fault, Faults
+from spectralid.devices.sim.faults import Fault, Faults
 from spectralid.devices.sim.faulty import FaultyLine
-from spectralid.devices.sim.trial import Outcome, TrialBench
+from spectralid.devices.sim.trial import TrialBench
 from spectralid.devices.wasatch import open_wasatch
 from spectralid.errors import ProtocolError
+from tests.devices.fault_cases import CORRECT, ERROR, FLAGGED, Case, check, check_all_accounted_for
 from tests.devices.wasatch_lines import PROFILE, line_to, module
-
-CORRECT, FLAGGED, ERROR = Outcome.CORRECT, Outcome.FLAGGED, Outcome.ERROR
-
-
-@dataclass(frozen=True)
-class Case:
-    """A fault, how it is switched on, and what must come of it."""
-
-    switch: str
-    outcome: Outcome
-    says: str = ""  # type of the error, or a flag
-
-    def __str__(self):
-        return self.switch
-
 
 FOURTH = "@spectrum-4"
 
@@ -134,24 +119,12 @@ def bench():
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_fault(case):
-    seen = bench().trial(case.switch)
-    assert seen.outcome is case.outcome, (seen.error, seen.words, seen.flags)
-    if case.outcome is ERROR:
-        assert seen.error == case.says, seen.words
-        assert seen.words.endswith((".", ")")), "an error is a sentence"
-    elif case.outcome is FLAGGED:
-        assert case.says in seen.flags
-    assert seen.next_works
-    assert seen.took_s < 2 * bench().sound_s + LONGEST_EXTRA_S
-    if seen.laser_left_on:
-        # Only where nobody can help it, and then never without the alarm.
-        assert seen.error == "LaserOffUnconfirmedError"
+    seen = bench().trial(*case.switches)
+    check(seen, case, within_s=2 * bench().sound_s + LONGEST_EXTRA_S)
 
 
 def test_every_fault_is_accounted_for():
-    covered = {Fault.parse(case.switch).name for case in CASES}
-    assert covered | set(ELSEWHERE) | set(NOT_APPLICABLE) == set(FAULTS)
-    assert not covered & set(NOT_APPLICABLE)
+    check_all_accounted_for((case.fault for case in CASES), ELSEWHERE, NOT_APPLICABLE)
 
 
 def test_every_spectrum_says_that_no_checksum_proved_it():
