@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
+from spectralid.devices.client.retry import ask_repeatedly, raise_if_lost
 from spectralid.devices.codec.faults import Checksum, FaultKind, FramingFault
 from spectralid.devices.codec.obp import (
     DEFERRED,
@@ -155,7 +156,7 @@ class ObpClient:
             rates = [old, baud]
         except (DamagedAnswerError, TransportError) as error:
             # Done or not: where it answers tells.
-            _raise_if_lost(error)
+            raise_if_lost(error)
         for rate in rates:
             if rate != self._transport.baud:
                 self._change_rate(rate, settle_s)
@@ -164,7 +165,7 @@ class ObpClient:
             except RefusedError:
                 return rate  # it does not tell its rate, and was understood at this one
             except (DamagedAnswerError, TransportError) as error:
-                _raise_if_lost(error)
+                raise_if_lost(error)
                 failure = error
             else:
                 return rate
@@ -201,15 +202,7 @@ class ObpClient:
         TransportError
             If the line fails or the instrument is silent.
         """
-        for _ in range(retries):
-            try:
-                return self._data(message, data, Flag.NONE)
-            except DamagedAnswerError:
-                continue
-            except TransportError as error:
-                if error.kind != "timeout":
-                    raise
-        return self._data(message, data, Flag.NONE)
+        return ask_repeatedly(lambda: self._data(message, data, Flag.NONE), retries)
 
     def acquire(self, message: Message, *, busy_s: float, expect: int) -> bytes:
         """Ask for a measurement, once: asking again would measure again.
@@ -330,12 +323,6 @@ class ObpClient:
                 "it agreed to; the answer is not used. Scan again."
             )
         return True
-
-
-def _raise_if_lost(error: DamagedAnswerError | TransportError) -> None:
-    """Raise `error` again if no other rate can help."""
-    if isinstance(error, TransportError) and error.kind != "timeout":
-        raise error
 
 
 def _whole(damage: FramingFault | None) -> bool:

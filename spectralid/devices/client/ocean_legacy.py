@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
+from spectralid.devices.client.retry import raise_if_lost
 from spectralid.devices.codec.faults import FaultKind, FramingFault
 from spectralid.devices.codec.ocean_legacy import (
     BAUD_CODES,
@@ -322,7 +323,7 @@ class OceanLegacyClient:
             if self._transport.baud == old:
                 return False
         except (ProtocolError, TransportError) as error:
-            _unless_timeout(error)
+            raise_if_lost(error)
         else:
             return True
         if self._find([old, baud]) != (self.mode, self.version):
@@ -436,7 +437,7 @@ class OceanLegacyClient:
         try:
             self._exchange("O", (1,), Expect.NOTHING, to_the_end=False)
         except (ProtocolError, TransportError) as error:
-            _unless_timeout(error)
+            raise_if_lost(error)
             return None
         self._in_step = False
         deadline = Deadline(wire_seconds(layout.longest, self._transport.baud) + self._margin_s)
@@ -453,7 +454,7 @@ class OceanLegacyClient:
             except RefusedError:
                 raise
             except (ProtocolError, TransportError) as error:
-                _unless_timeout(error)
+                raise_if_lost(error)
                 failure = error
                 continue
             if (clean and expect is not Expect.CONSTANT) or answer == seen:
@@ -562,9 +563,3 @@ class OceanLegacyClient:
 
 def _first_record(items: Sequence[Record | FramingFault]) -> Record | None:
     return next((item for item in items if isinstance(item, Record)), None)
-
-
-def _unless_timeout(error: ProtocolError | TransportError) -> None:
-    """Raise what cannot be mended by asking again: a line that is lost, not one that is silent."""
-    if isinstance(error, TransportError) and error.kind != "timeout":
-        raise error

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from spectralid.devices.client.errors import DamagedAnswerError, RefusedError
+from spectralid.devices.client.retry import ask_repeatedly
 from spectralid.devices.codec.faults import FaultKind, FramingFault
 from spectralid.devices.codec.wasatch import (
     MINIMUM_FRAME,
@@ -133,15 +134,7 @@ class WasatchClient:
         TransportError
             If the line fails or the instrument is silent.
         """
-        for _ in range(retries):
-            try:
-                return self._ask_once(opcode, size)
-            except DamagedAnswerError:
-                continue
-            except TransportError as error:
-                if error.kind != "timeout":
-                    raise
-        return self._ask_once(opcode, size)
+        return ask_repeatedly(lambda: self._ask_once(opcode, size), retries)
 
     def command(self, opcode: Opcode, data: bytes) -> None:
         """Have something set, once, and acknowledged.
