@@ -112,6 +112,11 @@ class Products:
             self._fm = f.T @ m
         self._columns: tuple[FloatArray, FloatArray] = (m, f)
 
+    def plain(self) -> Reduced:
+        """The quadratic form with no factor at all: white noise and background only."""
+        k = self._k
+        return Reduced(self._mm[:k, :k], self._mm[:k, k], float(self._mm[k, k]), 0.0)
+
     def reduced(self, scales: FloatArray) -> Reduced:
         """What is left of the means and the spectrum when the factors, times `scales`, are accounted for."""
         k = self._k

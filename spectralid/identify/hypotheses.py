@@ -25,7 +25,7 @@ _FREE: Final = 1e3
 # the spectrum's own strength is taken.
 _FREE_BAND_SPACING: Final = 9.0
 _FREE_BAND_REACH: Final = 12.0
-_ROUNDS: Final = 3
+_ROUNDS: Final = 2
 # Products kept for sets that are extended by one reference after another.
 _REMEMBERED: Final = 24
 
@@ -190,10 +190,11 @@ class Scene:
             products = Products(weights.y, means, factors, base)
             owner = np.concatenate([owner, np.full(factors.shape[1], len(rows))])
         # Mismatch grows with the amounts: begin with those of a fit that allows for none of it.
-        amounts = products.reduced(np.zeros(owner.size)).amounts()[0] if start is None else start
+        amounts = products.plain().amounts()[0] if start is None else start
         for _ in range(_ROUNDS):
-            amounts, sd = products.reduced(amounts[owner]).amounts()
-        evidence = products.reduced(amounts[owner]).log_evidence(_WIDE * np.maximum(amounts, sd))
+            reduced = products.reduced(amounts[owner])
+            amounts, sd = reduced.amounts()
+        evidence = reduced.log_evidence(_WIDE * np.maximum(amounts, sd))
         return Explanation(tuple(rows), amounts, sd, shift_cm1, evidence - self.nothing(weights))
 
     def _part(self, shape: FloatArray, weights: Weights) -> tuple[FloatArray, FloatArray]:

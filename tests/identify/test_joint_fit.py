@@ -155,6 +155,13 @@ class TestAlgebra:
         assert again.information == pytest.approx(whole.information)
         assert again.log_evidence(np.ones(2)) == pytest.approx(whole.log_evidence(np.ones(2)))
 
+    def test_without_factors_nothing_is_accounted_for(self) -> None:
+        weights, _, _, means, factors = self.problem(5)
+        products = Products(weights.y, weights.whiten(means), weights.whiten(factors))
+        plain, zero = products.plain(), products.reduced(np.zeros(5))
+        assert plain.information == pytest.approx(zero.information)
+        assert plain.log_evidence(np.ones(2)) == pytest.approx(zero.log_evidence(np.ones(2)))
+
     def test_rows_of_what_is_explained_give_the_inverse(self) -> None:
         factors = np.random.default_rng(1).normal(size=(20, 4))
         half = explained_rows(factors)
