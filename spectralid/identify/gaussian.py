@@ -63,11 +63,6 @@ class Weights:
         y = np.where(known, values, 0.0) * scale
         return cls(scale, flat, y - flat @ (flat.T @ y))
 
-    @property
-    def n_known(self) -> int:
-        """Points that carry information beyond the background."""
-        return int(np.count_nonzero(self.scale)) - int(self.flat.shape[1])
-
     def whiten(self, columns: FloatArray) -> FloatArray:
         """Weighted `columns` (n_grid, k) without their part in the background."""
         weighted = columns * self.scale[:, None]

@@ -101,15 +101,12 @@ class Selection:
         Every explanation that was weighed, with its score, best first.
     score : float
         Log posterior odds of `best` against *nothing in the library*, uncalibrated.
-    decoy : float
-        The highest gain any decoy brought at the step after the last component, in nats.
     """
 
     best: Explanation | None
     pure: tuple[tuple[Explanation, float], ...]
     explored: tuple[tuple[Explanation, float], ...]
     score: float
-    decoy: float
 
 
 # Decoys are the references themselves, moved by these many grid points: as sharp, as crowded, and absent.
@@ -149,7 +146,7 @@ def select(
     if allowed is not None:
         usable &= allowed
     if not usable.any():
-        return Selection(None, (), (), -math.inf, -math.inf)
+        return Selection(None, (), (), -math.inf)
 
     def score(e: Explanation) -> float:
         return log_odds(e, prior, settings, n)
@@ -160,9 +157,8 @@ def select(
     for e, _ in ranked[: settings.beam]:
         explored |= {frozenset(longer.rows): longer for longer in _path(scene, settings, e, usable, score)}
     best = max(explored.values(), key=score)
-    decoy = -math.inf
     while len(best.rows) < settings.components:
-        decoy, grown = _grow(scene, settings, best, usable, score)
+        grown = _grow(scene, settings, best, usable, score)
         explored |= {frozenset(e.rows): e for e in grown}
         if not grown:
             break
@@ -178,7 +174,7 @@ def select(
         best = _refined(scene, prior, best)
         explored[frozenset(best.rows)] = best
     weighed = sorted(((e, score(e)) for e in explored.values()), key=lambda item: -item[1])
-    return Selection(best, tuple(ranked), tuple(weighed), score(best), decoy)
+    return Selection(best, tuple(ranked), tuple(weighed), score(best))
 
 
 def log_odds(explanation: Explanation, prior: ShiftPrior, settings: Settings, n_references: int) -> float:
@@ -291,15 +287,15 @@ def _grow(
     base: Explanation,
     usable: npt.NDArray[np.bool_],
     score: Callable[[Explanation], float],
-) -> tuple[float, list[Explanation]]:
-    """Best gain of a decoy, and the explanations with one more component that beat it."""
+) -> list[Explanation]:
+    """Explanations with one more component that beat every decoy."""
     rows, residual, soft, left = _proposals(scene, settings, base, usable)
     if not rows:
-        return -math.inf, []
+        return []
     fitted = [scene.explain((*base.rows, r), base.shift_cm1) for r in rows]
     bar = _decoy_gain(scene, base, residual, soft, left, usable)
     gained = [e for e in fitted if np.all(e.amounts > 0) and score(e) > score(base)]
-    return bar, [e for e in gained if e.log_evidence - base.log_evidence > bar]
+    return [e for e in gained if e.log_evidence - base.log_evidence > bar]
 
 
 def _proposals(

@@ -180,7 +180,7 @@ class TestAlgebra:
             products = Products(w.y, w.whiten(means[rows]), w.whiten(factors[rows]))
             return products.reduced(np.ones(5)).log_evidence(np.ones(2))
 
-        assert with_holes.n_known == without.n_known == 23
+        assert np.count_nonzero(with_holes.scale) == np.count_nonzero(without.scale) == 25
         assert evidence(with_holes, np.full(30, True)) == pytest.approx(evidence(without, kept))
 
 
