@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = [
     "Unread",
     "add_calibration_option",
     "add_reading_options",
-    "calibrated",
+    "calibration_of",
     "print_json",
     "progress",
     "read_input",
@@ -65,19 +65,19 @@ def add_calibration_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def calibrated(spectrum: Spectrum, args: argparse.Namespace) -> Spectrum:
-    """The spectrum on the axis that ``--calibration`` corrects, or as it is without.
+def calibration_of(args: argparse.Namespace) -> Callable[[Spectrum], Spectrum]:
+    """What puts a spectrum on the axis that ``--calibration`` corrects; leaves it as it is without.
 
     Raises
     ------
-    CalibrationError
-        If the record cannot be read or is not of this kind of spectrum.
+    UnreadableFileError
+        If the record cannot be read.
     """
     if args.calibration is None:
-        return spectrum
+        return lambda spectrum: spectrum
     from spectralid.calibration import load_calibration
 
-    return load_calibration(args.calibration).apply(spectrum)
+    return load_calibration(args.calibration).apply
 
 
 def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:

@@ -11,7 +11,7 @@ from spectralid.cli._inputs import (
     Unread,
     add_calibration_option,
     add_reading_options,
-    calibrated,
+    calibration_of,
     print_json,
     progress,
     read_input,
@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
+    calibrated = calibration_of(args)
     results: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     with open_library(args.library) as library:
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             for index, spectrum in enumerate([] if isinstance(loaded, Unread) else loaded, start=1):
                 shown = f"{file} [{index}]" if index > 1 else file
                 try:
-                    document = _one(identifier, spectrum, shown, args, index)
+                    document = _one(identifier, calibrated(spectrum), shown, args, index)
                 except ParameterError:
                     raise
                 except InputError as error:
@@ -84,7 +85,6 @@ def run(args: argparse.Namespace) -> int:
 def _one(
     identifier: Identifier, spectrum: Spectrum, shown: str, args: argparse.Namespace, index: int
 ) -> dict[str, Any]:
-    spectrum = calibrated(spectrum, args)
     analysis = identifier.analyse(spectrum)
     if not args.json:
         print(f"{shown}\n{analysis.explain()}\n")

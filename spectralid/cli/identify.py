@@ -11,7 +11,7 @@ from spectralid.cli._inputs import (
     Unread,
     add_calibration_option,
     add_reading_options,
-    calibrated,
+    calibration_of,
     print_json,
     progress,
     read_input,
@@ -102,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
+    calibrated = calibration_of(args)
     results: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     codes: list[int] = []
@@ -114,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             for index, spectrum in enumerate(spectra):
                 shown = f"{file} [{index + 1}]" if len(spectra) > 1 else file
                 try:
-                    spectrum = calibrated(spectrum, args)
+                    spectrum = calibrated(spectrum)
                     identification = identifier.identify(
                         spectrum, top=args.top, leads=args.json or args.verbose
                     )

@@ -132,7 +132,6 @@ class Scene:
         # What no model of bands is trusted beyond: line shapes, and the reference's own noise.
         self.noise = noise + (mismatch.floor * self.height) ** 2 + (mismatch.shape * self.bands) ** 2
         self.weights = Weights.of(values, self.noise, background)
-        self.squares = references.values**2
         self._weights: dict[bytes, Weights] = {}
         self._known_products: dict[
             tuple[tuple[int, ...], float, int], tuple[Products, npt.NDArray[np.intp]]

@@ -68,6 +68,8 @@ class ReferenceSet:
         What they are.
     values : ndarray of float32, shape (n, n_grid)
         Bands without background, area `AREA`, zero where not known.
+    squares : ndarray of float32, shape (n, n_grid)
+        Their squares, for the energy of every reference under any weights.
     known : ndarray of bool, shape (n, n_grid)
         Where they are known.
     compound : ndarray of int, shape (n,)
@@ -78,6 +80,7 @@ class ReferenceSet:
     grid: FloatArray
     rows: tuple[ReferenceInfo, ...]
     values: npt.NDArray[np.float32]
+    squares: npt.NDArray[np.float32]
     known: npt.NDArray[np.bool_]
     compound: npt.NDArray[np.intp]
 
@@ -124,12 +127,14 @@ class ReferenceSet:
         bands[~known] = 0.0
         area = bands.sum(axis=1, keepdims=True) * float(grid[1] - grid[0])
         bands *= AREA / np.where(area > 0, area, 1.0)
+        values = bands.astype(np.float32)
         slugs = {slug: i for i, slug in enumerate(dict.fromkeys(r.compound_slug for r in rows))}
         return cls(
             technique,
             np.asarray(grid, dtype=np.float64),
             tuple(rows),
-            bands.astype(np.float32),
+            values,
+            values**2,
             known,
             np.array([slugs[r.compound_slug] for r in rows], dtype=np.intp),
         )

@@ -222,8 +222,8 @@ def _correlations(
     values = scene.references.values
     vectors = np.column_stack([scale * residual, scale[:, None] * explained])
     products = (values @ moved(vectors)).astype(np.float64)
-    energy = scene.squares @ moved(scale**2) - (products[:, 1:] ** 2).sum(axis=1)
-    whole = scene.squares @ moved(scale**2)
+    whole = scene.references.squares @ moved(scale**2)
+    energy = whole - (products[:, 1:] ** 2).sum(axis=1)
     out = np.zeros(len(values))
     # What is nearly explained already carries no information of its own.
     np.divide(products[:, 0], np.sqrt(np.maximum(energy, 0)), out=out, where=energy > 1e-3 * whole)
