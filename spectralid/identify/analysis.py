@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -29,8 +28,10 @@ __all__ = ["Analyser", "Analysis", "Component", "Engine", "engine_for"]
 
 SCHEMA: Final = "spectralid.analysis/1"
 METHOD: Final = f"joint-fit/1, spectralid {spectralid.__version__}"
-# Share of a component's bands that have to be there beyond doubt.
-_SUPPORTED: Final = 0.5
+# Bands of what is there disagree more than this by chance alone in one of a thousand cases.
+_CONSISTENT: Final = 1e-3
+# A component that rests on a single band may be anybody's.
+_WITHOUT_BEST_Z: Final = 3.0
 # Two-sided 95 % of a normal distribution.
 _Z95: Final = 1.959964
 
@@ -68,12 +69,16 @@ _LEAST_SHIFT_SD: Final = 0.5
 _CALIBRATION_FAILS: Final = 0.02
 # Set by hand on other people's spectra of the substances of one unit (`benchmarks/identification`, track
 # *instruments*), which are development data since; to be estimated from replicates.
-_MISMATCH: Final = Mismatch(gain=0.3, band=0.15, shift_cm1=1.5, width_cm2=10.0, shape=0.05, floor=0.015)
+_MISMATCH: Final = Mismatch(
+    gain=0.3, band=0.15, shift_cm1=1.5, width_cm2=10.0, resolution_cm2=10.0, shape=0.05, floor=0.015
+)
 
 
 def engine_for(references: ReferenceSet) -> Engine:
     """The numbers for a set of references."""
-    return Engine(_MISMATCH, _PRIORS[references.technique.is_infrared], _SETTINGS, nothing_score=0.0)
+    return Engine(
+        _MISMATCH, _PRIORS[references.technique.is_infrared], _SETTINGS, nothing_score=0.0, unlike=_UNLIKE
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Component:
     bands : BandAgreement
         Whether its bands agree on its amount.
     holds : bool
-        Whether at least half of its bands, and two of them, are there beyond doubt and none is missing.
+        Whether its bands agree, none is missing and more than one of them shows it.
     """
 
     reference_id: str
@@ -280,10 +285,16 @@ class Analyser:
             spectrum = Despike()(spectrum)
         grid = self.references.grid
         values = np.asarray(resample(spectrum.axis, spectrum.intensity, grid))
-        height = float(np.nanmax(values) - np.nanmin(values)) or 1.0
+        lowest = float(np.nanmin(values))
+        height = float(np.nanmax(values)) - lowest or 1.0
         noise = noise_variance(spectrum, grid) / height**2
         return Scene(
-            values / height, noise, self.references, self._background, self.engine.mismatch, self._freedom
+            (values - lowest) / height,
+            noise,
+            self.references,
+            self._background,
+            self.engine.mismatch,
+            self._freedom,
         )
 
     def analyse(
@@ -322,7 +333,7 @@ class Analyser:
         ]
         explored.append((best, score))
         chances = posterior(explored, self.references, nothing_score=self.engine.nothing_score)
-        weights, accounted = scene.left_over(best)
+        left = scene.left_over(best)
         return self._result(
             original or spectrum,
             assumptions,
@@ -330,8 +341,8 @@ class Analyser:
             score,
             chances.nothing,
             best.shift_cm1,
-            unexplained_bands(scene, weights, accounted, shift_cm1=best.shift_cm1),
-            smallest_shares(scene, best, weights, accounted, self._families),
+            unexplained_bands(scene, left, shift_cm1=best.shift_cm1),
+            smallest_shares(scene, best, left, self._families),
         )
 
     def _supported(
@@ -344,9 +355,10 @@ class Analyser:
             failing = [i for i, b in enumerate(bands) if not _holds(b)]
             if len(best.rows) == 1 or not failing:
                 return best, bands, refused
-            worst = min(failing, key=lambda i: bands[i].supported / max(1, len(bands[i].ratios)))
+            worst = min(failing, key=lambda i: bands[i].without_best_z)
             refused.add(best.rows[worst])
-            best = scene.explain([r for i, r in enumerate(best.rows) if i != worst], best.shift_cm1)
+            kept = [r for i, r in enumerate(best.rows) if i != worst]
+            best = scene.explain(kept, best.shift_cm1)
 
     def _components(
         self,
@@ -410,5 +422,7 @@ class Analyser:
 
 
 def _holds(bands: BandAgreement) -> bool:
-    n = len(bands.ratios)
-    return not bands.missing_cm1 and bands.supported >= max(min(2, n), math.ceil(_SUPPORTED * n))
+    """Whether no band is missing, all agree on the amount, and it does not rest on one of them."""
+    return (
+        not bands.missing_cm1 and bands.consistency >= _CONSISTENT and bands.without_best_z >= _WITHOUT_BEST_Z
+    )

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from spectralid.identify.gaussian import Products, Weights
+from spectralid.identify.gaussian import Banded, LeftOver, reduce
 from spectralid.identify.hypotheses import Explanation, Scene
 from spectralid.spectrum import FloatArray
 
@@ -42,12 +43,18 @@ class BandAgreement:
         (noise, overlap with the other components, and what band heights vary between instruments).
     missing_cm1 : tuple of float
         Bands that should be there and are not.
+    consistency : float
+        Probability of ratios at least as far from 1 by chance (χ², noise and what band heights vary by).
+    without_best_z : float
+        Standard deviations by which the bands other than the clearest show the component.
     """
 
     positions_cm1: tuple[float, ...]
     ratios: tuple[float, ...]
     sd: tuple[float, ...]
     missing_cm1: tuple[float, ...]
+    consistency: float
+    without_best_z: float
 
     @property
     def supported(self) -> int:
@@ -74,9 +81,9 @@ class UnexplainedBand:
     z: float
 
 
-def strongest_bands(shape: FloatArray, grid: FloatArray, scale: FloatArray) -> list[int]:
-    """Grid points of the strongest separate bands of `shape` where `scale` is above 0, strongest first."""
-    visible = np.where(scale > 0, shape, 0.0)
+def strongest_bands(shape: FloatArray, grid: FloatArray, known: npt.NDArray[np.bool_]) -> list[int]:
+    """Grid points of the strongest separate bands of `shape` where the spectrum is known, strongest first."""
+    visible = np.where(known, shape, 0.0)
     peaks = np.flatnonzero((visible[1:-1] >= visible[:-2]) & (visible[1:-1] > visible[2:])) + 1
     peaks = peaks[visible[peaks] >= _LEAST_BAND * visible.max()]
     chosen: list[int] = []
@@ -100,25 +107,23 @@ def band_agreement(scene: Scene, explanation: Explanation, index: int) -> BandAg
     index : int
         Which of its components.
     """
-    weights = scene.weights_for(explanation.rows)
+    known = scene.known_for(explanation.rows)
     grid = scene.references.grid
-    shapes = [scene.references.moved(r, explanation.shift_cm1) for r in explanation.rows]
+    shapes = scene.shapes(explanation.rows, explanation.shift_cm1)
     own = shapes[index]
-    peaks = strongest_bands(own, grid, weights.scale)
+    peaks = strongest_bands(own, grid, known)
     windows = _windows(grid, np.sort(peaks))
-    parts = own[:, None] * windows
     rest = own * (1 - windows.sum(axis=1))
-    others = [s for i, s in enumerate(shapes) if i != index]
-    means = np.column_stack([parts, rest, *others])
-    factors = [
-        scene.freedom.columns(a * s, scene.mismatch)
-        for i, (a, s) in enumerate(zip(explanation.amounts, shapes, strict=True))
-        if i != index
-    ]
+    others = np.delete(shapes, index, axis=0)
+    means = np.column_stack([own[:, None] * windows, rest, *others])
     # The component's own bands may differ in place and width, not in height: that is what is asked for.
-    factors.append(scene.freedom.columns(explanation.amounts[index] * own, scene.rigid))
-    products = Products(weights.y, weights.whiten(means), weights.whiten(np.concatenate(factors, axis=1)))
-    reduced = products.reduced(np.ones(sum(f.shape[1] for f in factors)))
+    signals = shapes * explanation.amounts[:, None]
+    mismatch = scene.mismatch
+    lower = scene.freedom.local(signals, mismatch, rigid=index)
+    lower[0] += scene.noise
+    total = signals.sum(axis=0)
+    common = scene.freedom.common(total, mismatch, gain=total - signals[index])
+    reduced = reduce(Banded(lower, known), scene.values, means, scene.background, common)
     information = reduced.information + 1e-9 * np.diag(np.diag(reduced.information) + 1e-12)
     covariance = np.linalg.inv(information)
     amounts = covariance @ reduced.right
@@ -126,7 +131,7 @@ def band_agreement(scene: Scene, explanation: Explanation, index: int) -> BandAg
     n = len(peaks)
     ratios = amounts[:n] / whole
     noise = np.sqrt(np.diag(covariance)[:n]) / whole
-    spread = np.hypot(scene.mismatch.band, scene.mismatch.gain)
+    spread = np.hypot(mismatch.band, mismatch.gain)
     sd = np.hypot(noise, spread)
     positions = grid[np.sort(peaks)]
     missing = (ratios < _MISSING_SHARE) & ((1 - ratios) > _MISSING_Z * sd)
@@ -135,7 +140,27 @@ def band_agreement(scene: Scene, explanation: Explanation, index: int) -> BandAg
         tuple(ratios.tolist()),
         tuple(noise.tolist()),
         tuple(positions[missing].tolist()),
+        _consistency(ratios, covariance[:n, :n] / whole**2, spread),
+        _without_best(amounts[:n], covariance[:n, :n]),
     )
+
+
+def _consistency(ratios: FloatArray, covariance: FloatArray, spread: float) -> float:
+    """Probability, if all is well, of ratios at least as far from 1."""
+    from scipy.special import chdtrc
+
+    off = ratios - 1
+    square = float(off @ np.linalg.solve(covariance + spread**2 * np.eye(off.size), off))
+    return float(chdtrc(off.size, square))
+
+
+def _without_best(amounts: FloatArray, covariance: FloatArray) -> float:
+    """Standard deviations of the common amount of all bands but the clearest one."""
+    if amounts.size < 2:
+        return 0.0
+    kept = np.arange(amounts.size) != np.argmax(amounts / np.sqrt(np.diag(covariance)))
+    precision = np.linalg.inv(covariance[np.ix_(kept, kept)])
+    return float(precision.sum(axis=0) @ amounts[kept] / np.sqrt(precision.sum()))
 
 
 def _windows(grid: FloatArray, peaks: FloatArray) -> FloatArray:
@@ -147,35 +172,25 @@ def _windows(grid: FloatArray, peaks: FloatArray) -> FloatArray:
     return np.asarray((grid[:, None] >= low) & (grid[:, None] < high), dtype=np.float64)
 
 
-def unexplained_bands(
-    scene: Scene, weights: Weights, accounted: FloatArray, *, shift_cm1: float
-) -> tuple[UnexplainedBand, ...]:
+def unexplained_bands(scene: Scene, left: LeftOver, *, shift_cm1: float) -> tuple[UnexplainedBand, ...]:
     """Bands that stand out from what an explanation leaves, strongest first.
 
     Parameters
     ----------
     scene : Scene
         The spectrum.
-    weights, accounted
-        From `Scene.left_over`.
+    left : LeftOver
+        What the explanation leaves of it.
     shift_cm1 : float
         Common shift; positions are given on the corrected axis.
     """
     grid = scene.references.grid
     step = max(1, round(_BUMP_STEP_CM1 / float(grid[1] - grid[0])))
-    centres = np.flatnonzero(weights.scale > 0)[::step]
+    centres = np.flatnonzero(scene.known)[::step]
     sigma = _BUMP_FWHM_CM1 / 2.3548
-    bumps = np.exp(-0.5 * ((grid[:, None] - grid[None, centres]) / sigma) ** 2)
-    white = weights.whiten(bumps)
-    explained = accounted @ white
-    y = weights.y
-    rest = y - accounted.T @ (accounted @ y)
-    information = np.einsum("ij,ij->j", white, white) - np.einsum("ij,ij->j", explained, explained)
-    own = np.einsum("ij,ij->j", white, white)
-    usable = information > 1e-3 * own
+    z, information = left.significance(np.exp(-0.5 * ((grid[:, None] - grid[None, centres]) / sigma) ** 2))
     height = np.zeros(centres.size)
-    np.divide(white.T @ rest, information, out=height, where=usable)
-    z = height * np.sqrt(np.maximum(information, 0.0))
+    np.divide(z, np.sqrt(information), out=height, where=information > 0)
     share = height / scene.height
     found: list[UnexplainedBand] = []
     for i in np.argsort(-z, kind="stable"):

@@ -1,126 +1,72 @@
-"""Linear Gaussian models of a spectrum: whitening, projection and evidence.
+"""Linear Gaussian models of a spectrum: banded covariance, projection and evidence.
 
 One form serves the whole engine::
 
-    y = N a + F b + e,    a flat,  b ~ N(0, I),  e ~ N(0, diag(variance))
+    y = M a + N b + F c + e,    b ~ N(0, B²),  c ~ N(0, I),  e ~ N(0, V)
 
-``N`` are shapes of which nothing is known (background), ``F`` holds whatever has a known spread: components
-with the freedom their references leave, containers, bands nobody has a reference for.
+``M`` are shapes whose amounts are wanted, ``N`` shapes of which next to nothing is known (background; B is many
+times the spectrum), ``F`` what has a known spread along the whole axis (response, axis). ``V`` is banded: noise, and whatever is local — heights,
+places and widths of single bands.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from spectralid.spectrum import FloatArray
 
-_Floats = npt.NDArray[np.floating[Any]]
+__all__ = ["BACKGROUND_SD", "Banded", "LeftOver", "Reduced", "reduce"]
 
-__all__ = ["Products", "Reduced", "Weights", "explained_rows"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weights:
-    """Noise and background of one spectrum on a grid, ready for many models.
-
-    Attributes
-    ----------
-    scale : ndarray, shape (n_grid,)
-        One over the standard deviation of each point, 0 where the spectrum is not known.
-    flat : ndarray, shape (n_grid, n_background)
-        Orthonormal basis of the weighted background.
-    y : ndarray, shape (n_grid,)
-        Weighted spectrum without its part in the background.
-    """
-
-    scale: FloatArray
-    flat: FloatArray
-    y: FloatArray
-
-    @classmethod
-    def of(cls, values: FloatArray, variance: FloatArray, background: FloatArray) -> Self:
-        """Weights of a spectrum.
-
-        Parameters
-        ----------
-        values : ndarray, shape (n_grid,)
-            Intensities, NaN where not known.
-        variance : ndarray, shape (n_grid,)
-            Noise variance, above 0 where `values` is known.
-        background : ndarray, shape (n_grid, n_background)
-            Shapes whose amplitude is free.
-        """
-        known = np.isfinite(values)
-        scale = np.where(known, 1.0 / np.sqrt(np.where(known, variance, 1.0)), 0.0)
-        weighted = background * scale[:, None]
-        # Shapes that live where nothing is known carry no weight and would spoil the basis.
-        size = np.sqrt(np.einsum("ij,ij->j", weighted, weighted))
-        flat, _ = np.linalg.qr(weighted[:, size > 1e-6 * size.max()])
-        y = np.where(known, values, 0.0) * scale
-        return cls(scale, flat, y - flat @ (flat.T @ y))
-
-    def whiten(self, columns: FloatArray) -> FloatArray:
-        """Weighted `columns` (n_grid, k) without their part in the background."""
-        weighted = columns * self.scale[:, None]
-        return np.asarray(weighted - self.flat @ (self.flat.T @ weighted))
+BACKGROUND_SD: Final = 30.0
+"""Standard deviation of the coefficients of the background, for spectra that span 0 … 1."""
 
 
-class Products:
-    """Inner products of whitened columns, from which every model made of them follows by small algebra.
+class Banded:
+    """A banded covariance, factored.
 
     Parameters
     ----------
-    y : ndarray, shape (n_grid,)
-        Whitened spectrum.
-    means : ndarray, shape (n_grid, k)
-        Whitened shapes whose amounts are wanted.
-    factors : ndarray, shape (n_grid, r)
-        Whitened factors for coefficients of standard deviation 1.
-    base : Products, optional
-        Products of the same spectrum with means and factors that come first; they are not computed again.
+    lower : ndarray, shape (bandwidth + 1, n)
+        Diagonals, main one first: ``lower[d, i]`` is the covariance of points ``i`` and ``i + d``.
+    known : ndarray of bool, shape (n,)
+        Points that are known; the others carry nothing.
     """
 
-    __slots__ = ("_columns", "_ff", "_fm", "_k", "_mm")
+    __slots__ = ("_factor", "known", "log_det")
 
-    def __init__(
-        self, y: FloatArray, means: FloatArray, factors: FloatArray, base: Products | None = None
-    ) -> None:
-        self._k: int = means.shape[1] + (0 if base is None else base._k)
-        if base is None:
-            m, f = np.column_stack([means, y]), factors
-            self._mm, self._fm, self._ff = m.T @ m, f.T @ m, f.T @ f
-        else:
-            old_m, old_f = base._columns
-            k = base._k
-            m = np.column_stack([old_m[:, :k], means, old_m[:, k]])
-            f = np.concatenate([old_f, factors], axis=1)
-            r = old_f.shape[1]
-            self._mm = m.T @ m
-            self._ff = np.empty((f.shape[1], f.shape[1]))
-            self._ff[:r, :r] = base._ff
-            self._ff[r:] = factors.T @ f
-            self._ff[:r, r:] = self._ff[r:, :r].T
-            self._fm = f.T @ m
-        self._columns: tuple[FloatArray, FloatArray] = (m, f)
+    def __init__(self, lower: FloatArray, known: npt.NDArray[np.bool_]) -> None:
+        from scipy.linalg.lapack import dpbtrf
 
-    def plain(self) -> Reduced:
-        """The quadratic form with no factor at all: white noise and background only."""
-        k = self._k
-        return Reduced(self._mm[:k, :k], self._mm[:k, k], float(self._mm[k, k]), 0.0)
+        diagonals = np.array(lower)
+        if not known.all():
+            # A point that is not known is made independent of the rest, and its rows are zero from then on.
+            for d in range(1, len(diagonals)):
+                diagonals[d, : known.size - d] *= known[:-d] & known[d:]
+            diagonals[0][~known] = 1.0
+        self._factor, status = dpbtrf(diagonals, lower=1)
+        if status != 0:
+            raise np.linalg.LinAlgError("the covariance of a spectrum is not positive")
+        self.known = known
+        self.log_det = 2 * float(np.log(self._factor[0]).sum())
 
-    def reduced(self, scales: FloatArray) -> Reduced:
-        """What is left of the means and the spectrum when the factors, times `scales`, are accounted for."""
-        k = self._k
-        gram = self._ff * scales[:, None] * scales
-        gram.flat[:: gram.shape[0] + 1] += 1.0
-        lower = np.linalg.cholesky(gram)
-        explained = _solve_lower(lower, self._fm * scales[:, None])
-        left = self._mm - explained.T @ explained
-        return Reduced(left[:k, :k], left[:k, k], float(left[k, k]), 2 * float(np.log(np.diag(lower)).sum()))
+    def white(self, columns: FloatArray) -> FloatArray:
+        """Columns, shape (n, k), in coordinates where the noise is white; zero where not known."""
+        return self._solved(columns, "N")
+
+    def back(self, columns: FloatArray) -> FloatArray:
+        """Transposed of `white`: white coordinates to weights on the axis."""
+        return self._solved(columns, "T")
+
+    def _solved(self, columns: FloatArray, trans: str) -> FloatArray:
+        from scipy.linalg.lapack import dtbtrs
+
+        right = np.asfortranarray(columns * self.known[:, None])
+        solved, _ = dtbtrs(self._factor, right, uplo="L", trans=trans, overwrite_b=1)
+        return np.asarray(solved * self.known[:, None]) if trans == "T" else np.asarray(solved)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,13 +82,16 @@ class Reduced:
     square : float
         Squared Mahalanobis length of the spectrum with no amount at all.
     log_det : float
-        Log determinant of the covariance.
+        Log determinant of the covariance, the flat shapes included.
+    nuisance : tuple of ndarray
+        Coefficients of ``N`` and ``F`` with no amount at all, shape (q,), and their change with each amount, (q, k).
     """
 
     information: FloatArray
     right: FloatArray
     square: float
     log_det: float
+    nuisance: tuple[FloatArray, FloatArray]
 
     def amounts(self) -> tuple[FloatArray, FloatArray]:
         """Amounts of at least 0 and their standard deviations."""
@@ -150,9 +99,13 @@ class Reduced:
 
         information = self.information.copy()
         information.flat[:: information.shape[0] + 1] *= 1 + 1e-10
+        sd = np.sqrt(np.diag(np.linalg.inv(information)))
+        free = np.linalg.solve(information, self.right)
+        if np.all(free >= 0):
+            return np.asarray(free), sd
         upper = np.linalg.cholesky(information).T
         solved, _ = nnls(upper, np.linalg.solve(upper.T, self.right))
-        return np.asarray(solved), np.sqrt(np.diag(np.linalg.inv(information)))
+        return np.asarray(solved), sd
 
     def log_evidence(self, prior_sd: FloatArray) -> float:
         """Log density with normal priors of deviation `prior_sd` on the amounts, up to a constant."""
@@ -163,16 +116,105 @@ class Reduced:
         log_det = self.log_det + 2 * float(np.log(np.diag(lower)).sum())
         return -0.5 * (log_det + self.square - float(gained @ gained))
 
-
-def explained_rows(factors: FloatArray) -> FloatArray:
-    """Rows H with ``(I + F Fᵀ)⁻¹ = I − Hᵀ H``, shape (r, n_grid); for products with a whole library."""
-    gram = factors.T @ factors
-    gram.flat[:: gram.shape[0] + 1] += 1.0
-    return _solve_lower(np.linalg.cholesky(gram), factors.T)
+    def coefficients(self, amounts: FloatArray) -> FloatArray:
+        """Coefficients of ``N`` and ``F`` at given amounts, shape (q,)."""
+        return np.asarray(self.nuisance[0] - self.nuisance[1] @ amounts)
 
 
-def _solve_lower(lower: _Floats, right: _Floats) -> FloatArray:
+def reduce(noise: Banded, y: FloatArray, means: FloatArray, flat: FloatArray, factors: FloatArray) -> Reduced:
+    """What is left of the amounts and the spectrum when all else is accounted for.
+
+    Parameters
+    ----------
+    noise : Banded
+        Covariance ``V``.
+    y : ndarray, shape (n,)
+        Spectrum, anything where not known.
+    means, flat, factors : ndarray, shape (n, k), (n, n_flat), (n, n_factors)
+        ``M``, ``N`` and ``F``.
+    """
+    n_flat, q, k = flat.shape[1], flat.shape[1] + factors.shape[1], means.shape[1]
+    white = noise.white(np.concatenate([flat, factors, means, y[:, None]], axis=1))
+    gram = white.T @ white
+    inner = gram[:q, :q]
+    inner.flat[: n_flat * (q + 1) : q + 1] += 1 / BACKGROUND_SD**2
+    inner.flat[n_flat * (q + 1) :: q + 1] += 1.0
+    lower = np.linalg.cholesky(inner)
+    explained = _solve_lower(lower, gram[:q, q:])
+    left = gram[q:, q:] - explained.T @ explained
+    log_det = noise.log_det + 2 * float(np.log(np.diag(lower)).sum())
+    coefficients = _solve_upper(lower, explained)
+    return Reduced(
+        left[:k, :k], left[:k, k], float(left[k, k]), log_det, (coefficients[:, k], coefficients[:, :k])
+    )
+
+
+class LeftOver:
+    """A spectrum without all that is accounted for: what more there may be shows here, in white noise.
+
+    Parameters
+    ----------
+    noise : Banded
+        Covariance ``V``.
+    y : ndarray, shape (n,)
+        Spectrum.
+    flat, factors : ndarray, shape (n, n_flat), (n, n_factors)
+        What is accounted for: shapes of free amount, and those of known spread.
+
+    Attributes
+    ----------
+    y : ndarray, shape (n + n_flat + n_factors,)
+        What is left of the spectrum; the last places stand for the spread of the coefficients.
+    """
+
+    __slots__ = ("_basis", "_noise", "_padding", "y")
+
+    def __init__(self, noise: Banded, y: FloatArray, flat: FloatArray, factors: FloatArray) -> None:
+        self._noise = noise
+        white = noise.white(np.concatenate([flat, factors], axis=1))
+        # A coefficient of known spread is a free one of which one more value, 0, has been observed.
+        spread = np.concatenate([np.full(flat.shape[1], BACKGROUND_SD), np.ones(factors.shape[1])])
+        seen = np.diag(1 / spread)
+        self._padding = spread.size
+        self._basis, _ = np.linalg.qr(np.concatenate([white, seen]))
+        self.y = self.whiten(y[:, None])[:, 0]
+
+    def whiten(self, columns: FloatArray) -> FloatArray:
+        """Shapes, (n, k), without what is accounted for, in white noise: shape (as `y`, k)."""
+        white = self._noise.white(columns)
+        padded = np.concatenate([white, np.zeros((self._padding, white.shape[1]))])
+        return np.asarray(padded - self._basis @ (self._basis.T @ padded))
+
+    def weights(self) -> FloatArray:
+        """Weights v on the axis with ``v · s = whiten(s) · y`` for every shape ``s``, shape (n,)."""
+        n = self._noise.known.size
+        return self._noise.back(self.y[:n, None])[:, 0]
+
+    def significance(self, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Standard deviations of each shape, (n, k), that the rest holds, and the shapes' information.
+
+        A shape that is nearly accounted for carries no information and gets 0.
+        """
+        white = self.whiten(columns)
+        information = np.einsum("ij,ij->j", white, white)
+        alone = self._noise.white(columns)
+        usable = information > 1e-3 * np.einsum("ij,ij->j", alone, alone)
+        z = np.zeros(information.size)
+        np.divide(
+            white.T @ self.y, np.sqrt(information, where=usable, out=np.ones_like(z)), out=z, where=usable
+        )
+        return z, np.where(usable, information, 0.0)
+
+
+def _solve_lower(lower: npt.NDArray[np.floating[Any]], right: FloatArray) -> FloatArray:
     from scipy.linalg import solve_triangular
 
     solved: Any = solve_triangular(lower, right, lower=True, check_finite=False)
+    return np.asarray(solved)
+
+
+def _solve_upper(lower: npt.NDArray[np.floating[Any]], right: FloatArray) -> FloatArray:
+    from scipy.linalg import solve_triangular
+
+    solved: Any = solve_triangular(lower, right, lower=True, trans="T", check_finite=False)
     return np.asarray(solved)

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.identify.gaussian import Products, Weights, explained_rows
+from spectralid.identify.gaussian import Banded, LeftOver, reduce
 from spectralid.identify.mismatch import Freedom, Mismatch
 from spectralid.identify.references import ReferenceSet, lower_envelope
-from spectralid.identify.shapes import hats
+from spectralid.identify.shapes import bump
 from spectralid.spectrum import FloatArray
 
-__all__ = ["Explanation", "Scene", "nothing_factors"]
+__all__ = ["Explanation", "Scene"]
 
 # The prior of an amplitude is this many times its estimate wide: it costs each component a few nats and moves
 # no estimate.
 _WIDE: Final = 3.0
-_FREE: Final = 1e3
-# Bands nobody has a reference for: distance in cm⁻¹ of the independent places, and the distance over which
+# Bands nobody has a reference for: distance in cm⁻¹ at which they are independent, and the distance over which
 # the spectrum's own strength is taken.
-_FREE_BAND_SPACING: Final = 9.0
-_FREE_BAND_REACH: Final = 12.0
+_FREE_BAND_REACH: Final = 18.0
+_FREE_BAND_STRENGTH: Final = 12.0
 _ROUNDS: Final = 2
-# Products kept for sets that are extended by one reference after another.
-_REMEMBERED: Final = 24
+# The common shift is followed in so many steps at most, until it moves by less than this, cm⁻¹.
+_FOLLOWED: Final = 3
+_STILL: Final = 0.4
+# Followed no further than this: beyond it the straight line that stands for a band's flank is none.
+_LEASH: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,8 @@ class Explanation:
         Common shift of the axis.
     log_evidence : float
         Evidence in nats over that of *nothing in the library* at the same points.
+    drift_cm1 : float
+        By how much the common shift would have to move to fit better.
     """
 
     rows: tuple[int, ...]
@@ -53,39 +57,7 @@ class Explanation:
     sd: FloatArray
     shift_cm1: float
     log_evidence: float
-
-
-def nothing_factors(
-    values: FloatArray, noise: FloatArray, grid: FloatArray, shapes: FloatArray
-) -> FloatArray:
-    """Columns of a spectrum made of bands that no reference stands for.
-
-    Their strength follows the spectrum itself, so that this explanation is good at what it claims: bands, of
-    whatever height, where there are bands.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_grid,)
-        Intensities, NaN where not known.
-    noise : ndarray, shape (n_grid,)
-        Noise variance.
-    grid, shapes
-        Axis, and the background's shapes.
-
-    Returns
-    -------
-    ndarray, shape (n_grid, n_columns)
-    """
-    from scipy.ndimage import gaussian_filter1d
-
-    known = np.isfinite(values)
-    positions = np.arange(values.size)
-    filled = np.interp(positions, positions[known], values[known])
-    bands = filled - lower_envelope(filled[None], shapes)[0]
-    reach = _FREE_BAND_REACH / float(grid[1] - grid[0])
-    strength = np.sqrt(gaussian_filter1d(bands**2, reach, mode="nearest") + noise)
-    columns = strength[:, None] * hats(grid, _FREE_BAND_SPACING)
-    return np.asarray(columns[:, np.any(columns[known] > 0, axis=0)])
+    drift_cm1: float
 
 
 class Scene:
@@ -94,7 +66,7 @@ class Scene:
     Parameters
     ----------
     values : ndarray, shape (n_grid,)
-        Intensities, NaN where not known, scaled so that numbers are about 1.
+        Intensities, NaN where not known, scaled to span 0 … 1.
     noise : ndarray, shape (n_grid,)
         Noise variance.
     references : ReferenceSet
@@ -116,51 +88,52 @@ class Scene:
         mismatch: Mismatch,
         freedom: Freedom,
     ) -> None:
-        self.values = values
         self.known = np.isfinite(values)
-        self.noise = noise
         self.references = references
-        self.background = background
         self.mismatch = mismatch
         self.freedom = freedom
-        self.rigid = replace(mismatch, gain=0.0, band=0.0)
-        # The floor of the references' own noise, on the scale of the spectrum's bands.
         positions = np.arange(values.size)
-        filled = np.interp(positions, positions[self.known], values[self.known])
-        self.bands = filled - lower_envelope(filled[None], background)[0]
+        self.values = np.interp(positions, positions[self.known], values[self.known])
+        self.bands = self.values - lower_envelope(self.values[None], background)[0]
         self.height = float(np.max(self.bands[self.known]))
         # What no model of bands is trusted beyond: line shapes, and the reference's own noise.
         self.noise = noise + (mismatch.floor * self.height) ** 2 + (mismatch.shape * self.bands) ** 2
-        self.weights = Weights.of(values, self.noise, background)
-        self._weights: dict[bytes, Weights] = {}
-        self._known_products: dict[
-            tuple[tuple[int, ...], float, int], tuple[Products, npt.NDArray[np.intp]]
-        ] = {}
-        self._nothing_columns: FloatArray | None = None
+        self.background = background
+        self._shapes: dict[tuple[int, float], FloatArray] = {}
         self._nothing: dict[bytes, float] = {}
 
-    def weights_for(self, rows: Sequence[int]) -> Weights:
-        """Weights with only the points that every one of `rows` knows."""
-        known = np.logical_and.reduce([self.references.known[r] for r in rows]) & self.known
-        if np.array_equal(known, self.known):
-            return self.weights
-        key = np.packbits(known).tobytes()
-        if key not in self._weights:
-            self._weights[key] = Weights.of(np.where(known, self.values, np.nan), self.noise, self.background)
-        return self._weights[key]
+    def shapes(self, rows: Sequence[int], shift_cm1: float) -> FloatArray:
+        """References at a common shift, shape (len(rows), n_grid)."""
+        for row in rows:
+            if (row, shift_cm1) not in self._shapes:
+                self._shapes[row, shift_cm1] = self.references.moved(row, shift_cm1)
+        return np.array([self._shapes[row, shift_cm1] for row in rows])
 
-    def nothing(self, weights: Weights) -> float:
-        """Log evidence of *nothing in the library* at the points of `weights`."""
-        key = np.packbits(weights.scale > 0).tobytes()
+    def known_for(self, rows: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """Points that the spectrum and every one of `rows` know."""
+        return np.logical_and.reduce([self.known, *(self.references.known[r] for r in rows)])
+
+    def nothing(self, known: npt.NDArray[np.bool_]) -> float:
+        """Log evidence of *nothing in the library* at the points of `known`.
+
+        Bands of any height wherever the spectrum has bands: their strength follows the spectrum itself, so that
+        this explanation is good at what it claims.
+        """
+        key = np.packbits(known).tobytes()
         if key not in self._nothing:
-            if self._nothing_columns is None:
-                self._nothing_columns = nothing_factors(
-                    self.values, self.noise, self.references.grid, self.background
-                )
-            factors = weights.whiten(self._nothing_columns)
-            nobody = np.empty((weights.y.size, 0))
-            products = Products(weights.y, nobody, factors)
-            self._nothing[key] = products.reduced(np.ones(factors.shape[1])).log_evidence(np.empty(0))
+            from scipy.ndimage import gaussian_filter1d
+
+            step = float(self.references.grid[1] - self.references.grid[0])
+            reach = _FREE_BAND_STRENGTH / step
+            strength = np.sqrt(gaussian_filter1d(self.bands**2, reach, mode="nearest") + self.noise)
+            correlation = bump(np.arange(0.0, _FREE_BAND_REACH, step) / _FREE_BAND_REACH)
+            lower = np.zeros((correlation.size, strength.size))
+            for d, c in enumerate(correlation):
+                lower[d, : strength.size - d] = c * strength[: strength.size - d] * strength[d:]
+            lower[0] += self.noise
+            nobody = np.empty((strength.size, 0))
+            reduced = reduce(Banded(lower, known), self.values, nobody, self.background, nobody)
+            self._nothing[key] = reduced.log_evidence(np.empty(0))
         return self._nothing[key]
 
     def explain(self, rows: Sequence[int], shift_cm1: float, start: FloatArray | None = None) -> Explanation:
@@ -175,72 +148,71 @@ class Scene:
         start : ndarray, optional
             Amounts to start from.
         """
-        return self._fit(rows, shift_cm1, start, None)
-
-    def _fit(
-        self, rows: Sequence[int], shift_cm1: float, start: FloatArray | None, decoy: FloatArray | None
-    ) -> Explanation:
-        weights = self.weights_for(rows)
-        if decoy is None:
-            products, owner = self._products(tuple(rows), shift_cm1, weights)
-        else:
-            base, owner = self._products(tuple(rows), shift_cm1, weights)
-            means, factors = self._part(decoy, weights)
-            products = Products(weights.y, means, factors, base)
-            owner = np.concatenate([owner, np.full(factors.shape[1], len(rows))])
-        # Mismatch grows with the amounts: begin with those of a fit that allows for none of it.
-        amounts = products.plain().amounts()[0] if start is None else start
-        for _ in range(_ROUNDS):
-            reduced = products.reduced(amounts[owner])
-            amounts, sd = reduced.amounts()
-        evidence = reduced.log_evidence(_WIDE * np.maximum(amounts, sd))
-        return Explanation(tuple(rows), amounts, sd, shift_cm1, evidence - self.nothing(weights))
-
-    def _part(self, shape: FloatArray, weights: Weights) -> tuple[FloatArray, FloatArray]:
-        columns = np.concatenate([shape[:, None], self.freedom.columns(shape, self.mismatch)], axis=1)
-        whitened = weights.whiten(columns)
-        return whitened[:, :1], whitened[:, 1:]
-
-    def _products(
-        self, rows: tuple[int, ...], shift_cm1: float, weights: Weights
-    ) -> tuple[Products, npt.NDArray[np.intp]]:
-        """Products of a set of references, and which of them each factor belongs to."""
-        key = (rows, shift_cm1, id(weights))
-        if key not in self._known_products:
-            means, factors = self._part(self.references.moved(rows[-1], shift_cm1), weights)
-            base, owner = None, np.empty(0, dtype=np.intp)
-            if len(rows) > 1:
-                base, owner = self._products(rows[:-1], shift_cm1, weights)
-            self._known_products[key] = (
-                Products(weights.y, means, factors, base),
-                np.concatenate([owner, np.full(factors.shape[1], len(rows) - 1, dtype=np.intp)]),
-            )
-            while len(self._known_products) > _REMEMBERED:
-                self._known_products.pop(next(iter(self._known_products)))
-        return self._known_products[key]
-
-    def moved(self, shift_cm1: float) -> tuple[FloatArray, FloatArray]:
-        """Values and noise with the axis moved by `shift_cm1`, on the same grid."""
-        grid = self.references.grid
-        places = grid - shift_cm1
-        inside = np.interp(places, grid, self.known.astype(float), left=0.0, right=0.0) > 0.999
-        filled = np.interp(places, grid[self.known], self.values[self.known])
-        return np.where(inside, filled, np.nan), np.interp(places, grid, self.noise)
+        return self._fit(tuple(rows), self.shapes(rows, shift_cm1), self.known_for(rows), shift_cm1, start)
 
     def explain_with_decoy(self, base: Explanation, row: int, move: int) -> Explanation:
         """`base` and one reference more, moved by so many grid points that it is none of the library."""
         decoy = np.roll(self.references.values[row].astype(np.float64), move)
-        return self._fit(base.rows, base.shift_cm1, None, decoy)
+        shapes = np.concatenate([self.shapes(base.rows, base.shift_cm1), decoy[None]])
+        return self._fit(base.rows, shapes, self.known_for(base.rows), base.shift_cm1, None)
 
-    def left_over(self, explanation: Explanation) -> tuple[Weights, FloatArray]:
-        """Weights, and the rows (see `explained_rows`) of all that an explanation accounts for.
+    def follow(self, explanation: Explanation, value: Callable[[Explanation], float]) -> Explanation:
+        """The same references at the common shift nearby that `value` rates best."""
+        here, centre = explanation, explanation.shift_cm1
+        for _ in range(_FOLLOWED):
+            if abs(here.drift_cm1) < _STILL:
+                break
+            # Where the whole way is too far (the shift has a prior), half of it may not be.
+            ways = [
+                min(max(here.shift_cm1 + part * here.drift_cm1, centre - _LEASH), centre + _LEASH)
+                for part in (1, 0.5)
+            ]
+            for place in ways:
+                tried = self.explain(here.rows, place, here.amounts)
+                if value(tried) > value(here):
+                    break
+            else:
+                break
+            here = tried
+        return here
 
-        What the spectrum holds beyond them is evidence for more.
-        """
-        weights = self.weights_for(explanation.rows)
-        columns = []
-        for row, amount in zip(explanation.rows, explanation.amounts, strict=True):
-            shape = self.references.moved(row, explanation.shift_cm1)
-            columns.append(self.freedom.columns(amount * shape, self.mismatch))
-            columns.append(shape[:, None] * (_FREE * max(amount, 1e-3 * self.height)))
-        return weights, explained_rows(weights.whiten(np.concatenate(columns, axis=1)))
+    def left_over(self, explanation: Explanation) -> LeftOver:
+        """What an explanation, with all the freedom of its references, leaves of the spectrum."""
+        shapes = self.shapes(explanation.rows, explanation.shift_cm1)
+        lower, common = self._freedom(shapes, explanation.amounts)
+        noise = Banded(lower, self.known_for(explanation.rows))
+        return LeftOver(noise, self.values, np.concatenate([self.background, shapes.T], axis=1), common)
+
+    def _freedom(self, shapes: FloatArray, amounts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        signals = shapes * amounts[:, None]
+        lower = self.freedom.local(signals, self.mismatch)
+        lower[0] += self.noise
+        return lower, self.freedom.common(signals.sum(axis=0), self.mismatch)
+
+    def _fit(
+        self,
+        rows: tuple[int, ...],
+        shapes: FloatArray,
+        known: npt.NDArray[np.bool_],
+        shift_cm1: float,
+        start: FloatArray | None,
+    ) -> Explanation:
+        # Mismatch grows with the amounts: begin with those of a fit that allows for none of it.
+        amounts = self._rough(shapes, known) if start is None else start
+        for _ in range(_ROUNDS):
+            lower, common = self._freedom(shapes, amounts)
+            reduced = reduce(Banded(lower, known), self.values, shapes.T, self.background, common)
+            amounts, sd = reduced.amounts()
+        evidence = reduced.log_evidence(_WIDE * np.maximum(amounts, sd))
+        drift = self.freedom.axis_unit * float(reduced.coefficients(amounts)[self.background.shape[1]])
+        return Explanation(rows, amounts, sd, shift_cm1, evidence - self.nothing(known), drift)
+
+    def _rough(self, shapes: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
+        from scipy.optimize import nnls
+
+        scale = known / np.sqrt(self.noise)
+        flat, _ = np.linalg.qr(self.background * scale[:, None])
+        columns = np.column_stack([shapes.T, self.values]) * scale[:, None]
+        columns -= flat @ (flat.T @ columns)
+        solved, _ = nnls(columns[:, :-1], columns[:, -1])
+        return np.asarray(solved)

@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from spectralid.identify.gaussian import Weights
+from spectralid.identify.gaussian import LeftOver
 from spectralid.identify.hypotheses import Explanation, Scene
-from spectralid.spectrum import FloatArray
 
 __all__ = ["DETECTION", "smallest_shares"]
 
@@ -24,8 +23,7 @@ _MEMBERS: Final = 0.9
 def smallest_shares(
     scene: Scene,
     explanation: Explanation,
-    weights: Weights,
-    accounted: FloatArray,
+    left: LeftOver,
     families: Mapping[str, Sequence[int]],
 ) -> dict[str, float]:
     """Smallest detectable photon share of each family beside what is there.
@@ -36,8 +34,8 @@ def smallest_shares(
         The spectrum.
     explanation : Explanation
         What is there.
-    weights, accounted
-        From `Scene.left_over` of that explanation.
+    left : LeftOver
+        What that explanation leaves.
     families : mapping of str to sequence of int
         References of each family.
 
@@ -53,9 +51,8 @@ def smallest_shares(
     values = scene.references.values[rows].astype(np.float64).T
     step = float(scene.references.grid[1] - scene.references.grid[0])
     moved = np.roll(values, round(explanation.shift_cm1 / step), axis=0)
-    white = weights.whiten(moved)
-    explained = accounted @ white
-    information = np.einsum("ij,ij->j", white, white) - np.einsum("ij,ij->j", explained, explained)
+    white = left.whiten(moved)
+    information = np.einsum("ij,ij->j", white, white)
     total = float(explanation.amounts.sum())
     needed = np.full(len(rows), np.inf)
     np.divide(DETECTION, np.sqrt(np.maximum(information, 0.0)), out=needed, where=information > 0)

@@ -1,21 +1,20 @@
 """How far a reference may be from the same substance under another instrument.
 
-The intensity of each band, the gain of the instrument along the axis, places and widths of bands all differ
-between units, grains and polymorph mixtures. Taken for noise of known structure, they become columns that
-scale with the amount of the substance.
+Heights, places and widths of bands differ between units, grains and polymorph mixtures; response, axis and
+resolution differ between units. Taken for noise of known structure, the first make the covariance of a
+spectrum banded, the second a few columns, all of them growing with the amount of the substance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from spectralid.errors import ParameterError
-from spectralid.identify.shapes import hats, splines
+from spectralid.identify.shapes import bump, splines
 from spectralid.spectrum import FloatArray
 
 __all__ = ["Freedom", "Mismatch"]
@@ -32,9 +31,11 @@ class Mismatch:
     band : float
         Relative change of single bands (orientation, polymorph mixture, polarisation).
     shift_cm1 : float
-        Place of bands against the common shift, cm⁻¹.
+        Place of single bands against the common axis, cm⁻¹.
     width_cm2 : float
-        Variance added to (or missing from) every band's profile, cm⁻².
+        Variance added to (or missing from) the profile of single bands, cm⁻².
+    resolution_cm2 : float
+        Variance added to (or missing from) the profile of all bands: the instruments' resolution, cm⁻².
     shape : float
         What is left at every point, relative to the spectrum there: line shapes.
     floor : float
@@ -45,6 +46,7 @@ class Mismatch:
     band: float
     shift_cm1: float
     width_cm2: float
+    resolution_cm2: float
     shape: float
     floor: float
 
@@ -59,34 +61,24 @@ class Mismatch:
         """Read from a plain mapping."""
         return cls(**{f.name: float(data[f.name]) for f in fields(cls)})
 
-
-GAIN_SPACING = 500.0
-BAND_SPACING = 15.0
-SHIFT_SPACING = 300.0
-WIDTH_SPACING = 800.0
-# A column whose largest value is below this share of the freedom of the strongest band lies within `floor`.
-_NEGLIGIBLE = 0.03
+    def to_dict(self) -> dict[str, float]:
+        """Plain form for `from_dict`."""
+        return asdict(self)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Basis:
-    """Functions on the grid, (n_grid, n), and the points of each that are not zero, (n, widest)."""
+GAIN_SPACING: Final = 500.0
+"""Distance of the knots of the response in cm⁻¹."""
 
-    values: FloatArray
-    supports: npt.NDArray[np.intp]
+LOCAL_REACH: Final = 30.0
+"""Distance in cm⁻¹ at which two bands differ independently."""
 
-    @classmethod
-    def of(cls, values: FloatArray) -> Self:
-        places = [np.flatnonzero(column) for column in values.T]
-        kept = [i for i, place in enumerate(places) if place.size]
-        widest = max(places[i].size for i in kept)
-        # Shorter ones repeat their last point, which changes no maximum.
-        supports = [np.pad(places[i], (0, widest - places[i].size), mode="edge") for i in kept]
-        return cls(values[:, kept], np.array(supports))
+# What an axis may still be off after the common shift was found: everywhere, and per 1,000 cm⁻¹ from its middle.
+_AXIS_CM1: Final = 1.0
+_STRETCH: Final = 1.0
 
 
 class Freedom:
-    """Turns a reference into the columns of its mismatch, on one grid.
+    """Turns signals into the covariance and the columns of their mismatch, on one grid.
 
     Parameters
     ----------
@@ -94,43 +86,81 @@ class Freedom:
         Common grid in cm⁻¹, even.
     """
 
-    __slots__ = ("_band", "_gain", "_shift", "_step", "_width")
+    __slots__ = ("_gain", "_lean", "_local", "_step")
 
     def __init__(self, grid: FloatArray) -> None:
         self._step = float(grid[1] - grid[0])
-        self._gain = _Basis.of(splines(grid, GAIN_SPACING))
-        self._band = _Basis.of(hats(grid, BAND_SPACING))
-        self._shift = _Basis.of(hats(grid, SHIFT_SPACING))
-        self._width = _Basis.of(hats(grid, WIDTH_SPACING))
+        self._gain = splines(grid, GAIN_SPACING)
+        self._lean = (grid - grid.mean()) / 1000.0
+        self._local = bump(np.arange(0.0, LOCAL_REACH, self._step) / LOCAL_REACH)
 
-    def columns(self, reference: FloatArray, mismatch: Mismatch) -> FloatArray:
-        """Columns whose coefficients are standard normal.
+    @property
+    def bandwidth(self) -> int:
+        """Grid points over which neighbours are correlated."""
+        return self._local.size - 1
+
+    def _derivatives(self, signal: FloatArray) -> tuple[FloatArray, FloatArray]:
+        slope = np.empty_like(signal)
+        slope[..., 1:-1] = (signal[..., 2:] - signal[..., :-2]) / (2 * self._step)
+        slope[..., 0] = slope[..., -1] = 0.0
+        bend = np.zeros_like(signal)
+        bend[..., 1:-1] = (signal[..., 2:] - 2 * signal[..., 1:-1] + signal[..., :-2]) / self._step**2
+        return slope, bend
+
+    def local(self, signals: FloatArray, mismatch: Mismatch, *, rigid: int | None = None) -> FloatArray:
+        """Covariance of what differs from band to band.
 
         Parameters
         ----------
-        reference : ndarray, shape (n_grid,)
-            Contribution of the substance to the spectrum, zero where not known.
+        signals : ndarray, shape (m, n_grid)
+            Contribution of each substance to the spectrum.
         mismatch : Mismatch
-            How far it may be off.
+            How far they may be off.
+        rigid : int, optional
+            A substance whose bands are taken to keep their heights.
+
+        Returns
+        -------
+        ndarray, shape (bandwidth + 1, n_grid)
+            Lower diagonals, main one first.
+        """
+        slope, bend = self._derivatives(signals)
+        heights = mismatch.band * signals
+        if rigid is not None:
+            heights[rigid] = 0.0
+        moved = np.concatenate([heights, mismatch.shift_cm1 * slope, 0.5 * mismatch.width_cm2 * bend])
+        n = signals.shape[1]
+        out = np.zeros((self._local.size, n))
+        for d, correlation in enumerate(self._local):
+            out[d, : n - d] = correlation * np.einsum("ij,ij->j", moved[:, : n - d], moved[:, d:])
+        return out
+
+    def common(self, signal: FloatArray, mismatch: Mismatch, *, gain: FloatArray | None = None) -> FloatArray:
+        """Columns, of standard normal coefficients, of what differs along the whole axis.
+
+        Parameters
+        ----------
+        signal : ndarray, shape (n_grid,)
+            All substances together.
+        mismatch : Mismatch
+            How far they may be off.
+        gain : ndarray, shape (n_grid,), optional
+            Signal that the response acts on, if not `signal`.
 
         Returns
         -------
         ndarray, shape (n_grid, n_columns)
+            The first is the axis, in units of `axis_unit`.
         """
-        slope = np.gradient(reference, self._step)
-        bend = np.gradient(slope, self._step)
-        least = _NEGLIGIBLE * mismatch.band * float(np.abs(reference).max())
-        parts = (
-            (mismatch.gain, self._gain, reference),
-            (mismatch.band, self._band, reference),
-            (mismatch.shift_cm1, self._shift, slope),
-            (0.5 * mismatch.width_cm2, self._width, bend),
-        )
-        return np.concatenate([_kept(sd, basis, shape, least) for sd, basis, shape in parts], axis=1)
+        slope, bend = self._derivatives(signal)
+        # A signal at x is found at x + d: it changes by −d times its slope.
+        axis = -_AXIS_CM1 * slope
+        lean = -_STRETCH * self._lean * slope
+        resolution = 0.5 * mismatch.resolution_cm2 * bend
+        response = mismatch.gain * (signal if gain is None else gain)[:, None] * self._gain
+        return np.concatenate([np.column_stack([axis, lean, resolution]), response], axis=1)
 
-
-def _kept(sd: float, basis: _Basis, shape: FloatArray, least: float) -> FloatArray:
-    """Columns ``sd · basis · shape`` that are somewhere above `least`."""
-    # The largest value under each function, bounded by the largest of the shape where the function lives.
-    height = np.abs(shape)[basis.supports].max(axis=1)
-    return np.asarray(basis.values[:, sd * height > least] * (sd * shape)[:, None])
+    @property
+    def axis_unit(self) -> float:
+        """What a coefficient of 1 of the first common column moves the axis by, cm⁻¹."""
+        return _AXIS_CM1

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.identify.gaussian import Weights
+from spectralid.identify.gaussian import LeftOver
 from spectralid.identify.hypotheses import Explanation, Scene
 from spectralid.identify.references import AREA
 from spectralid.spectrum import FloatArray
@@ -83,7 +83,7 @@ class Settings:
     component_log_odds: float = -2.0
     components: int = 6
     pure: int = 10
-    proposals: int = 6
+    proposals: int = 3
     beam: int = 3
 
 
@@ -111,7 +111,10 @@ class Selection:
 
 # Decoys are the references themselves, moved by these many grid points: as sharp, as crowded, and absent.
 _DECOY_MOVES: Final = (31, -37, 53, -61)
-_REFINE_CM1: Final = 1.5
+# References whose significance is computed in full, of those whose rough one is highest.
+_LOOKED_AT: Final = 24
+# Standard deviations below which a reference is not worth a fit.
+_LEAST_Z: Final = 2.0
 # Log odds a path may lose on the way: two components together may help where neither does alone.
 _SETBACK: Final = 10.0
 # What a nat of the shift prior weighs against a share of the spectrum that is accounted for.
@@ -171,7 +174,7 @@ def select(
             best = swapped
     # The shift was that of one component alone; all together know it better.
     if len(best.rows) > 1:
-        best = _refined(scene, prior, best)
+        best = scene.follow(best, score)
         explored[frozenset(best.rows)] = best
     weighed = sorted(((e, score(e)) for e in explored.values()), key=lambda item: -item[1])
     return Selection(best, tuple(ranked), tuple(weighed), score(best))
@@ -194,60 +197,20 @@ def _comparable(scene: Scene) -> npt.NDArray[np.bool_]:
     return np.asarray((shared >= MINIMUM_SHARE) & (room >= MINIMUM_OVERLAP))
 
 
-def _soft(weights: Weights, tolerance: FloatArray) -> FloatArray:
-    """Weights that also allow for mismatch, as independent noise of standard deviation `tolerance`."""
-    return np.asarray(weights.scale / np.sqrt(1 + (tolerance * weights.scale) ** 2))
-
-
-def _correlations(
-    scene: Scene, residual: FloatArray, scale: FloatArray, explained: FloatArray, move: int = 0
-) -> FloatArray:
-    """How many standard deviations of each reference a residual holds, shape (n_references,).
-
-    Parameters
-    ----------
-    residual : ndarray, shape (n_grid,)
-        Weighted spectrum without what is explained.
-    scale : ndarray, shape (n_grid,)
-        Weights.
-    explained : ndarray, shape (n_grid, m)
-        Orthonormal weighted shapes that are accounted for.
-    move : int
-        Grid points by which the references are moved, for decoys.
-    """
-
-    def moved(x: FloatArray) -> npt.NDArray[np.float32]:
-        return np.roll(x, -move, axis=0).astype(np.float32)
-
-    values = scene.references.values
-    vectors = np.column_stack([scale * residual, scale[:, None] * explained])
-    products = (values @ moved(vectors)).astype(np.float64)
-    whole = scene.references.squares @ moved(scale**2)
-    energy = whole - (products[:, 1:] ** 2).sum(axis=1)
-    out = np.zeros(len(values))
-    # What is nearly explained already carries no information of its own.
-    np.divide(products[:, 0], np.sqrt(np.maximum(energy, 0)), out=out, where=energy > 1e-3 * whole)
-    return out
-
-
 def _pure(
     scene: Scene, prior: ShiftPrior, settings: Settings, usable: npt.NDArray[np.bool_], first: Iterable[int]
 ) -> list[Explanation]:
+    """Single references, one per compound, at the shifts that suit them best."""
+
+    def value(e: Explanation) -> float:
+        return e.log_evidence + prior.log_density(e.shift_cm1)
+
     places = prior.places()
-    tolerance = scene.mismatch.band * np.maximum(scene.bands, 0.0)
-    likeness = np.full((places.size, len(scene.references)), -np.inf)
-    for i, place in enumerate(places):
-        values, noise = scene.moved(-float(place))
-        tolerant = noise + np.interp(scene.references.grid + place, scene.references.grid, tolerance) ** 2
-        weights = Weights.of(values, tolerant, scene.background)
-        z = _correlations(scene, weights.y, weights.scale, weights.flat)
-        size = float(weights.y @ weights.y)
-        # Share of the spectrum's weighted bands that the reference alone accounts for.
-        likeness[i, usable] = np.clip(z[usable], 0, None) ** 2 / size + 0.004 * prior.log_density(
-            float(place)
-        )
-    best_place = likeness.argmax(axis=0)
-    best = likeness.max(axis=0)
+    likeness = _likeness(scene, places) + _SHIFT_WEIGHT * np.array(
+        [prior.log_density(float(place)) for place in places]
+    )
+    best_place = likeness.argmax(axis=1)
+    best = np.where(usable, likeness.max(axis=1), -np.inf)
     chosen: dict[int, int] = {}
     for row in np.argsort(-best, kind="stable"):
         if not usable[row]:
@@ -257,28 +220,96 @@ def _pure(
             break
     rows = list(dict.fromkeys([*chosen.values(), *first]))
     fitted = [scene.explain((row,), float(places[best_place[row]])) for row in rows]
-    fitted.sort(key=lambda e: -(e.log_evidence + prior.log_density(e.shift_cm1)))
-    fitted = [_refined(scene, prior, e) if i < settings.beam else e for i, e in enumerate(fitted)]
+    fitted.sort(key=lambda e: -value(e))
+    fitted = [scene.follow(e, value) if i < settings.beam else e for i, e in enumerate(fitted)]
     per_compound: dict[int, Explanation] = {}
     for e in fitted:
         c = int(scene.references.compound[e.rows[0]])
-        if c not in per_compound or e.log_evidence > per_compound[c].log_evidence:
+        if c not in per_compound or value(e) > value(per_compound[c]):
             per_compound[c] = e
     return list(per_compound.values())
 
 
-def _refined(scene: Scene, prior: ShiftPrior, best: Explanation) -> Explanation:
-    """The fit at the best shift near that of `best`."""
+def _likeness(scene: Scene, places: FloatArray) -> FloatArray:
+    """Share of the spectrum's weighted bands that each reference alone accounts for, at each shift.
 
-    def value(e: Explanation) -> float:
-        return e.log_evidence + prior.log_density(e.shift_cm1)
+    Parameters
+    ----------
+    scene : Scene
+        The spectrum.
+    places : ndarray, shape (n_places,)
+        Common shifts.
 
-    step = STEP / 2
-    while step >= _REFINE_CM1 / 2:
-        sides = [scene.explain(best.rows, best.shift_cm1 + s, best.amounts) for s in (-step, step)]
-        best = max([best, *sides], key=value)
-        step /= 2
-    return best
+    Returns
+    -------
+    ndarray, shape (n_references, n_places)
+    """
+    references = scene.references
+    tolerance = scene.mismatch.band * np.maximum(scene.bands, 0.0)
+    scale = scene.known / np.sqrt(scene.noise + tolerance**2)
+    flat, _ = np.linalg.qr(scene.background * scale[:, None])
+    y = scale * scene.values
+    y -= flat @ (flat.T @ y)
+    # A reference is moved along by moving what it is multiplied with.
+    moved = np.array(
+        [
+            [np.interp(references.grid + p, references.grid, x, 0.0, 0.0) for p in places]
+            for x in (scale * y, scale**2)
+        ]
+    ).astype(np.float32)
+    found, length = references.values @ moved[0].T, references.squares @ moved[1].T
+    # The share of it that the background takes changes little on the way.
+    inside = references.values @ (scale[:, None] * flat).astype(np.float32)
+    whole = references.squares @ (scale**2).astype(np.float32)
+    rest = 1 - np.einsum("ij,ij->i", inside, inside) / np.where(whole > 0, whole, 1.0)
+    # What the background nearly accounts for carries no information of its own.
+    energy = length * np.where(rest > 1e-3, rest, np.inf)[:, None]
+    share = np.clip(found, 0, None) ** 2 / np.where(energy > 0, energy, np.inf)
+    return np.asarray(share / float(y @ y), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rest:
+    """What an explanation leaves, ready to be compared with every reference."""
+
+    scene: Scene
+    base: Explanation
+    left: LeftOver
+    weights: npt.NDArray[np.float32]
+    precision: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, scene: Scene, base: Explanation) -> Self:
+        left = scene.left_over(base)
+        signals = scene.shapes(base.rows, base.shift_cm1) * base.amounts[:, None]
+        diagonal = scene.noise + scene.freedom.local(signals, scene.mismatch)[0]
+        # A reference is moved along by moving what it is multiplied with.
+        grid = scene.references.grid
+        known = scene.known_for(base.rows)
+        weights, precision = (
+            np.interp(grid + base.shift_cm1, grid, x, 0.0, 0.0).astype(np.float32)
+            for x in (left.weights(), known / diagonal)
+        )
+        return cls(scene, base, left, weights, precision)
+
+    def best(self, usable: npt.NDArray[np.bool_], count: int, move: int = 0) -> list[tuple[float, int]]:
+        """References of the highest significance with it, best first.
+
+        A rough significance picks those whose own is computed. `move` moves the references by grid points,
+        which makes decoys of them.
+        """
+        references = self.scene.references
+        found = references.values @ np.roll(self.weights, -move)
+        length = np.sqrt(references.squares @ np.roll(self.precision, -move))
+        rough = np.where(usable & (found > 0), found / np.where(length > 0, length, np.inf), -np.inf)
+        rows = np.argpartition(-rough, min(_LOOKED_AT, rough.size - 1))[:_LOOKED_AT]
+        rows = rows[np.isfinite(rough[rows])]
+        if not rows.size:
+            return []
+        shapes = self.scene.shapes(tuple(int(r) for r in rows), self.base.shift_cm1).T
+        z, _ = self.left.significance(np.roll(shapes, move, axis=0))
+        order = np.argsort(-z, kind="stable")[:count]
+        return [(float(z[i]), int(rows[i])) for i in order]
 
 
 def _grow(
@@ -289,58 +320,30 @@ def _grow(
     score: Callable[[Explanation], float],
 ) -> list[Explanation]:
     """Explanations with one more component that beat every decoy."""
-    rows, residual, soft, left = _proposals(scene, settings, base, usable)
-    if not rows:
-        return []
+    rest = _Rest.of(scene, base)
+    rows = _proposals(rest, settings, usable)
     fitted = [scene.explain((*base.rows, r), base.shift_cm1) for r in rows]
-    bar = _decoy_gain(scene, base, residual, soft, left, usable)
     gained = [e for e in fitted if np.all(e.amounts > 0) and score(e) > score(base)]
+    if not gained:
+        return []
+    bar = _decoy_gain(rest, usable)
     return [e for e in gained if e.log_evidence - base.log_evidence > bar]
 
 
-def _proposals(
-    scene: Scene, settings: Settings, base: Explanation, usable: npt.NDArray[np.bool_]
-) -> tuple[list[int], FloatArray, FloatArray, FloatArray]:
-    """References that what is left of a spectrum is most like; that rest, its weights, what is explained."""
-    weights = scene.weights_for(base.rows)
-    shapes = np.column_stack([scene.references.moved(r, base.shift_cm1) for r in base.rows])
-    signal = shapes @ base.amounts
-    slope = np.gradient(signal, scene.references.grid)
-    m = scene.mismatch
-    tolerance = np.sqrt((m.band**2 + m.gain**2) * signal**2 + (m.shift_cm1 * slope) ** 2)
-    soft = _soft(weights, tolerance)
-    left, _ = np.linalg.qr(np.column_stack([scene.background, shapes]) * soft[:, None])
-    filled = np.where(weights.scale > 0, np.nan_to_num(scene.values), 0.0) * soft
-    residual = filled - left @ (left.T @ filled)
-    # References are moved by the common shift by moving what they are multiplied with.
-    steps = round(base.shift_cm1 / float(scene.references.grid[1] - scene.references.grid[0]))
-    z = _correlations(scene, residual, soft, left, move=steps)
-    present = {int(scene.references.compound[r]) for r in base.rows}
-    z[~usable] = -np.inf
-    z[np.isin(scene.references.compound, list(present))] = -np.inf
-    order = np.argsort(-z, kind="stable")[: settings.proposals]
-    rows = [int(r) for r in order if z[r] > 2.0]
-    return rows, residual, soft, left
+def _proposals(rest: _Rest, settings: Settings, usable: npt.NDArray[np.bool_]) -> list[int]:
+    """References that what is left of a spectrum is most like."""
+    compound = rest.scene.references.compound
+    others = usable & ~np.isin(compound, [compound[r] for r in rest.base.rows])
+    return [row for z, row in rest.best(others, settings.proposals) if z > _LEAST_Z]
 
 
-def _decoy_gain(
-    scene: Scene,
-    base: Explanation,
-    residual: FloatArray,
-    soft: FloatArray,
-    left: FloatArray,
-    usable: npt.NDArray[np.bool_],
-) -> float:
+def _decoy_gain(rest: _Rest, usable: npt.NDArray[np.bool_]) -> float:
     """Highest gain in evidence of a reference moved where it cannot belong."""
-    found: list[tuple[float, int, int]] = []
-    for move in _DECOY_MOVES:
-        z = _correlations(scene, residual, soft, left, move=move)
-        z[~usable] = -np.inf
-        row = int(z.argmax())
-        found.append((float(z[row]), row, move))
+    found = [(z, row, move) for move in _DECOY_MOVES for z, row in rest.best(usable, 1, move)]
+    if not found:
+        return 0.0
     _, row, move = max(found)
-    e = scene.explain_with_decoy(base, row, move)
-    return e.log_evidence - base.log_evidence
+    return rest.scene.explain_with_decoy(rest.base, row, move).log_evidence - rest.base.log_evidence
 
 
 def _path(
@@ -354,7 +357,7 @@ def _path(
     out: list[Explanation] = []
     last, best = start, score(start)
     while len(last.rows) < settings.components:
-        rows, *_ = _proposals(scene, settings, last, usable)
+        rows = _proposals(_Rest.of(scene, last), settings, usable)
         if not rows:
             break
         last = scene.explain((*last.rows, rows[0]), start.shift_cm1)
@@ -373,9 +376,10 @@ def _swapped(
         return []
     out: list[Explanation] = []
     for gone in best.rows:
-        rest = scene.explain([r for r in best.rows if r != gone], best.shift_cm1)
-        rows, *_ = _proposals(scene, settings, rest, usable)
-        out += [scene.explain((*rest.rows, r), best.shift_cm1) for r in rows if r != gone]
+        kept = [r for r in best.rows if r != gone]
+        rest = scene.explain(kept, best.shift_cm1)
+        rows = _proposals(_Rest.of(scene, rest), settings, usable)
+        out += [scene.explain((*kept, r), best.shift_cm1) for r in rows if r != gone]
     return [e for e in out if np.all(e.amounts > 0)]
 
 
