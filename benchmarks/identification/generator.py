@@ -135,6 +135,14 @@ def axis_of(scanner: Unit) -> np.ndarray:
     return np.arange(200.0, 3000.0, scanner.step)
 
 
+def glow(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Fluorescence of a sample, about 1 at its highest."""
+    centre, width = rng.uniform(600, 2600), rng.uniform(900, 2000)
+    return np.asarray(
+        np.exp(-0.5 * ((axis - centre) / width) ** 2) + 0.3 * np.exp(-axis / rng.uniform(400, 1500))
+    )
+
+
 def scan(
     parts: Sequence[tuple[Substance, float]],
     scanner: Unit,
@@ -166,8 +174,6 @@ def scan(
     axis = axis_of(scanner)
     raman = sum(share * signal(s, scanner, rng, spread) for s, share in parts)
     raman = np.asarray(raman) * peak_counts / np.max(raman)
-    centre, width = rng.uniform(600, 2600), rng.uniform(900, 2000)
-    glow = np.exp(-0.5 * ((axis - centre) / width) ** 2) + 0.3 * np.exp(-axis / rng.uniform(400, 1500))
-    expected = raman + glow * fluorescence * peak_counts + 200.0
+    expected = raman + glow(axis, rng) * fluorescence * peak_counts + 200.0
     counts = rng.poisson(expected) + rng.normal(0, 8.0, axis.size)
     return Spectrum(axis, counts, technique=Technique.RAMAN, unit=IntensityUnit.COUNTS, name=name)
