@@ -1,0 +1,325 @@
+"""Makes the confidence record from development substances and measures it on test substances.
+
+    python benchmarks/identification/calibrate.py --jobs 1 [--scale 1.0]
+
+Analyses scans of known truth (`labelled.py`), fits `libraries/confidence.json` to those of development
+substances alone, and prints, for those of test substances, how far the probabilities can be trusted:
+calibration error over bins of equal width and of equal count, Brier score, conformal coverage and size of the
+sets, names given and withheld, with 95 % intervals over scans. Draws the reliability diagram.
+
+``--keep FILE`` writes every analysis down, ``--answers FILE`` fits and measures from such a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import labelled
+import numpy as np
+from _shared import shared_data
+from cross_instrument import share, wilson
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply
+from spectralid.identify.confidence_fit import Labelled, fit
+from spectralid.identify.reliability import (
+    Bin,
+    brier,
+    cluster_interval,
+    expected_calibration_error,
+    reliability_bins,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "libraries" / "confidence.json"
+FIGURE = ROOT / "docs" / "images" / "identification-reliability.png"
+# Scans of each part at scale 1.
+COUNTS = {"raman": 1500, "infrared": 1000}
+VERSION = "1"
+ASSUMPTIONS = (
+    "Probabilities hold where a third of what is scanned are single substances of the library, a third "
+    "mixtures of two to four, and a third holds something the library lacks.",
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A test scan with what the record says of it."""
+
+    answer: dict[str, Any]
+    example: Labelled
+    confidence: Confidence
+
+    @property
+    def real(self) -> bool:
+        return bool(self.answer["instrument"] == labelled.REAL_CLASS)
+
+
+def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Analyse every scan, development and test."""
+    counts = {technique: round(n * arguments.scale) for technique, n in COUNTS.items()}
+    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(arguments.jobs) as pool:
+        folder = Path(name)
+        queue = list(
+            labelled.jobs(labelled.worlds(folder), shared_data(), folder, ("development", "test"), counts)
+        )
+        answers = pool.map(labelled.analysed, queue, chunksize=4)
+        return list(tqdm(answers, total=len(queue), unit="scan", disable=None))
+
+
+def fitted(answers: Sequence[dict[str, Any]], command: str) -> ConfidenceRecord:
+    """The record, from development substances alone."""
+    development = [a for a in answers if a["part"] == "development"]
+    return fit(
+        [labelled.labelled(a) for a in development],
+        version=VERSION,
+        created="2026-11-22",
+        made_from={
+            "command": command,
+            "seeds": [labelled.SEED],
+            "split": "benchmarks/identification/splits.py, part development",
+            "substances": labelled.development_hashes(),
+            "mix": dict(labelled.MIX) | {"of these with next to no signal": labelled.DIM},
+            "assumptions": list(ASSUMPTIONS),
+        },
+        families=labelled.families(),
+    )
+
+
+def components(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Stated probability, probability before calibration, whether right, and number of the scan."""
+    rows = [
+        (c.probability, plain["probability"], j.example.real(plain) == c.compound_slug, i)
+        for i, j in enumerate(judged)
+        for c, plain in zip(j.confidence.components, j.answer["analysis"]["components"], strict=True)
+        if c.probability is not None
+    ]
+    p, before, right, scan = (np.array(column) for column in zip(*rows, strict=True))
+    return p, before, right, scan
+
+
+def scans(judged: Sequence[Judged], event: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Stated probability of an event of the whole scan, whether it was so, and number of the scan."""
+    rows = []
+    for i, j in enumerate(judged):
+        stated = getattr(j.confidence, event)
+        if stated is not None:
+            true = {"nothing": not j.example.true, "unknown": j.example.unknown}[event]
+            rows.append((stated, true, i))
+    p, true, scan = (np.array(column) for column in zip(*rows, strict=True))
+    return p, true, scan
+
+
+def groups(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Judged]]]:
+    """Test scans by technique, source and number of components found."""
+    for technique in ("raman", "infrared"):
+        for real in (False, True):
+            some = [j for j in judged if j.answer["technique"] == technique and j.real == real]
+            some = [j for j in some if j.confidence.calibrated]
+            where = f"{technique}, {'real, other instruments' if real else 'simulated'}"
+            for size in ("one", "several"):
+                own = [j for j in some if (len(j.confidence.components) > 1) == (size == "several")]
+                if any(j.confidence.components for j in own):
+                    yield f"{where}, {size} found", own
+            if some:
+                yield f"{where}, all", some
+
+
+def with_interval(measure: Callable[..., float], *arrays: np.ndarray) -> str:
+    """A measure with its interval over scans; the last array numbers the scans."""
+    low, high = cluster_interval(measure, arrays[:-1], arrays[-1], draws=400)
+    return f"{measure(*arrays[:-1]):.3f} ({low:.3f}–{high:.3f})"
+
+
+def adaptive(p: np.ndarray, y: np.ndarray) -> float:
+    return expected_calibration_error(p, y, adaptive=True)
+
+
+def by_chance(p: np.ndarray) -> float:
+    """Calibration error that perfect probabilities would show on so many cases, in the mean."""
+    rng = np.random.default_rng(0)
+    return float(np.mean([expected_calibration_error(p, rng.random(p.size) < p) for _ in range(200)]))
+
+
+def calibration(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    """How far probabilities of components, of *nothing* and of *something unknown* can be trusted."""
+    rows = []
+    for name, some in groups(judged):
+        p, before, right, scan = components(some)
+        rows.append(_row(f"component, {name}", p, right, scan, before))
+        if name.endswith("all"):
+            for event in ("nothing", "unknown"):
+                p, true, scan = scans(some, event)
+                rows.append(_row(f"{event}, {name.removesuffix(', all')}", p, true, scan, None))
+    return rows
+
+
+def _row(
+    name: str, p: np.ndarray, true: np.ndarray, scan: np.ndarray, before: np.ndarray | None
+) -> dict[str, str]:
+    return {
+        "probability of": name,
+        "cases": str(p.size),
+        "true": f"{true.mean():.1%}",
+        "ECE, equal width": with_interval(expected_calibration_error, p, true, scan),
+        "ECE, equal count": with_interval(adaptive, p, true, scan),
+        "by chance alone": f"{by_chance(p):.3f}",
+        "Brier": with_interval(brier, p, true, scan),
+        "ECE before calibration": "" if before is None else f"{expected_calibration_error(before, true):.3f}",
+    }
+
+
+def coverage(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    """How often the truth is in the conformal set, and how large the sets are."""
+    rows = []
+    for name, some in groups(judged):
+        covered, sizes, single, scan = [], [], [], []
+        for i, j in enumerate(some):
+            for c, plain in zip(j.confidence.components, j.answer["analysis"]["components"], strict=True):
+                covered.append(j.example.real(plain) in c.conformal_set)
+                entries = [s for s in c.conformal_set if s not in c.equivalent]
+                sizes.append(len(entries))
+                single.append(entries == [c.compound_slug])
+                scan.append(i)
+        hit, number = np.array(covered, dtype=float), np.array(scan)
+        rows.append(
+            {
+                "group": name,
+                "components": str(hit.size),
+                "coverage": with_interval(lambda x: float(x.mean()), hit, number),
+                "mean size": f"{np.mean(sizes):.2f}",
+                "one entry": f"{np.mean(single):.1%}",
+            }
+        )
+    return rows
+
+
+def names(judged: Sequence[Judged]) -> list[dict[str, str]]:
+    """Names given, right and wrong, by what was scanned."""
+    rows = []
+    for key in dict.fromkeys((j.answer["technique"], j.answer["kind"]) for j in judged):
+        some = [j for j in judged if (j.answer["technique"], j.answer["kind"]) == key]
+        right = wrong = wanted = noticed = 0
+        spoilt = 0
+        for j in some:
+            plain = {c["compound_slug"]: c for c in j.answer["analysis"]["components"]}
+            good = [s for s in j.confidence.named if j.example.real(plain[s]) == s]
+            right += len(good)
+            wrong += len(j.confidence.named) - len(good)
+            spoilt += len(good) < len(j.confidence.named)
+            wanted += len(j.example.true)
+            noticed += (j.confidence.unknown or 0.0) >= 0.5 or bool(j.answer["analysis"]["unexplained"])
+        n = len(some)
+        rows.append(
+            {
+                "scanned": f"{key[0]}, {key[1]}",
+                "scans": str(n),
+                "named of what the library holds": share(right, wanted),
+                "of names wrong": share(wrong, right + wrong),
+                "scans with a wrong name": share(spoilt, n),
+                "something unknown noticed": share(noticed, n),
+            }
+        )
+    return rows
+
+
+def figure(judged: Sequence[Judged]) -> Figure:
+    """Reliability diagram: stated probability against what happened, one panel per technique."""
+    drawn = Figure(figsize=(9, 4.6), layout="constrained")
+    axes = drawn.subplots(1, 2, sharex=True, sharey=True)
+    for axis, technique in zip(axes, ("raman", "infrared"), strict=True):
+        some = [j for j in judged if j.answer["technique"] == technique]
+        axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
+        curves: list[tuple[str, tuple[Bin, ...], str]] = []
+        p, before, right, _ = components([j for j in some if not j.real])
+        curves.append(("component, as the engine gives it", reliability_bins(before, right, bins=10), "0.6"))
+        curves.append(("component, calibrated", reliability_bins(p, right, bins=10), "C0"))
+        p, true, _ = scans([j for j in some if not j.real], "nothing")
+        curves.append(("nothing in the library, calibrated", reliability_bins(p, true, bins=10), "C1"))
+        if any(j.real for j in some):
+            p, _, right, _ = components([j for j in some if j.real])
+            curves.append(("component, real spectra", reliability_bins(p, right, bins=5), "C2"))
+        for label, bins, colour in curves:
+            low, high = np.array([wilson(round(b.observed * b.count), b.count) for b in bins]).T
+            observed = np.array([b.observed for b in bins])
+            axis.errorbar(
+                [b.stated for b in bins],
+                observed,
+                yerr=np.maximum(0, [observed - low, high - observed]),
+                color=colour,
+                marker="o",
+                markersize=4,
+                linewidth=1.2,
+                capsize=2,
+                label=label,
+            )
+        axis.set_title("Raman" if technique == "raman" else "Infrared (simulated)")
+        axis.set_xlabel("stated probability")
+    axes[0].set_ylabel("share that was so, test substances")
+    axes[0].legend(fontsize=8, loc="upper left")
+    return drawn
+
+
+def markdown(rows: list[dict[str, str]]) -> str:
+    """Rows as a table."""
+    heads = list(rows[0])
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(lines + ["| " + " | ".join(r[h] for h in heads) + " |" for r in rows])
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the scans")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write every analysis there")
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="take the analyses from there")
+    parser.add_argument("--record", type=Path, default=RECORD, help="where the record goes")
+    parser.add_argument("--figure", type=Path, default=FIGURE, help="where the figure goes")
+    arguments = parser.parse_args()
+    answers = labelled.load(arguments.answers) if arguments.answers else collect(arguments)
+    if arguments.keep:
+        lines = (json.dumps(a, ensure_ascii=False) + "\n" for a in answers)
+        arguments.keep.write_text("".join(lines), encoding="utf-8")
+    record = fitted(answers, f"benchmarks/identification/calibrate.py --scale {arguments.scale:g}")
+    record.write(arguments.record)
+    families = labelled.families()
+    judged = [
+        Judged(
+            a,
+            labelled.labelled(a),
+            apply(a["analysis"], record, technique=labelled.TECHNIQUES[a["technique"]], families=families),
+        )
+        for a in answers
+        if a["part"] == "test"
+    ]
+    print(f"{record.made_from['counts']}, record {record.sha256[:16]}\n")
+    for rows in (calibration(judged), coverage(judged), names(judged)):
+        print(markdown(rows) + "\n")
+    for family, numbers in record.families.items():
+        print(
+            f"{family}: alarm from {numbers['threshold']:.2f}, {numbers['negatives']:.0f} scans without a "
+            f"member, false alarms at most {numbers['false_alarm_upper']:.2%}"
+        )
+    figure(judged).savefig(arguments.figure, dpi=130)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
