@@ -72,13 +72,13 @@ class Judged:
 def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Analyse every scan, development and test."""
     counts = {technique: round(n * arguments.scale) for technique, n in COUNTS.items()}
-    with tempfile.TemporaryDirectory() as name, ProcessPoolExecutor(arguments.jobs) as pool:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        queue = list(
-            labelled.jobs(labelled.worlds(folder), shared_data(), folder, ("development", "test"), counts)
-        )
-        answers = pool.map(labelled.analysed, queue, chunksize=4)
-        return list(tqdm(answers, total=len(queue), unit="scan", disable=None))
+        drawn = labelled.worlds(folder)
+        queue = list(labelled.jobs(drawn, shared_data(), folder, counts))
+        with ProcessPoolExecutor(arguments.jobs, initializer=labelled.prepare, initargs=(drawn,)) as pool:
+            answers = pool.map(labelled.analysed, queue, chunksize=4)
+            return list(tqdm(answers, total=len(queue), unit="scan", disable=None))
 
 
 def fitted(answers: Sequence[dict[str, Any]], command: str) -> ConfidenceRecord:

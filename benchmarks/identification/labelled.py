@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -196,33 +196,46 @@ def real(data: Path) -> Iterator[tuple[Spectrum, dict[str, Any]]]:
         )
 
 
+@dataclass(frozen=True)
+class Job:
+    """A query that is still to be made: scan `number` of a part of a simulated world, or a real spectrum."""
+
+    path: Path
+    technique: str = ""
+    part: Part = "development"
+    number: int = 0
+    real: tuple[Spectrum, dict[str, Any]] | None = None
+
+
+def jobs(drawn: dict[str, World], data: Path, folder: Path, counts: dict[str, int]) -> Iterator[Job]:
+    """Every query, techniques and parts taking turns, so that a prefix is a fair sample."""
+    measured = Path(wasatch_library(data, folder).path)
+    for spectrum, truth in real(data):
+        yield Job(measured, real=(spectrum, truth))
+    for number in range(max(counts.values())):
+        for which in get_args(Part):
+            for technique, world in drawn.items():
+                if number < counts[technique]:
+                    yield Job(world.path, technique, which, number)
+
+
+_WORLDS: dict[str, World] = {}
+
+
+def prepare(drawn: dict[str, World]) -> None:
+    """Hand the worlds to a worker, once."""
+    _WORLDS.update(drawn)
+
+
 @cache
 def _identifier(path: Path) -> Identifier:
     return Identifier(open_library(path))
 
 
-def analysed(job: tuple[Path, Spectrum, dict[str, Any]]) -> dict[str, Any]:
-    """The truth of a query with the analysis of its spectrum; `None` for what cannot be analysed."""
-    path, spectrum, truth = job
-    analysis = _identifier(path).analyse(spectrum)
-    return truth | {"analysis": analysis.to_dict()}
-
-
-def jobs(
-    drawn: dict[str, World], data: Path | None, folder: Path, parts: Sequence[Part], counts: dict[str, int]
-) -> Iterator[tuple[Path, Spectrum, dict[str, Any]]]:
-    """Every query of the parts wanted with the library it is put to, techniques and parts taking turns."""
-    if data is not None:
-        measured = wasatch_library(data, folder)
-        path = Path(measured.path)
-        for spectrum, truth in real(data):
-            if truth["part"] in parts:
-                yield path, spectrum, truth
-    for number in range(max(counts.values())):
-        for which in parts:
-            for technique, world in drawn.items():
-                if number < counts[technique]:
-                    yield world.path, *simulated(world, which, number)
+def analysed(job: Job) -> dict[str, Any]:
+    """The truth of a query with the analysis of its spectrum."""
+    spectrum, truth = job.real or simulated(_WORLDS[job.technique], job.part, job.number)
+    return truth | {"analysis": _identifier(job.path).analyse(spectrum).to_dict()}
 
 
 def load(file: Path) -> list[dict[str, Any]]:

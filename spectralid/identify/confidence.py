@@ -32,6 +32,10 @@ SCHEMA: Final = "spectralid.confidence/1"
 SOMETHING_ELSE: Final = "something else"
 """Entry of a conformal set: neither the compound nor a rival that was weighed."""
 
+SCAN_EVENTS: Final = ("nothing", "insufficient", "unknown_beside")
+"""What may be the matter with a scan as a whole: it holds nothing of the library; it does, and none of it was
+found; it does, and something else too."""
+
 # Standardised features are cut here: beyond what calibration saw, more is no better.
 _CUT: Final = 4.0
 _LARGEST_FILE: Final = 16 * 1024 * 1024
@@ -135,7 +139,7 @@ class ConfidenceRecord:
     name_at : float
         Probability from which a compound may be named.
     models : mapping of str to mapping of str to Model
-        Event (``component``, ``nothing``, ``insufficient``, ``unknown_beside``) and group
+        Event (``component``: it is right; or one of `SCAN_EVENTS`) and group
         (``technique/instrument class/one|several``, ``*`` for any).
     families : mapping of str to mapping of str to float
         Of each watched family: ``threshold``, the probability of a member from which it raises the alarm;
@@ -284,7 +288,7 @@ class Confidence:
         In the order of the analysis.
     explained, nothing, insufficient : float or None
         Probabilities that sum to 1: that at least one component is right; that the sample holds nothing of
-        the library; that it does, but not enough signal to find it. ``None`` without a calibration.
+        the library; that it does, but the signal was not enough to find it. ``None`` without a calibration.
     unknown : float or None
         Probability that the sample holds something the library lacks, alone or beside others.
     families : tuple of (str, float)
@@ -378,16 +382,13 @@ def apply(
         for component, given in zip(plain["components"], drawn.components, strict=True)
     )
     nothing = insufficient = unknown = explained = None
-    if found is not None and plain["log_odds"] is not None:
-        chance = {
-            event: model[0].probability(drawn.scan)
-            for event in ("nothing", "insufficient", "unknown_beside")
-            if (model := record.find(event, kind, instrument, size)) is not None
-        }
-        nothing = chance.get("nothing", 0.0)
-        insufficient = (1 - nothing) * chance.get("insufficient", 0.0)
+    models = [record.find(event, kind, instrument, size) for event in SCAN_EVENTS]
+    if plain["log_odds"] is not None and all(models):
+        nothing, blind, beside = (m[0].probability(drawn.scan) for m in models if m is not None)
+        # The last two were learned on scans that do hold something of the library.
+        insufficient = (1 - nothing) * blind
         explained = 1 - nothing - insufficient
-        unknown = nothing + (1 - nothing) * chance.get("unknown_beside", 0.0)
+        unknown = nothing + (1 - nothing) * beside
     likeliest = _likeliest(judged, families or {})
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return Confidence(

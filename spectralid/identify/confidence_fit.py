@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from spectralid.errors import ParameterError
 from spectralid.identify.confidence import (
+    SCAN_EVENTS,
     SOMETHING_ELSE,
     ConfidenceRecord,
     Model,
@@ -144,17 +145,18 @@ def fit(
     held_out: dict[tuple[int, int], float] = {}
     for event, cases in _cases(examples).items():
         models[event] = {}
+        made: dict[tuple[int, ...], Model | None] = {}
         for group, members in _groups(cases).items():
-            fitted = _fitted(members)
-            if fitted is None:
-                continue
-            model, chances = fitted
-            if event == "component":
-                model = _conformal(model, members, chances, level)
-                # The nearest group comes first, and is the one that counts.
-                for case, chance in zip(members, chances, strict=True):
-                    held_out.setdefault(case.place, float(chance))
-            models[event][group] = model
+            # With one instrument class only, any class is the same cases once more.
+            key = tuple(map(id, members))
+            if key not in made:
+                made[key], chances = _fitted(members, level=level if event == "component" else None)
+                if event == "component" and chances.size:
+                    # The nearest group comes first, and is the one that counts.
+                    held_out = {c.place: float(p) for c, p in zip(members, chances, strict=True)} | held_out
+            model = made[key]
+            if model is not None:
+                models[event][group] = model
     counts = {
         "scans": len(examples),
         "components": sum(len(e.analysis["components"]) for e in examples),
@@ -196,7 +198,7 @@ def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:
 
 def _cases(examples: Sequence[Labelled]) -> dict[str, list[_Case]]:
     """The questions of every example: is a component right; what is the matter with the scan as a whole."""
-    found: dict[str, list[_Case]] = {"component": [], "nothing": [], "insufficient": [], "unknown_beside": []}
+    found: dict[str, list[_Case]] = {event: [] for event in ("component", *SCAN_EVENTS)}
     for i, example in enumerate(examples):
         if example.analysis["log_odds"] is None:
             continue
@@ -225,11 +227,14 @@ def _groups(cases: Sequence[_Case]) -> dict[str, list[_Case]]:
     return found
 
 
-def _fitted(cases: Sequence[_Case]) -> tuple[Model, FloatArray] | None:
-    """The model of a group and the probabilities it gives to cases left out; ``None`` for too few."""
+def _fitted(cases: Sequence[_Case], *, level: float | None) -> tuple[Model | None, FloatArray]:
+    """The model of a group, with a conformal quantile for `level`, and what it gives to cases left out.
+
+    Neither where an outcome is too rare.
+    """
     events = np.array([c.event for c in cases])
     if min(events.sum(), (~events).sum()) < _LEAST:
-        return None
+        return None, np.empty(0)
     names = tuple(sorted(set.intersection(*(set(c.given) for c in cases))))
     values = np.array([[c.given[n] for n in names] for c in cases])
     folds = np.array([c.fold for c in cases])
@@ -249,7 +254,7 @@ def _fitted(cases: Sequence[_Case]) -> tuple[Model, FloatArray] | None:
         chances=tuple(curve.tolist()),
         scans=scans,
     )
-    return model, chances
+    return (model if level is None else _conformal(model, cases, chances, level)), chances
 
 
 def _regression(names: tuple[str, ...], values: FloatArray, events: npt.NDArray[np.bool_]) -> Model:
