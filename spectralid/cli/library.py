@@ -124,7 +124,10 @@ def _info(args: argparse.Namespace) -> int:
     print(f"  file        {facts['path']} ({facts['file_bytes'] / 1e6:.2f} MB, format {facts['schema']})")
     print(f"  identity    {facts['sha256']}")
     print(f"  made by     {facts['generator']}: {facts['recipe']}")
-    print(f"  contents    {facts['references']} references of {facts['compounds_with_reference']} compounds")
+    print(
+        f"  contents    {facts['references']} references of {facts['compounds_with_reference']} of "
+        f"{facts['compounds']} compounds"
+    )
     print(f"  known       {facts['compounds']} compounds by name, identifiers and hazards")
     print("  tiers")
     for tier, techniques in facts["tiers_by_technique"].items():
