@@ -37,7 +37,6 @@ from tqdm import tqdm
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply
 from spectralid.identify.confidence_fit import Labelled, fit
 from spectralid.identify.reliability import (
-    Bin,
     brier,
     cluster_interval,
     expected_calibration_error,
@@ -108,8 +107,8 @@ def components(judged: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray, np.nda
         for c, plain in zip(j.confidence.components, j.answer["analysis"]["components"], strict=True)
         if c.probability is not None
     ]
-    p, before, right, scan = (np.array(column) for column in zip(*rows, strict=True))
-    return p, before, right, scan
+    stated, before, right, scan = np.array(rows).reshape(-1, 4).T
+    return stated, before, right.astype(bool), scan
 
 
 def scans(judged: Sequence[Judged], event: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -120,8 +119,8 @@ def scans(judged: Sequence[Judged], event: str) -> tuple[np.ndarray, np.ndarray,
         if stated is not None:
             true = {"nothing": not j.example.true, "unknown": j.example.unknown}[event]
             rows.append((stated, true, i))
-    p, true, scan = (np.array(column) for column in zip(*rows, strict=True))
-    return p, true, scan
+    stated, true, scan = np.array(rows).reshape(-1, 3).T
+    return stated, true.astype(bool), scan
 
 
 def groups(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Judged]]]:
@@ -133,10 +132,8 @@ def groups(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Judged]]]:
             where = f"{technique}, {'real, other instruments' if real else 'simulated'}"
             for size in ("one", "several"):
                 own = [j for j in some if (len(j.confidence.components) > 1) == (size == "several")]
-                if any(j.confidence.components for j in own):
-                    yield f"{where}, {size} found", own
-            if some:
-                yield f"{where}, all", some
+                yield f"{where}, {size} found", own
+            yield f"{where}, all", some
 
 
 def with_interval(measure: Callable[..., float], *arrays: np.ndarray) -> str:
@@ -160,11 +157,13 @@ def calibration(judged: Sequence[Judged]) -> list[dict[str, str]]:
     rows = []
     for name, some in groups(judged):
         p, before, right, scan = components(some)
-        rows.append(_row(f"component, {name}", p, right, scan, before))
+        if p.size:
+            rows.append(_row(f"component, {name}", p, right, scan, before))
         if name.endswith("all"):
             for event in ("nothing", "unknown"):
                 p, true, scan = scans(some, event)
-                rows.append(_row(f"{event}, {name.removesuffix(', all')}", p, true, scan, None))
+                if p.size:
+                    rows.append(_row(f"{event}, {name.removesuffix(', all')}", p, true, scan, None))
     return rows
 
 
@@ -195,6 +194,8 @@ def coverage(judged: Sequence[Judged]) -> list[dict[str, str]]:
                 sizes.append(len(entries))
                 single.append(entries == [c.compound_slug])
                 scan.append(i)
+        if not covered:
+            continue
         hit, number = np.array(covered, dtype=float), np.array(scan)
         rows.append(
             {
@@ -242,18 +243,19 @@ def figure(judged: Sequence[Judged]) -> Figure:
     drawn = Figure(figsize=(9, 4.6), layout="constrained")
     axes = drawn.subplots(1, 2, sharex=True, sharey=True)
     for axis, technique in zip(axes, ("raman", "infrared"), strict=True):
-        some = [j for j in judged if j.answer["technique"] == technique]
         axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
-        curves: list[tuple[str, tuple[Bin, ...], str]] = []
+        some = [j for j in judged if j.answer["technique"] == technique]
         p, before, right, _ = components([j for j in some if not j.real])
-        curves.append(("component, as the engine gives it", reliability_bins(before, right, bins=10), "0.6"))
-        curves.append(("component, calibrated", reliability_bins(p, right, bins=10), "C0"))
-        p, true, _ = scans([j for j in some if not j.real], "nothing")
-        curves.append(("nothing in the library, calibrated", reliability_bins(p, true, bins=10), "C1"))
-        if any(j.real for j in some):
-            p, _, right, _ = components([j for j in some if j.real])
-            curves.append(("component, real spectra", reliability_bins(p, right, bins=5), "C2"))
-        for label, bins, colour in curves:
+        chance, nothing, _ = scans([j for j in some if not j.real], "nothing")
+        measured, _, so, _ = components([j for j in some if j.real])
+        for label, bins, colour in (
+            ("component, as the engine gives it", reliability_bins(before, right, bins=10), "0.6"),
+            ("component, calibrated", reliability_bins(p, right, bins=10), "C0"),
+            ("nothing in the library, calibrated", reliability_bins(chance, nothing, bins=10), "C1"),
+            ("component, real spectra", reliability_bins(measured, so, bins=5), "C2"),
+        ):
+            if not bins:
+                continue
             low, high = np.array([wilson(round(b.observed * b.count), b.count) for b in bins]).T
             observed = np.array([b.observed for b in bins])
             axis.errorbar(

@@ -29,7 +29,7 @@ from spectralid.spectrum import FloatArray, Technique
 __all__ = ["Labelled", "conformal_quantile", "fit"]
 
 # Cases of either outcome a group needs for a model of its own; the broader group serves where it has fewer.
-_LEAST: Final = 20
+_LEAST: Final = 10
 _FOLDS: Final = 5
 # Strength of the regularisation (scikit-learn's C); a tenth to ten times it changes no figure beyond noise.
 _C: Final = 0.3
