@@ -10,6 +10,7 @@ from spectralid.cli import library_combine, library_fetch, library_sign
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
 from spectralid.cli._library import add_naming_options, created, import_exit, print_import
+from spectralid.cli._output import add_force_option, check_new
 from spectralid.cli._tiers import fitness_line
 
 __all__ = ["add_parser"]
@@ -48,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
         help="format of the spectrum files, or 'table' for one CSV with a line per reference: compound, "
         "provenance and strongest bands (default: %(default)s)",
     )
+    add_force_option(export)
     info.set_defaults(run=_info)
     export.set_defaults(run=_export)
     library_sign.add_parsers(commands)
@@ -85,6 +87,7 @@ def _add_import(commands: Any) -> None:
     parser.add_argument("--source", default="", help="where the spectra come from")
     parser.add_argument("--licence", default="", help="terms under which they may be used")
     add_naming_options(parser)
+    add_force_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_import)
 
@@ -92,6 +95,7 @@ def _add_import(commands: Any) -> None:
 def _import(args: argparse.Namespace) -> int:
     from spectralid.library import import_folder
 
+    check_new(args, args.output)
     report = import_folder(
         args.folder,
         args.output,
@@ -161,6 +165,7 @@ def _export(args: argparse.Namespace) -> int:
         return progress(references, "reference")
 
     if args.format == "table":
+        check_new(args, args.output)
         count = export_table(library, args.output, progress=shown)
     else:
         count = export_library(library, args.output, args.format, progress=shown)

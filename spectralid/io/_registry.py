@@ -276,6 +276,7 @@ def write(
     file: str | os.PathLike[str],
     *,
     format: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write one or more spectra to a file; nothing is left behind if it fails.
 
@@ -284,14 +285,18 @@ def write(
     spectra : Spectrum or sequence of Spectrum
         What to write.
     file : path
-        Where to. Its extension names the format unless `format` does. An existing file is replaced whole.
+        Where to. Its extension names the format unless `format` does.
     format : str, optional
         Name of the format, see `formats`.
+    overwrite : bool
+        Whether a file already there may be replaced; it is replaced whole.
 
     Raises
     ------
     ParameterError
         If the format is unknown, cannot be written, or cannot hold what was given.
+    FileError
+        If there is such a file already, or it cannot be written.
     """
     items = [spectra] if isinstance(spectra, Spectrum) else list(spectra)
     if not items:
@@ -308,6 +313,9 @@ def write(
     if chosen.write is None:
         names = ", ".join(f.name for f in formats() if f.write)
         raise ParameterError("format", chosen.name, f"one that can be written ({names})")
+    if path.exists() and not overwrite:
+        raise FileError("there is a file of that name already; allow it to be replaced, or choose another "
+                        "name.", file=str(file))  # fmt: skip
     data = chosen.write(items)
     partial = path.with_name(path.name + ".partial")
     try:

@@ -158,9 +158,9 @@ def test_convert_keeps_the_identity(benzene, tmp_path, target, capsys) -> None:
 
 def test_convert_never_overwrites_unasked(benzene, tmp_path, capsys) -> None:
     folder = tmp_path / "out"
-    arguments = ["convert", str(benzene), str(benzene), "--to", "jcamp-dx", "-o", str(folder)]
+    arguments = ["convert", *[str(benzene)] * 3, "--to", "jcamp-dx", "-o", str(folder)]
     assert main(arguments) == 0
-    assert len(list(folder.iterdir())) == 2  # two inputs of one name do not overwrite each other
+    assert len(list(folder.iterdir())) == 3  # inputs of one name do not overwrite each other
     before = {p: p.read_bytes() for p in folder.iterdir()}
     assert main(arguments) == Exit.USAGE
     assert {p: p.read_bytes() for p in folder.iterdir()} == before
@@ -182,6 +182,10 @@ def test_plot_writes_a_picture(benzene, tmp_path) -> None:
     assert main(["plot", str(benzene), "--baseline", "-o", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main(["plot", str(benzene), "-o", str(tmp_path / "x.doc")]) == Exit.USAGE
+    drawn = picture.read_bytes()
+    assert main(["plot", str(benzene), "-o", str(picture)]) == Exit.USAGE
+    assert picture.read_bytes() == drawn
+    assert main(["plot", str(benzene), "-o", str(picture), "--force"]) == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["identify"], ["convert", "x"], ["--nonsense"]])

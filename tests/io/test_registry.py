@@ -146,9 +146,19 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     other = Spectrum(axis=[400.0, 409.0], intensity=[1.0, 2.0])
     with pytest.raises(ParameterError):
-        write([SPECTRUM, other], path)
+        write([SPECTRUM, other], path, overwrite=True)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_file_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"old")
+    with pytest.raises(FileError, match="already"):
+        write(SPECTRUM, path)
+    assert path.read_bytes() == b"old"
+    write(SPECTRUM, path, overwrite=True)
+    assert read(path) == SPECTRUM
 
 
 def test_writing_names_what_is_wrong(tmp_path: Path) -> None:
