@@ -1,4 +1,4 @@
-"""What is left of a spectrum beside its known components, and how much of that a class of substances explains.
+"""What is left of a spectrum beside its known components, and how much of it a class explains.
 
 Everything a family model weighs comes from here, in training as in use, so that both see the same thing.
 """
@@ -111,12 +111,12 @@ class ClassShape:
         mean = members.mean(axis=0)
         _, s, v = np.linalg.svd(members - mean, full_matrices=False)
         k = min(directions, len(members) - 1)
-        # A member nobody has measured differs from the mean of n by what one differs, and by the mean's error.
+        # One nobody has measured differs from the mean of n by what one differs, and by the mean's error.
         sd = s[:k] * np.sqrt((1 + 1 / len(members)) / (len(members) - 1))
         return cls(mean, v[:k].T * sd)
 
     def gain(self, rest: Rest, y: FloatArray | None = None) -> float:
-        """Share of what is left that the class explains, log marginal likelihood over that of no class at all.
+        """Share of what is left that the class explains, by marginal likelihood over that of no class.
 
         Returns
         -------
@@ -224,7 +224,7 @@ class Evidencer:
         for width in self._widths:
             slope = gaussian_filter1d(compressed, width, order=1)[self._places] * known
             parts.append(slope / max(float(np.linalg.norm(slope)), 1e-12))
-        return np.concatenate(parts) / np.sqrt(len(parts))
+        return np.asarray(np.concatenate(parts) / np.sqrt(len(parts)))
 
     def _fit(
         self, bands: FloatArray, shapes: FloatArray, sd: FloatArray, known: npt.NDArray[np.bool_]

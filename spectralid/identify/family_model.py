@@ -422,10 +422,13 @@ class FamilyModel:
                 arrays = {name: data[name] for name in _ARRAYS}
             if plain.pop("schema") != SCHEMA:
                 raise ParameterError("schema", "another", SCHEMA)
+            names: dict[str, Any] = {
+                n: tuple(plain[n]) for n in ("families", "classes", "slugs", "labels", "sites")
+            }
             return cls(
                 technique=Technique(plain["technique"]),
                 tier=Tier.parse(plain["tier"]),
-                **{n: tuple(plain[n]) for n in ("families", "classes", "slugs", "labels", "sites")},
+                **names,
                 site_trust=MappingProxyType(plain["site_trust"]),
                 facts=MappingProxyType(plain["facts"]),
                 **arrays,
