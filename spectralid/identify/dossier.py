@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spectralid.identify.family_model import FamilyFinding
     from spectralid.identify.result import Identification
 
 __all__ = ["dossier"]
@@ -31,6 +32,8 @@ def dossier(identification: Identification) -> str:
         lines.append("Joint fit: none was made, so that nothing can be concluded from this result.")
     else:
         lines += [f"Joint fit of the whole library ({fit.method}):", fit.explain()]
+    lines += _confidence(one)
+    lines += [f"Family, {_family(f)}" for f in one.families]
     said = fit.assumptions if fit else ()
     lines += [f"Taken for granted: {a}" for a in one.assumptions if a not in said]
     if fit is None:
@@ -71,3 +74,43 @@ def _candidates(one: Identification) -> list[str]:
     if one.not_comparable:
         lines.append(f"  not compared, too little range in common: {', '.join(one.not_comparable)}")
     return lines
+
+
+def _confidence(one: Identification) -> list[str]:
+    sure = one.confidence
+    if sure is None:
+        return []
+    if not sure.calibrated:
+        return [f"Calibration {sure.record_version}: none for this technique."]
+    lines = [
+        f"Calibration {sure.record_version}, group {sure.group}, record sha256 {sure.record_sha256}",
+        f"  explained {_chance(sure.explained)}, nothing in the library {_chance(sure.nothing)}, not enough "
+        f"signal {_chance(sure.insufficient)}; something the library lacks, alone or beside others "
+        f"{_chance(sure.unknown)}",
+    ]
+    for c in sure.components:
+        among = ", ".join(c.conformal_set)
+        lines.append(f"  {c.compound_slug}: {_chance(c.probability)}; conformal set: {among}")
+        lines += [f"    not named: {reason}" for reason in c.reasons]
+    lines += [f"  member of the family {name} among them: {p:.1%}" for name, p in sure.families]
+    lines += [f"  ALARM: {name}" for name in sure.alarms]
+    return lines + [f"Taken for granted by the calibration: {a}" for a in sure.assumptions]
+
+
+def _family(finding: FamilyFinding) -> str:
+    rate = finding.false_alarm_rate
+    passed = f"false alarms at that height below {rate:.1%}" if rate < 1 else "below every threshold"
+    facts = [
+        f"log ratio {finding.log_ratio:+.1f} ({passed})",
+        f"{finding.share_left:.0%} of the signal beside known components",
+        "looks like a member" if finding.typical else "looks like nothing known",
+        *([f"most like {', '.join(finding.nearest)}"] if finding.nearest else []),
+        *([f"modified perhaps at {finding.site_hint}"] if finding.site_hint else []),
+        f"{finding.members_trained_on} members of the {finding.tier.value} tier"
+        + (": a lead only" if finding.lead_only else ""),
+    ]
+    return f"{finding.family}: {'; '.join(facts)}"
+
+
+def _chance(value: float | None) -> str:
+    return "not calibrated" if value is None else f"{value:.1%}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 from typing import Final
@@ -17,6 +17,7 @@ from spectralid.identify._hits import Hit
 from spectralid.identify.analysis import Analyser, Analysis
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
+from spectralid.identify.family_model import FamilyFinding, FamilyModel
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
 from spectralid.identify.references import ReferenceSet
@@ -59,11 +60,20 @@ class Identifier:
         The library.
     record : ConfidenceRecord, optional
         What calibrates its results; the one that comes with spectralid if not given.
+    families : iterable of FamilyModel, optional
+        What finds families whose member is in no library, at most one for Raman and one for infrared.
     """
 
-    def __init__(self, library: ReferenceLibrary, *, record: ConfidenceRecord | None = None) -> None:
+    def __init__(
+        self,
+        library: ReferenceLibrary,
+        *,
+        record: ConfidenceRecord | None = None,
+        families: Iterable[FamilyModel] = (),
+    ) -> None:
         self.library = library
         self._record = record or bundled_record()
+        self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in families}
         self._indices: dict[bool, RetrievalIndex | None] = {}
         self._lead_indices: dict[bool, LeadIndex | None] = {}
         self._analysers: dict[bool, Analyser] = {}
@@ -94,7 +104,13 @@ class Identifier:
                 "The ranking took the Raman shift axis as the file or instrument gives it; the joint fit "
                 f"allowed for an error of it and found {analysis.shift_cm1:+.1f} cm⁻¹.",
             )
-        return replace(ranked, analysis=analysis, confidence=confidence, assumptions=assumptions)
+        return replace(
+            ranked,
+            analysis=analysis,
+            confidence=confidence,
+            families=self._family_findings(query, analysis),
+            assumptions=assumptions,
+        )
 
     def retrieve(
         self,
@@ -181,11 +197,23 @@ class Identifier:
             self._record,
             technique=technique,
             instrument=context.get("instrument_class", ""),
-            families=self._families,
+            families=self._family_of,
         )
 
+    def _family_findings(self, query: Spectrum, analysis: Analysis) -> tuple[FamilyFinding, ...]:
+        key = query.technique.is_infrared
+        if key not in self._family_models:
+            return ()
+        model, evidencer = self._family_models[key]
+        scene = self._analysers[key].scene(query)
+        position = {info.id: row for row, info in enumerate(scene.references.rows)}
+        rows = [position[c.reference_id] for c in analysis.components]
+        with threadpool_limits(limits=1, user_api="blas"):
+            explanation = scene.explain(rows, analysis.shift_cm1) if rows else None
+            return model.findings(scene, explanation, evidencer=evidencer)
+
     @cached_property
-    def _families(self) -> Mapping[str, str]:
+    def _family_of(self) -> Mapping[str, str]:
         """Family of each compound that belongs to one."""
         return {c.slug: family for c in self.library.compounds if (family := family_of(c))}
 

@@ -12,6 +12,7 @@ from spectralid.errors import InputError
 from spectralid.identify._records import decoded
 from spectralid.identify.analysis import Analysis
 from spectralid.identify.confidence import Confidence
+from spectralid.identify.family_model import FamilyFinding
 from spectralid.identify.leads import Lead
 from spectralid.identify.quality import SignalQuality
 from spectralid.library import ReferenceLibrary, Tier
@@ -101,6 +102,9 @@ class Identification:
     confidence : Confidence or None
         What the joint fit is worth, by a record of analyses whose truth was known; ``None`` where there is no
         joint fit or no such record for its method.
+    families : tuple of FamilyFinding
+        How much the spectrum speaks for a member of each family, which need not be in the library; empty
+        without a family model.
     assumptions : tuple of str
         What had to be taken for granted, one sentence each.
     context : mapping of str to str
@@ -124,6 +128,7 @@ class Identification:
     quality: SignalQuality
     analysis: Analysis | None
     confidence: Confidence | None = None
+    families: tuple[FamilyFinding, ...] = ()
     assumptions: tuple[str, ...] = ()
     context: Mapping[str, str] = field(default_factory=dict)
     leads: tuple[Lead, ...] = ()
@@ -132,7 +137,7 @@ class Identification:
         object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        return hash((self.spectrum_sha256, self.library_sha256, self.method))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mappingproxy does not pickle; results travel back from worker processes.
@@ -156,6 +161,7 @@ class Identification:
             "quality": self.quality.to_dict(),
             "analysis": self.analysis.to_dict() if self.analysis else None,
             "confidence": self.confidence.to_dict() if self.confidence else None,
+            "families": [f.to_dict() for f in self.families],
             "assumptions": list(self.assumptions),
             "context": dict(self.context),
             "leads": [lead.to_dict() for lead in self.leads],

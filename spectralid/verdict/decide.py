@@ -16,7 +16,7 @@ from spectralid.verdict.hazards import (
     precautions,
     worst,
 )
-from spectralid.verdict.naming import Findings, close, findings
+from spectralid.verdict.naming import Findings, close, findings, raised
 from spectralid.verdict.policy import POLICY, Policy
 from spectralid.verdict.result import Verdict, VerdictKind
 
@@ -75,14 +75,13 @@ def decide(identification: Identification, library: ReferenceLibrary, *, policy:
         )
     if analysis is None or analysis.log_odds is None:
         return _not_comparable(identification, library)
-    confidence = identification.confidence
     case = _Case(
         identification,
         library,
         policy,
         analysis,
         findings(identification, analysis, library, policy),
-        confidence.alarms if confidence else (),
+        raised(identification, policy),
     )
     if case.found.certain:
         return _named(case)

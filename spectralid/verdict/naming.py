@@ -8,12 +8,14 @@ from typing import Final
 
 from spectralid.identify import Analysis, Candidate, Component, Identification
 from spectralid.identify.confidence import SOMETHING_ELSE, ComponentConfidence
-from spectralid.identify.families import family_of
+from spectralid.identify.families import FAMILIES, family_of
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.verdict.policy import Policy
 
-__all__ = ["CARRIERS", "Finding", "Findings", "close", "findings"]
+__all__ = ["CARRIERS", "WATCHED", "Finding", "Findings", "close", "findings", "raised"]
 
+# Families to be warned of.
+WATCHED: Final = tuple(f for f in FAMILIES if f != "sugar or polyol")
 # Categories of what a sample is packed or dissolved in, in the order in which they are set apart.
 CARRIERS: Final = ("polymer", "solvent")
 # Bands listed in one sentence.
@@ -136,6 +138,18 @@ def close(identification: Identification, policy: Policy) -> list[Candidate]:
     """The likest candidate and every other within the margin of it."""
     best = identification.candidates[0].score
     return [c for c in identification.candidates if best - c.score < policy.margin]
+
+
+def raised(identification: Identification, policy: Policy) -> tuple[str, ...]:
+    """Families above their own threshold: by the components found, or by a family model.
+
+    What rests on computed references only is a lead and raises nothing.
+    """
+    sure = identification.confidence
+    by_model = (
+        f.family for f in identification.families if f.alarm(policy.family_false_alarms) and not f.lead_only
+    )
+    return tuple(f for f in dict.fromkeys((*(sure.alarms if sure else ()), *by_model)) if f in WATCHED)
 
 
 def _set_apart(found: list[Finding]) -> tuple[list[Finding], list[Finding]]:

@@ -26,6 +26,8 @@ class Policy:
     ----------
     named_from : float
         Probability a name needs.
+    family_false_alarms : float
+        Share of spectra without a member in which a family model may raise an alarm.
     identified_from : float
         Best score a name needs. The likest unlike pair, benzene and sodium sulfate, both with one strong band
         at 992 cm⁻¹, reaches 0.95: shape alone cannot tell such substances apart.
@@ -42,6 +44,7 @@ class Policy:
     """
 
     named_from: float = 0.95
+    family_false_alarms: float = 0.001
     identified_from: float = 0.95
     margin: float = 0.05
     corroboration: float = 0.7

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from spectralid.identify import Analysis, Identification
-from spectralid.identify.families import FAMILIES, family_of
+from spectralid.identify.families import family_of
 from spectralid.library import Compound, ReferenceLibrary
-from spectralid.verdict.naming import CARRIERS, Finding, Findings, close
+from spectralid.verdict.naming import CARRIERS, WATCHED, Finding, Findings, close
 from spectralid.verdict.policy import Policy
 
 __all__ = [
@@ -36,8 +36,6 @@ _WEAK: Final = (
     "%."
 )
 _MAY_ITSELF: Final = "What nothing accounts for may itself be fentanyl-related or of another watched family."
-# Nobody need be warned of sugar.
-_WATCHED: Final = tuple(f for f in FAMILIES if f != "sugar or polyol")
 # Above this share of the signal nothing else of the scan would be left.
 _ANY_SHARE: Final = 0.95
 
@@ -136,9 +134,9 @@ def not_excluded(identification: Identification, found: Findings, families: Iter
         if analysis.unexplained or not found.substances:
             lines.append(_MAY_ITSELF)
         seen = {family_of(c) for c in found.compounds} | set(families)
-        limits = {f: analysis.smallest_shares[f] for f in _WATCHED if f in analysis.smallest_shares}
+        limits = {f: analysis.smallest_shares[f] for f in WATCHED if f in analysis.smallest_shares}
         lines += [_limit(f, share) for f, share in limits.items() if f not in seen]
-        absent = [f for f in _WATCHED if f not in limits and f not in seen]
+        absent = [f for f in WATCHED if f not in limits and f not in seen]
         if absent:
             lines.append(
                 f"Not looked for, because the library has no reference of the family: "
