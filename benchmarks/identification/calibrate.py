@@ -299,7 +299,8 @@ def main() -> int:
     if arguments.keep:
         lines = (json.dumps(a, ensure_ascii=False) + "\n" for a in answers)
         arguments.keep.write_text("".join(lines), encoding="utf-8")
-    record = fitted(answers, f"benchmarks/identification/calibrate.py --scale {arguments.scale:g}")
+    how = "--answers, analyses kept before" if arguments.answers else f"--scale {arguments.scale:g}"
+    record = fitted(answers, f"benchmarks/identification/calibrate.py {how}")
     record.write(arguments.record)
     families = labelled.families()
     judged = [

@@ -51,7 +51,7 @@ MIX = (
 )
 LEAST_SHARE = 0.05
 # One scan in so many shows next to nothing: too little light for any name.
-DIM = 0.08
+DIM = 0.12
 
 
 @dataclass(frozen=True)

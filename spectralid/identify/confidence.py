@@ -49,7 +49,7 @@ def standardised(values: FloatArray, centre: FloatArray, scale: FloatArray) -> F
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Probability of one event: logistic regression on standardised features, then an isotonic curve.
+    """Probability of one event: logistic regression on standardised features, then a calibrating curve.
 
     Attributes
     ----------
@@ -59,8 +59,11 @@ class Model:
         Of each feature: what is subtracted, divided by, and its weight.
     intercept : float
         Of the logistic regression.
+    slope, offset : float
+        Calibrated log odds as a straight line over those of the regression.
     knots, chances : tuple of float
-        The isotonic curve: log odds of the regression, and the probability there; straight between them.
+        An isotonic curve instead of the line: log odds of the regression, and the probability there, straight
+        between them. Empty where there is none.
     scans, cases, events : int
         What it was fitted to: scans, cases among them, and in how many the event was true.
     quantile : float or None
@@ -75,6 +78,8 @@ class Model:
     scale: tuple[float, ...]
     weights: tuple[float, ...]
     intercept: float
+    slope: float
+    offset: float
     knots: tuple[float, ...]
     chances: tuple[float, ...]
     scans: int
@@ -84,7 +89,7 @@ class Model:
     rival: tuple[float, float] | None = None
 
     def log_odds(self, given: Mapping[str, float]) -> float:
-        """Log odds of the regression, before the isotonic curve.
+        """Log odds of the regression, before calibration.
 
         Raises
         ------
@@ -106,7 +111,16 @@ class Model:
 
     def probability(self, given: Mapping[str, float]) -> float:
         """Calibrated probability, 0 … 1."""
-        return float(np.interp(self.log_odds(given), self.knots, self.chances))
+        return float(self.chance_at(np.array([self.log_odds(given)]))[0])
+
+    def chance_at(self, log_odds: FloatArray) -> FloatArray:
+        """Calibrated probability at log odds of the regression; no more certain than so many cases allow."""
+        if self.knots:
+            chance = np.interp(log_odds, self.knots, self.chances)
+        else:
+            chance = 1 / (1 + np.exp(-np.clip(self.slope * log_odds + self.offset, -50.0, 50.0)))
+        least = 1 / (self.cases + 2)
+        return np.asarray(np.clip(chance, least, 1 - least))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
@@ -288,7 +302,8 @@ class Confidence:
         In the order of the analysis.
     explained, nothing, insufficient : float or None
         Probabilities that sum to 1: that at least one component is right; that the sample holds nothing of
-        the library; that it does, but the signal was not enough to find it. ``None`` without a calibration.
+        the library; that it does, but the signal was not enough to find it. ``None`` where
+        calibration had too few cases.
     unknown : float or None
         Probability that the sample holds something the library lacks, alone or beside others.
     families : tuple of (str, float)
@@ -381,14 +396,15 @@ def apply(
         _judged(component, given, found, record, bool(plain["unexplained"]))
         for component, given in zip(plain["components"], drawn.components, strict=True)
     )
-    nothing = insufficient = unknown = explained = None
-    models = [record.find(event, kind, instrument, size) for event in SCAN_EVENTS]
-    if plain["log_odds"] is not None and all(models):
-        nothing, blind, beside = (m[0].probability(drawn.scan) for m in models if m is not None)
-        # The last two were learned on scans that do hold something of the library.
-        insufficient = (1 - nothing) * blind
-        explained = 1 - nothing - insufficient
-        unknown = nothing + (1 - nothing) * beside
+    nothing, blind, beside = (
+        model[0].probability(drawn.scan)
+        if plain["log_odds"] is not None and (model := record.find(event, kind, instrument, size))
+        else None
+        for event in SCAN_EVENTS
+    )
+    # The last two were learned on scans that do hold something of the library.
+    insufficient = None if nothing is None or blind is None else (1 - nothing) * blind
+    unknown = None if nothing is None or beside is None else nothing + (1 - nothing) * beside
     likeliest = _likeliest(judged, families or {})
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return Confidence(
@@ -397,7 +413,7 @@ def apply(
         record_version=record.version,
         group=found[1] if found else "",
         components=judged,
-        explained=explained,
+        explained=None if nothing is None or insufficient is None else 1 - nothing - insufficient,
         nothing=nothing,
         insufficient=insufficient,
         unknown=unknown,

@@ -136,7 +136,7 @@ def test_log_odds_are_those_of_scikit_learn() -> None:
     given = [features(e.analysis).components[0] for e in examples]
     values = np.array([[g[n] for n in model.names] for g in given])
     right = [e.real(e.analysis["components"][0]) == "a" for e in examples]
-    peer = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000)).fit(values, right)
+    peer = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000)).fit(values, right)
     inside = np.abs(peer[0].transform(values)).max(axis=1) < 4
     assert inside.mean() > 0.9
     assert model.log_odds_of(values)[inside] == pytest.approx(
@@ -240,11 +240,13 @@ def sure(**changes: Any) -> ConfidenceRecord:
         scale=(1.0,),
         weights=(1.0,),
         intercept=0.0,
+        slope=1.0,
+        offset=0.0,
         knots=(0.0, math.asinh(6.0)),
         chances=(0.5, 0.99),
-        scans=10,
-        cases=10,
-        events=5,
+        scans=1000,
+        cases=1000,
+        events=500,
         quantile=0.6,
         rival=(0.0, -1.0),
     )
