@@ -123,6 +123,7 @@ def _named(case: _Case) -> Verdict:
     compounds = case.found.compounds
     alarm = worst([*map(alarm_of, compounds), *map(alarm_of_family, beside)])
     reasons = [wording.why_named(case.found, case.policy)]
+    reasons += wording.why_families(case.identification, beside)
     reasons += [o for f in open_ones for o in f.obstacles]
     escalate = alarm is not Alarm.NOTICE
     if escalate:
@@ -162,7 +163,11 @@ def _family(case: _Case, families: tuple[str, ...]) -> Verdict:
         not_excluded=wording.not_excluded(case.identification, case.found, families),
         evidence=wording.evidence(case.identification, case.library),
         escalate=True,
-        reasons=(*case.found.every_obstacle, "Escalated: the member of the family is not certain."),
+        reasons=(
+            *wording.why_families(case.identification, families),
+            *case.found.every_obstacle,
+            "Escalated: the member of the family is not certain.",
+        ),
         advice=case.identification.quality.advice,
         named=tuple(c.slug for f in case.found.substances for c in f.choices if f.family in families),
     )

@@ -21,6 +21,7 @@ __all__ = [
     "longer",
     "not_excluded",
     "of_the_undecided",
+    "why_families",
     "why_named",
     "words_of_families",
     "words_of_names",
@@ -71,7 +72,7 @@ def headline_of_families(families: Sequence[str]) -> str:
 
 def words_of_families(families: Sequence[str], found: Findings) -> str:
     """What kind of substance it is, as sentences."""
-    said = f"The scan shows a substance of the family {_listed(families, 'and')}; which one is not certain."
+    said = f"The scan speaks for a substance of the family {_listed(families, 'and')}; which is not certain."
     like = [f for f in found.substances if f.family in families]
     if like:
         said += f" It is most like {_listed([_either(f) for f in like], 'and')}."
@@ -126,6 +127,27 @@ def why_named(found: Findings, policy: Policy) -> str:
     )
 
 
+def why_families(identification: Identification, families: Sequence[str]) -> list[str]:
+    """What raised the alarm for families, as far as it was a threshold."""
+    lines = []
+    sure = identification.confidence
+    if sure is not None:
+        chances = dict(sure.families)
+        lines += [
+            f"A member of the family {name} is among the components with a probability of "
+            f"{chances[name]:.1%}, above the threshold of its alarm."
+            for name in families
+            if name in sure.alarms and name in chances
+        ]
+    lines += [
+        f"What is left beside known components speaks for the family {f.family}: log ratio "
+        f"{f.log_ratio:+.1f}, false alarms below {f.false_alarm_rate:.1%}."
+        for f in identification.families
+        if f.family in families and f.typical and f.false_alarm_rate < 1
+    ]
+    return lines
+
+
 def not_excluded(identification: Identification, found: Findings, families: Iterable[str]) -> tuple[str, ...]:
     """What the result leaves open: watched families with the smallest share that would have shown."""
     analysis = identification.analysis
@@ -175,7 +197,8 @@ def evidence(identification: Identification, library: ReferenceLibrary) -> tuple
     lines += [
         f"As stated, {name.replace('_', ' ')}: {v}." for name, v in sorted(identification.context.items())
     ]
-    return (*lines, *identification.assumptions)
+    sure = identification.confidence
+    return (*lines, *identification.assumptions, *(sure.assumptions if sure else ()))
 
 
 def is_carrier(compound: Compound) -> bool:

@@ -1,9 +1,12 @@
+"""Verdicts on fitted spectra where probabilities are not calibrated."""
+
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,8 +70,13 @@ def scan(values: np.ndarray, noise: float = 0.003) -> Spectrum:
     return raman(1000 * with_noise(values + 2.0, noise), name="scan")
 
 
+def uncalibrated(spectrum: Spectrum, references: ReferenceLibrary, **options: Any) -> Identification:
+    """A result without calibrated probabilities, whatever record is installed."""
+    return replace(identify(spectrum, references, **options), confidence=None)
+
+
 def verdict_of(spectrum: Spectrum, references: ReferenceLibrary, policy: Policy | None = None) -> Verdict:
-    identification = identify(spectrum, references)
+    identification = uncalibrated(spectrum, references)
     return decide(identification, references, policy=policy) if policy else decide(identification, references)
 
 
@@ -245,14 +253,14 @@ def test_a_computed_reference_never_identifies(references: ReferenceLibrary, sco
         bands_compared=0.0,
     )
     # Not even where it is the very spectrum that was scanned.
-    found = identify(scan(substance(GRID, 12), 1e-6), references, leads=True)
+    found = uncalibrated(scan(substance(GRID, 12), 1e-6), references, leads=True)
     assert found.leads[0].compound_slug == "newdrug"
     verdict = decide(found, references, policy=lenient)
     assert verdict.kind is VerdictKind.NO_MATCH
     assert "newdrug" not in verdict.named
     assert "Newdrug" not in verdict.text()
     # A record of an earlier version may hold one as a candidate.
-    found = identify(scan(substance(GRID, 1), 1e-6), references)
+    found = uncalibrated(scan(substance(GRID, 1), 1e-6), references)
     assert decide(found, references, policy=lenient).kind is VerdictKind.IDENTIFIED
     assert found.analysis is not None
     (component,) = found.analysis.components
@@ -335,7 +343,7 @@ def _cut(seed: int, axis: np.ndarray) -> Spectrum:
 
 
 def test_salt_or_hydrate_is_part_of_the_name(references: ReferenceLibrary) -> None:
-    identification = identify(scan(substance(GRID, 1)), references)
+    identification = uncalibrated(scan(substance(GRID, 1)), references)
     assert identification.analysis is not None
     best = replace(identification.analysis.components[0], form="monohydrate")
     analysis = replace(identification.analysis, components=(best,))
@@ -345,13 +353,13 @@ def test_salt_or_hydrate_is_part_of_the_name(references: ReferenceLibrary) -> No
 
 def test_identification_of_another_library_is_refused(references: ReferenceLibrary, tmp_path: Path) -> None:
     other = library(tmp_path, _entries()[:3])
-    identification = identify(scan(substance(GRID, 1)), references)
+    identification = uncalibrated(scan(substance(GRID, 1)), references)
     with pytest.raises(InputError, match="same library"):
         decide(identification, other)
 
 
 def test_a_stored_identification_gives_the_same_verdict(references: ReferenceLibrary) -> None:
-    identification = identify(scan(substance(GRID, 10)), references)
+    identification = uncalibrated(scan(substance(GRID, 10)), references)
     again = Identification.from_json(identification.to_json())
     assert decide(again, references) == decide(identification, references)
 
@@ -391,7 +399,7 @@ def test_a_ranking_is_no_basis_for_a_verdict(references: ReferenceLibrary) -> No
 
 
 def test_both_methods_must_agree_without_calibration(references: ReferenceLibrary) -> None:
-    found = identify(scan(substance(GRID, 1)), references)
+    found = uncalibrated(scan(substance(GRID, 1)), references)
     first, second = found.candidates[:2]
     other = replace(second, rank=1, score=0.99)
     verdict = decide(replace(found, candidates=(other, replace(first, rank=2, score=0.5))), references)
@@ -414,7 +422,7 @@ def test_dangerous_candidate_counts_however_few_are_asked_for(tmp_path: Path) ->
     ]
     references = library(tmp_path, entries)
     for top in (2, 3, 10):
-        verdict = decide(identify(scan(base), references, top=top), references)
+        verdict = decide(uncalibrated(scan(base), references, top=top), references)
         assert verdict.kind is VerdictKind.INCONCLUSIVE
         assert verdict.alarm is Alarm.DANGER
         assert "c6" in verdict.named

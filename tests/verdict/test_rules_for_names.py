@@ -74,6 +74,7 @@ def result(
     nothing: float = 0.001,
     insufficient: float = 0.001,
     alarms: tuple[str, ...] = (),
+    chances: tuple[tuple[str, float], ...] = (),
     families: tuple[FamilyFinding, ...] = (),
     shares: dict[str, float] | None = None,
     log_odds: float = 20.0,
@@ -103,7 +104,7 @@ def result(
         confidence=Confidence(
             "1" * 64, "2" * 64, "7", "raman/*/one",
             tuple(map(sure, components)) if judged is None else judged,
-            1 - nothing - insufficient, nothing, insufficient, nothing, (), alarms, (),
+            1 - nothing - insufficient, nothing, insufficient, nothing, chances, alarms, (),
         ),
         families=families,
         context=context or {},
@@ -240,13 +241,17 @@ def test_plastic_alone_is_named_with_a_warning_that_it_may_be_the_bag(shelf: Ref
 @pytest.mark.parametrize("by_model", [True, False])
 def test_a_family_raises_the_alarm_though_another_is_named(shelf: ReferenceLibrary, by_model: bool) -> None:
     how: dict[str, Any] = (
-        {"families": (member("fentanyl-related"),)} if by_model else {"alarms": ("fentanyl-related",)}
+        {"families": (member("fentanyl-related"),)}
+        if by_model
+        else {"alarms": ("fentanyl-related",), "chances": (("fentanyl-related", 0.31),)}
     )
     found = verdict(shelf, part("flour"), **how)
     assert found.kind is VerdictKind.MIXTURE
     assert found.alarm is Alarm.DANGER
     assert found.escalate
     assert "fentanyl-related" in found.headline
+    why = "log ratio +6.0, false alarms below 0.1%" if by_model else "a probability of 31.0%"
+    assert any(why in r for r in found.reasons)
     assert found.precautions[0].startswith("Not named")
     assert any("Ultra-potent opioid" in p for p in found.precautions)
     assert not any(line.startswith("Fentanyl-related: not detected") for line in found.not_excluded)
