@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,14 @@ import numpy as np
 from _shared import shared_data
 from cross_instrument import share, wilson
 from matplotlib.figure import Figure
+from measures import Measure, markdown, table
+from splits import Part
 from tqdm import tqdm
 
-from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply
+from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.confidence_fit import Labelled, fit
 from spectralid.identify.reliability import (
+    Bin,
     brier,
     cluster_interval,
     expected_calibration_error,
@@ -48,6 +52,8 @@ RECORD = ROOT / "libraries" / "confidence.json"
 FIGURE = ROOT / "docs" / "images" / "identification-reliability.png"
 # Scans of each part at scale 1.
 COUNTS = {"raman": 1500, "infrared": 1000}
+# Bins of fewer cases are left out of the figure.
+LEAST_DRAWN = 8
 VERSION = "1"
 ASSUMPTIONS = (
     "Probabilities hold where a third of what is scanned are single substances of the library, a third "
@@ -68,14 +74,14 @@ class Judged:
         return bool(self.answer["instrument"] == labelled.REAL_CLASS)
 
 
-def collect(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Analyse every scan, development and test."""
-    counts = {technique: round(n * arguments.scale) for technique, n in COUNTS.items()}
+def collect(scale: float, workers: int, parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Analyse scans of known truth."""
+    counts = {technique: round(n * scale) for technique, n in COUNTS.items()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         drawn = labelled.worlds(folder)
-        queue = list(labelled.jobs(drawn, shared_data(), folder, counts))
-        with ProcessPoolExecutor(arguments.jobs, initializer=labelled.prepare, initargs=(drawn,)) as pool:
+        queue = list(labelled.jobs(drawn, shared_data(), folder, parts, counts))
+        with ProcessPoolExecutor(workers, initializer=labelled.prepare, initargs=(drawn,)) as pool:
             answers = pool.map(labelled.analysed, queue, chunksize=4)
             return list(tqdm(answers, total=len(queue), unit="scan", disable=None))
 
@@ -123,27 +129,39 @@ def scans(judged: Sequence[Judged], event: str) -> tuple[np.ndarray, np.ndarray,
     return stated, true.astype(bool), scan
 
 
+def judge(answers: Sequence[dict[str, Any]], record: ConfidenceRecord) -> list[Judged]:
+    """What a record says of scans of test substances."""
+    families = labelled.families()
+    return [
+        Judged(
+            a,
+            labelled.labelled(a),
+            apply(a["analysis"], record, technique=labelled.TECHNIQUES[a["technique"]], families=families),
+        )
+        for a in answers
+        if a["part"] == "test"
+    ]
+
+
 def groups(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Judged]]]:
-    """Test scans by technique, source and number of components found."""
+    """Test scans by technique, source and number of components found, and by technique and source alone."""
     for technique in ("raman", "infrared"):
         for real in (False, True):
             some = [j for j in judged if j.answer["technique"] == technique and j.real == real]
             some = [j for j in some if j.confidence.calibrated]
             where = f"{technique}, {'real, other instruments' if real else 'simulated'}"
+            yield where, some
             for size in ("one", "several"):
                 own = [j for j in some if (len(j.confidence.components) > 1) == (size == "several")]
                 yield f"{where}, {size} found", own
-            yield f"{where}, all", some
-
-
-def with_interval(measure: Callable[..., float], *arrays: np.ndarray) -> str:
-    """A measure with its interval over scans; the last array numbers the scans."""
-    low, high = cluster_interval(measure, arrays[:-1], arrays[-1], draws=400)
-    return f"{measure(*arrays[:-1]):.3f} ({low:.3f}–{high:.3f})"
 
 
 def adaptive(p: np.ndarray, y: np.ndarray) -> float:
     return expected_calibration_error(p, y, adaptive=True)
+
+
+def mean(x: np.ndarray) -> float:
+    return float(x.mean())
 
 
 def by_chance(p: np.ndarray) -> float:
@@ -152,61 +170,65 @@ def by_chance(p: np.ndarray) -> float:
     return float(np.mean([expected_calibration_error(p, rng.random(p.size) < p) for _ in range(200)]))
 
 
-def calibration(judged: Sequence[Judged]) -> list[dict[str, str]]:
+def calibration(judged: Sequence[Judged]) -> list[Measure]:
     """How far probabilities of components, of *nothing* and of *something unknown* can be trusted."""
-    rows = []
+    found: list[Measure] = []
     for name, some in groups(judged):
         p, before, right, scan = components(some)
         if p.size:
-            rows.append(_row(f"component, {name}", p, right, scan, before))
-        if name.endswith("all"):
+            found += _trust(f"component, {name}", p, right, scan)
+            found.append(
+                _plain(
+                    f"component, {name}", "ECE before calibration", expected_calibration_error(before, right)
+                )
+            )
+            found += _sets(name, some)
+        if not name.endswith("found"):
             for event in ("nothing", "unknown"):
                 p, true, scan = scans(some, event)
                 if p.size:
-                    rows.append(_row(f"{event}, {name.removesuffix(', all')}", p, true, scan, None))
-    return rows
+                    found += _trust(f"{event}, {name}", p, true, scan)
+    return found
 
 
-def _row(
-    name: str, p: np.ndarray, true: np.ndarray, scan: np.ndarray, before: np.ndarray | None
-) -> dict[str, str]:
-    return {
-        "probability of": name,
-        "cases": str(p.size),
-        "true": f"{true.mean():.1%}",
-        "ECE, equal width": with_interval(expected_calibration_error, p, true, scan),
-        "ECE, equal count": with_interval(adaptive, p, true, scan),
-        "by chance alone": f"{by_chance(p):.3f}",
-        "Brier": with_interval(brier, p, true, scan),
-        "ECE before calibration": "" if before is None else f"{expected_calibration_error(before, true):.3f}",
-    }
+def _trust(group: str, p: np.ndarray, true: np.ndarray, scan: np.ndarray) -> list[Measure]:
+    of = "expected calibration error"
+    return [
+        _over_scans(group, of, expected_calibration_error, p, true, scan),
+        _over_scans(group, f"{of}, bins of equal count", adaptive, p, true, scan),
+        _plain(group, "by chance alone", by_chance(p)),
+        _over_scans(group, "Brier score", brier, p, true, scan),
+    ]
 
 
-def coverage(judged: Sequence[Judged]) -> list[dict[str, str]]:
+def _sets(name: str, some: Sequence[Judged]) -> list[Measure]:
     """How often the truth is in the conformal set, and how large the sets are."""
     rows = []
-    for name, some in groups(judged):
-        covered, sizes, single, scan = [], [], [], []
-        for i, j in enumerate(some):
-            for c, plain in zip(j.confidence.components, j.answer["analysis"]["components"], strict=True):
-                covered.append(j.example.real(plain) in c.conformal_set)
-                entries = [s for s in c.conformal_set if s not in c.equivalent]
-                sizes.append(len(entries))
-                single.append(entries == [c.compound_slug])
-                scan.append(i)
-        if not covered:
-            continue
-        hit, number = np.array(covered, dtype=float), np.array(scan)
-        rows.append(
-            {
-                "group": name,
-                "components": str(hit.size),
-                "coverage": with_interval(lambda x: float(x.mean()), hit, number),
-                "mean size": f"{np.mean(sizes):.2f}",
-                "one entry": f"{np.mean(single):.1%}",
-            }
-        )
-    return rows
+    for i, j in enumerate(some):
+        for c, plain in zip(j.confidence.components, j.answer["analysis"]["components"], strict=True):
+            entries = [s for s in c.conformal_set if s not in c.equivalent]
+            alone = entries == [c.compound_slug]
+            rows.append((j.example.real(plain) in c.conformal_set, len(entries), alone, i))
+    hit, size, alone, scan = np.array(rows, dtype=float).T
+    group = f"component, {name}"
+    return [
+        _over_scans(group, "conformal coverage", mean, hit, scan, unit="%"),
+        _over_scans(group, "entries in a set", mean, size, scan),
+        _over_scans(group, "sets of one entry", mean, alone, scan, unit="%"),
+    ]
+
+
+def _over_scans(
+    group: str, name: str, measure: Callable[..., float], *arrays: np.ndarray, unit: str = ""
+) -> Measure:
+    """A measure with its interval over scans; the last array numbers the scans."""
+    low, high = cluster_interval(measure, arrays[:-1], arrays[-1], draws=300)
+    value = measure(*arrays[:-1])
+    return Measure("G", group, "spectralid", name, value, low, high, arrays[0].size, unit)
+
+
+def _plain(group: str, name: str, value: float) -> Measure:
+    return Measure("G", group, "spectralid", name, value, math.nan, math.nan, 0, "")
 
 
 def names(judged: Sequence[Judged]) -> list[dict[str, str]]:
@@ -238,24 +260,32 @@ def names(judged: Sequence[Judged]) -> list[dict[str, str]]:
     return rows
 
 
+def diagram(judged: Sequence[Judged], technique: str) -> list[tuple[str, list[Bin], str]]:
+    """Curves of a reliability diagram with their colours; bins of few cases are left out."""
+    some = [j for j in judged if j.answer["technique"] == technique]
+    p, before, right, _ = components([j for j in some if not j.real])
+    chance, nothing, _ = scans([j for j in some if not j.real], "nothing")
+    measured, _, so, _ = components([j for j in some if j.real])
+    curves = (
+        ("component, as the engine gives it", reliability_bins(before, right, bins=10), "0.6"),
+        ("component, calibrated", reliability_bins(p, right, bins=10), "C0"),
+        ("nothing in the library, calibrated", reliability_bins(chance, nothing, bins=10), "C1"),
+        ("component, real spectra, calibrated", reliability_bins(measured, so, bins=5), "C2"),
+    )
+    return [
+        (label, shown, colour)
+        for label, bins, colour in curves
+        if (shown := [b for b in bins if b.count >= LEAST_DRAWN])
+    ]
+
+
 def figure(judged: Sequence[Judged]) -> Figure:
     """Reliability diagram: stated probability against what happened, one panel per technique."""
     drawn = Figure(figsize=(9, 4.6), layout="constrained")
     axes = drawn.subplots(1, 2, sharex=True, sharey=True)
     for axis, technique in zip(axes, ("raman", "infrared"), strict=True):
         axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--")
-        some = [j for j in judged if j.answer["technique"] == technique]
-        p, before, right, _ = components([j for j in some if not j.real])
-        chance, nothing, _ = scans([j for j in some if not j.real], "nothing")
-        measured, _, so, _ = components([j for j in some if j.real])
-        for label, bins, colour in (
-            ("component, as the engine gives it", reliability_bins(before, right, bins=10), "0.6"),
-            ("component, calibrated", reliability_bins(p, right, bins=10), "C0"),
-            ("nothing in the library, calibrated", reliability_bins(chance, nothing, bins=10), "C1"),
-            ("component, real spectra", reliability_bins(measured, so, bins=5), "C2"),
-        ):
-            if not bins:
-                continue
+        for label, bins, colour in diagram(judged, technique):
             low, high = np.array([wilson(round(b.observed * b.count), b.count) for b in bins]).T
             observed = np.array([b.observed for b in bins])
             axis.errorbar(
@@ -276,11 +306,13 @@ def figure(judged: Sequence[Judged]) -> Figure:
     return drawn
 
 
-def markdown(rows: list[dict[str, str]]) -> str:
-    """Rows as a table."""
-    heads = list(rows[0])
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return "\n".join(lines + ["| " + " | ".join(r[h] for h in heads) + " |" for r in rows])
+def measured(
+    scale: float, workers: int
+) -> tuple[list[Measure], dict[str, list[dict[str, str]]], dict[str, Any]]:
+    """Track G with the record as it lies there: measures, tables, curves of the reliability diagram."""
+    judged = judge(collect(scale, workers, ("test",)), load_record(RECORD))
+    curves = {label: [asdict(b) for b in bins] for label, bins, _ in diagram(judged, "raman")}
+    return calibration(judged), {"G: names": names(judged)}, {"reliability, raman": curves}
 
 
 def main() -> int:
@@ -295,26 +327,20 @@ def main() -> int:
     parser.add_argument("--record", type=Path, default=RECORD, help="where the record goes")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="where the figure goes")
     arguments = parser.parse_args()
-    answers = labelled.load(arguments.answers) if arguments.answers else collect(arguments)
+    answers = (
+        labelled.load(arguments.answers)
+        if arguments.answers
+        else collect(arguments.scale, arguments.jobs, ("development", "test"))
+    )
     if arguments.keep:
         lines = (json.dumps(a, ensure_ascii=False) + "\n" for a in answers)
         arguments.keep.write_text("".join(lines), encoding="utf-8")
     how = "--answers, analyses kept before" if arguments.answers else f"--scale {arguments.scale:g}"
     record = fitted(answers, f"benchmarks/identification/calibrate.py {how}")
     record.write(arguments.record)
-    families = labelled.families()
-    judged = [
-        Judged(
-            a,
-            labelled.labelled(a),
-            apply(a["analysis"], record, technique=labelled.TECHNIQUES[a["technique"]], families=families),
-        )
-        for a in answers
-        if a["part"] == "test"
-    ]
-    print(f"{record.made_from['counts']}, record {record.sha256[:16]}\n")
-    for rows in (calibration(judged), coverage(judged), names(judged)):
-        print(markdown(rows) + "\n")
+    judged = judge(answers, record)
+    print(f"Record {record.sha256[:16]}, fitted to {record.made_from['counts']}\n")
+    print(table(calibration(judged), {}) + "\n\n" + markdown(names(judged)) + "\n")
     for family, numbers in record.families.items():
         print(
             f"{family}: alarm from {numbers['threshold']:.2f}, {numbers['negatives']:.0f} scans without a "

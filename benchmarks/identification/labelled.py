@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -207,13 +207,16 @@ class Job:
     real: tuple[Spectrum, dict[str, Any]] | None = None
 
 
-def jobs(drawn: dict[str, World], data: Path, folder: Path, counts: dict[str, int]) -> Iterator[Job]:
-    """Every query, techniques and parts taking turns, so that a prefix is a fair sample."""
+def jobs(
+    drawn: dict[str, World], data: Path, folder: Path, parts: Sequence[Part], counts: dict[str, int]
+) -> Iterator[Job]:
+    """Every query of the parts wanted, techniques and parts taking turns."""
     measured = Path(wasatch_library(data, folder).path)
     for spectrum, truth in real(data):
-        yield Job(measured, real=(spectrum, truth))
+        if truth["part"] in parts:
+            yield Job(measured, real=(spectrum, truth))
     for number in range(max(counts.values())):
-        for which in get_args(Part):
+        for which in parts:
             for technique, world in drawn.items():
                 if number < counts[technique]:
                     yield Job(world.path, technique, which, number)

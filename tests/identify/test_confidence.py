@@ -13,7 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectralid import ReferenceLibrary, Spectrum
 from spectralid.errors import InputError, ParameterError, UnreadableFileError
+from spectralid.identify import analyse
+from spectralid.identify.analysis import METHOD as METHOD_OF_THE_ENGINE
+from spectralid.identify.analysis import Analysis
 from spectralid.identify.confidence import (
     SOMETHING_ELSE,
     Confidence,
@@ -32,7 +36,9 @@ from spectralid.identify.reliability import (
     expected_calibration_error,
     reliability_bins,
 )
+from spectralid.library import Compound, Tier
 from spectralid.spectrum import Technique
+from tests.identify.builders import GRID, library, raman, substance, with_noise
 
 METHOD = "some-fit/1"
 
@@ -94,7 +100,7 @@ def record() -> ConfidenceRecord:
     return fitted(world(1500, 1))
 
 
-def judge(plain: dict[str, Any], record: ConfidenceRecord, **how: Any) -> Confidence:
+def judge(plain: dict[str, Any] | Analysis, record: ConfidenceRecord, **how: Any) -> Confidence:
     return apply(plain, record, **({"technique": Technique.RAMAN} | how))
 
 
@@ -408,6 +414,42 @@ def test_examples_of_two_methods_do_not_make_a_record() -> None:
         fitted([strange, *examples])
     with pytest.raises(ParameterError, match="one method"):
         fitted([])
+
+
+# --- with the engine
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> ReferenceLibrary:
+    entries = [
+        (Compound(f"substance-{i}", f"Substance {i}"), raman(substance(GRID, i)), Tier.MEASURED)
+        for i in range(12)
+    ]
+    return library(tmp_path_factory.mktemp("library"), entries)
+
+
+def scan(seed: int) -> Spectrum:
+    return raman(with_noise(1000 * substance(GRID, seed) + 300, 5.0, seed=1))
+
+
+def test_the_record_that_comes_with_it_was_made_for_this_engine() -> None:
+    held = load_record()
+    assert held.method == METHOD_OF_THE_ENGINE
+    assert held.made_from["substances"]
+    for technique in ("raman", "infrared"):
+        for event in ("component", "nothing", "unknown_beside"):
+            assert f"{technique}/*/*" in held.models[event]
+
+
+def test_an_analysis_of_the_engine_is_judged(small: ReferenceLibrary) -> None:
+    known, stranger = (judge(analyse(scan(seed), small), load_record()) for seed in (3, 500))
+    assert known.components[0].compound_slug == "substance-3"
+    assert known.components[0].probability is not None
+    assert known.components[0].probability > 0.8
+    assert stranger.named == ()
+    assert known.nothing is not None
+    assert stranger.nothing is not None
+    assert known.nothing < 0.1 < 0.5 < stranger.nothing
 
 
 # --- measures
