@@ -33,7 +33,7 @@ class BatchError(SpectralIDError):
 
 def identify_many(
     spectra: Iterable[Spectrum],
-    library: ReferenceLibrary,
+    library: ReferenceLibrary | Identifier,
     *,
     processes: int | None = None,
     context: Mapping[str, str] | None = None,
@@ -47,8 +47,8 @@ def identify_many(
     ----------
     spectra : iterable of Spectrum
         As for `identify`.
-    library : ReferenceLibrary
-        Opened again by each process, from its file.
+    library : ReferenceLibrary or Identifier
+        The library, which each process opens again from its file; or what identifies with one.
     processes : int, optional
         How many, at least 1; as many as there are processors by default. With 1 no process is started.
     context, top, leads
@@ -84,7 +84,7 @@ def identify_many(
 
 def identify_each(
     spectra: Iterable[Spectrum],
-    library: ReferenceLibrary,
+    library: ReferenceLibrary | Identifier,
     *,
     processes: int | None = None,
     context: Mapping[str, str] | None = None,
@@ -96,9 +96,10 @@ def identify_each(
     if wanted < 1:
         raise ParameterError("processes", wanted, "at least 1")
     options = {"context": dict(context or {}), "top": top, "leads": leads}
+    identifier = library if isinstance(library, Identifier) else Identifier(library)
     if wanted == 1:
-        return map(partial(_one, Identifier(library), options), spectra)
-    return _parallel(spectra, library, wanted, options)
+        return map(partial(_one, identifier, options), spectra)
+    return _parallel(spectra, identifier, wanted, options)
 
 
 def _one(
@@ -117,9 +118,9 @@ def _one(
 
 
 def _parallel(
-    spectra: Iterable[Spectrum], library: ReferenceLibrary, processes: int, options: Mapping[str, Any]
+    spectra: Iterable[Spectrum], identifier: Identifier, processes: int, options: Mapping[str, Any]
 ) -> Iterator[Identification | SpectralIDError]:
-    work = partial(_work, pickle.dumps(library), options)
+    work = partial(_work, pickle.dumps(identifier), options)
     source = iter(spectra)
     pending: deque[tuple[Spectrum, Future[Identification | SpectralIDError]]] = deque()
     pool = _pool(processes)
@@ -165,11 +166,12 @@ def _one_thread() -> None:
     threadpool_limits(limits=1)
 
 
-def _work(library: bytes, options: Mapping[str, Any], spectrum: Spectrum) -> Identification | SpectralIDError:
-    return _one(_identifier(library), options, spectrum)
+def _work(pickled: bytes, options: Mapping[str, Any], spectrum: Spectrum) -> Identification | SpectralIDError:
+    return _one(_identifier(pickled), options, spectrum)
 
 
 @lru_cache(maxsize=1)
-def _identifier(library: bytes) -> Identifier:
+def _identifier(pickled: bytes) -> Identifier:
     """Made once in each process."""
-    return Identifier(pickle.loads(library))
+    made: Identifier = pickle.loads(pickled)
+    return made

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Final
+from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
@@ -72,11 +72,16 @@ class Identifier:
         families: Iterable[FamilyModel] = (),
     ) -> None:
         self.library = library
-        self._record = record or bundled_record()
-        self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in families}
+        self.record = record or bundled_record()
+        self.families = tuple(families)
+        self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in self.families}
         self._indices: dict[bool, RetrievalIndex | None] = {}
         self._lead_indices: dict[bool, LeadIndex | None] = {}
         self._analysers: dict[bool, Analyser] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was prepared is prepared again where it arrives.
+        return _made, (self.library, self.record, self.families)
 
     def identify(
         self,
@@ -190,11 +195,11 @@ class Identifier:
     def _confidence(
         self, analysis: Analysis, technique: Technique, context: Mapping[str, str]
     ) -> Confidence | None:
-        if self._record is None or self._record.method != analysis.method:
+        if self.record is None or self.record.method != analysis.method:
             return None
         return apply(
             analysis,
-            self._record,
+            self.record,
             technique=technique,
             instrument=context.get("instrument_class", ""),
             families=self._family_of,
@@ -298,6 +303,12 @@ class Identifier:
             query_share=hit.query_share,
             corroboration=_known(hit.corroboration),
         )
+
+
+def _made(
+    library: ReferenceLibrary, record: ConfidenceRecord | None, families: tuple[FamilyModel, ...]
+) -> Identifier:
+    return Identifier(library, record=record, families=families)
 
 
 @cache

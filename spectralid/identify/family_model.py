@@ -221,6 +221,12 @@ class FamilyModel:
 
         return train(cls, library, technique, tier=tier, without=frozenset(without), seed=seed)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mappingproxy does not pickle; models travel to worker processes.
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {"site_trust": dict(self.site_trust), "facts": dict(self.facts)}
+        return FamilyModel, tuple((values | plain).values())
+
     # ------------------------------------------------------------------ use
 
     def evidencer(self) -> Evidencer:

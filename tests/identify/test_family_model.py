@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spectralid.errors import LibraryError
+from spectralid.identify import Identification, Identifier, identify_many
 from spectralid.identify.analysis import Analyser
 from spectralid.identify.family_model import FamilyModel
 from spectralid.identify.references import ReferenceSet
@@ -72,6 +73,23 @@ def test_a_member_nobody_has_measured_gets_its_family(model: FamilyModel, held: 
         assert found.alarm(0.01)
         assert found.members_trained_on == 7
         assert not found.lead_only
+
+
+def test_a_result_holds_what_the_model_found_beside_its_components(
+    model: FamilyModel, held: ReferenceLibrary
+) -> None:
+    stranger = substance(GRID, 1003)
+    mixture = stranger / stranger.sum() + 0.6 * (unknown := member("opioid/nitazene", 9001)) / unknown.sum()
+    spectrum = raman(1000 * with_noise(mixture / mixture.max(), 0.003))
+    identifier = Identifier(held, families=[model])
+    found = identifier.identify(spectrum)
+    assert found.families[0].family == "nitazene"
+    assert found.families[0].alarm(0.01)
+    assert Identification.from_json(found.to_json()) == found
+    # Without a model there is nothing to find, and processes find the same.
+    assert Identifier(held).identify(spectrum).families == ()
+    (again,) = identify_many([spectrum], identifier, processes=2)
+    assert again == found
 
 
 def test_strangers_raise_no_alarm(model: FamilyModel, held: ReferenceLibrary) -> None:

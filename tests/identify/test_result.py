@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spectralid.errors import InputError
-from spectralid.identify import Identification, identify
+from spectralid.identify import Identification, identify, retrieve
 from spectralid.identify._records import decoded
 from spectralid.identify.checks import BandAgreement, UnexplainedBand
 from spectralid.identify.confidence import Confidence
-from spectralid.library import Compound, ReferenceLibrary, Tier
+from spectralid.library import Compound, LibraryBuilder, ReferenceLibrary, Tier, open_library
+from spectralid.library.schema import common_grid
 from spectralid.spectrum import Spectrum
+from spectralid.verdict import decide
 from tests.identify.builders import GRID, raman, substance, with_noise
 from tests.identify.builders import library as build
 from tests.verdict.test_rules_for_names import member, part, result, shelf, sure
@@ -100,6 +104,8 @@ def test_a_result_draws_itself_over_its_own_spectrum_only(
     assert "powder" in figure.axes[0].get_title(loc="left")
     labels = [t.get_text() for t in figure.axes[1].get_legend().get_texts()]
     assert any(label.startswith("C1") for label in labels)
+    ranked = retrieve(spectrum, references).plot(spectrum, references)
+    assert "baseline (for display)" in [line.get_label() for line in ranked.axes[0].lines]
     with pytest.raises(InputError, match="draw it with these"):
         found.plot(scan(2), references)
     with pytest.raises(InputError, match="draw it with these"):
@@ -107,9 +113,23 @@ def test_a_result_draws_itself_over_its_own_spectrum_only(
 
 
 def test_a_dossier_of_a_ranking_says_that_nothing_follows_from_it(references: ReferenceLibrary) -> None:
-    from spectralid.identify import retrieve
-
     found = retrieve(scan(1), references)
     assert found.analysis is None
     assert found.candidates[0].compound_slug == "c1"
     assert "nothing can be concluded" in found.explain()
+
+
+def test_computed_references_alone_give_leads_and_no_verdict(tmp_path: Path) -> None:
+    grid = common_grid("raman")
+    builder = LibraryBuilder("computed")
+    for i in range(3):
+        values = np.clip(substance(grid, i), 0, None).astype(np.float16)
+        builder.add(Spectrum(grid, values, "raman"), Compound(f"c{i}", f"C{i}"), tier=Tier.COMPUTED)
+    builder.write(tmp_path / "computed.h5")
+    with open_library(tmp_path / "computed.h5") as computed:
+        found = identify(scan(1), computed, leads=True)
+        verdict = decide(found, computed)
+    assert found.analysis is None
+    assert found.leads[0].compound_slug == "c1"
+    assert verdict.headline == "no reference could be compared"
+    assert verdict.named == ()
