@@ -17,7 +17,7 @@ from spectralid.identify.references import background_shapes, lower_envelope
 from spectralid.identify.shapes import splines
 from spectralid.spectrum import FloatArray, Technique
 
-__all__ = ["ClassShape", "Evidencer", "Rest"]
+__all__ = ["ClassShape", "Evidencer", "Rest", "class_gains"]
 
 # What is taken for uncertain at every point: of the highest band, and of the band there.
 _FLOOR: Final = 0.01
@@ -115,36 +115,46 @@ class ClassShape:
         sd = s[:k] * np.sqrt((1 + 1 / len(members)) / (len(members) - 1))
         return cls(mean, v[:k].T * sd)
 
-    def gain(self, rest: Rest, y: FloatArray | None = None) -> float:
-        """Share of what is left that the class explains, by marginal likelihood over that of no class.
 
-        Returns
-        -------
-        float
-            At most 1; 1 if it explained everything. The amount is free and at least 0, the directions have
-            their spread times the amount.
-        """
-        y = rest.y if y is None else y
-        white = rest.whiten(np.column_stack([self.mean, self.directions]))
-        m, f = white[:, 0], white[:, 1:]
-        square = float(y @ y)
-        energy = float(m @ m)
-        if energy <= 0 or square <= 0:
-            return 0.0
-        amount = max(float(m @ y), 0.0) / energy
-        left = square
-        log_det = 0.0
-        for _ in range(2):
-            g = amount * f
-            gram = g.T @ g + np.eye(g.shape[1])
-            solved = np.linalg.solve(gram, np.column_stack([g.T @ m, g.T @ y]))
-            mm = energy - float((g.T @ m) @ solved[:, 0])
-            my = float(m @ y) - float((g.T @ m) @ solved[:, 1])
-            yy = square - float((g.T @ y) @ solved[:, 1])
-            amount = max(my, 0.0) / max(mm, 1e-12 * energy)
-            left = yy - 2 * amount * my + amount**2 * mm
-            log_det = float(np.linalg.slogdet(gram)[1])
-        return (square - left - log_det) / square
+def class_gains(shapes: FloatArray, rest: Rest) -> FloatArray:
+    """Share of what is left that each class explains, by marginal likelihood over that of no class.
+
+    The amount of a class is free and at least 0; its directions have their spread times the amount.
+
+    Parameters
+    ----------
+    shapes : ndarray, shape (n_classes, 1 + n_directions, n_grid)
+        Mean and directions of each class.
+    rest : Rest
+        What is left of a spectrum.
+
+    Returns
+    -------
+    ndarray, shape (n_classes,)
+        At most 1; 1 for a class that explains everything.
+    """
+    n, k, points = shapes.shape
+    y = rest.y
+    white = rest.whiten(shapes.reshape(n * k, points).T).T
+    right = (white @ y).reshape(n, k)
+    white = white.reshape(n, k, points)
+    gram = white @ white.transpose(0, 2, 1)
+    square = max(float(y @ y), 1e-12)
+    energy = np.maximum(gram[:, 0, 0], 1e-12)
+    amount = np.maximum(right[:, 0], 0.0) / energy
+    identity = np.eye(k - 1)
+    gained = np.zeros(n)
+    for _ in range(2):
+        each = amount[:, None]
+        inner = gram[:, 1:, 1:] * each[:, :, None] ** 2 + identity
+        sides = np.stack([each * gram[:, 1:, 0], each * right[:, 1:]], axis=2)
+        solved = np.linalg.solve(inner, sides)
+        taken = sides.transpose(0, 2, 1) @ solved
+        mm = np.maximum(energy - taken[:, 0, 0], 1e-12 * energy)
+        my = right[:, 0] - taken[:, 0, 1]
+        amount = np.maximum(my, 0.0) / mm
+        gained = taken[:, 1, 1] + 2 * amount * my - amount**2 * mm - np.linalg.slogdet(inner)[1]
+    return np.asarray(gained / square)
 
 
 class Evidencer:

@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralid.errors import LibraryError, ParameterError
-from spectralid.identify.family_evidence import ClassShape, Evidencer, Rest
+from spectralid.identify.family_evidence import Evidencer, Rest, class_gains
 from spectralid.identify.hypotheses import Explanation, Scene
 from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import FloatArray, Technique
@@ -128,7 +129,7 @@ class Weighing:
     likeness: FloatArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class FamilyModel:
     """Families of one library and technique, ready to be looked for.
 
@@ -248,27 +249,44 @@ class FamilyModel:
             Compound whose references are not asked (training).
         """
         x = evidencer.features(rest)
-        likeness = self.features.astype(np.float64) @ x
-        slugs = np.array(self.slugs)
-        labels = np.array(self.labels)
-        asked = slugs != without
-        gains = class_gains(self.means, self.directions, rest)
+        likeness = (self._bank @ x.astype(np.float32)).astype(np.float64)
+        asked = self._compound != self._number.get(without, -1)
+        gains = class_gains(self._shapes, rest)
         energy = math.log(float(rest.y @ rest.y) / max(1, int(rest.known.sum())) + 1e-12)
-        rows = []
-        for i, family in enumerate(self.families):
-            mine = labels == family
-            others = np.delete(gains, i)
-            rows.append(
-                [
-                    float(self.weights[i] @ x) + self.offsets[i],
-                    nearest(likeness[mine & asked]),
-                    nearest(likeness[~mine & asked]),
-                    gains[i],
-                    max(float(others.max()), rival),
-                    energy,
-                ]
-            )
+        rows = [
+            [
+                float(self.weights[i] @ x) + self.offsets[i],
+                nearest(likeness[self._members[i] & asked]),
+                nearest(likeness[~self._members[i] & asked]),
+                gains[i],
+                max(float(np.delete(gains, i).max(initial=-1.0)), rival),
+                energy,
+            ]
+            for i in range(len(self.families))
+        ]
         return Weighing(np.array(rows), likeness)
+
+    @cached_property
+    def _bank(self) -> npt.NDArray[np.float32]:
+        return self.features.astype(np.float32)
+
+    @cached_property
+    def _shapes(self) -> FloatArray:
+        stacked = np.concatenate([self.means[:, None], self.directions], axis=1)
+        return np.asarray(stacked, dtype=np.float64)
+
+    @cached_property
+    def _number(self) -> dict[str, int]:
+        return {slug: i for i, slug in enumerate(dict.fromkeys(self.slugs))}
+
+    @cached_property
+    def _compound(self) -> npt.NDArray[np.intp]:
+        return np.array([self._number[s] for s in self.slugs], dtype=np.intp)
+
+    @cached_property
+    def _members(self) -> tuple[npt.NDArray[np.bool_], ...]:
+        labels = np.array(self.labels)
+        return tuple(labels == family for family in self.families)
 
     def log_ratios(self, weighing: Weighing) -> FloatArray:
         """Calibrated log likelihood ratios, shape (n_families,)."""
@@ -454,13 +472,9 @@ _ARRAYS: Final = (
 
 def nearest(likeness: FloatArray) -> float:
     """Mean of the `NEAREST` largest; -1 of none."""
-    return float(np.sort(likeness)[-NEAREST:].mean()) if likeness.size else -1.0
-
-
-def class_gains(means: FloatArray, directions: FloatArray, rest: Rest) -> FloatArray:
-    """`ClassShape.gain` of every class, shape (n_classes,)."""
-    y = rest.y
-    return np.array([ClassShape(m, d.T).gain(rest, y) for m, d in zip(means, directions, strict=True)])
+    if likeness.size <= NEAREST:
+        return float(likeness.mean()) if likeness.size else -1.0
+    return float(np.partition(likeness, -NEAREST)[-NEAREST:].mean())
 
 
 def explained_share(rest: Rest, less: Rest) -> float:

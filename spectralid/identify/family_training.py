@@ -37,11 +37,14 @@ _DIRECTIONS: Final = 3
 # References of one substance, and of strangers altogether: the nearest strangers matter, not all of them.
 _PER_COMPOUND: Final = 3
 _MOST_STRANGERS: Final = 3000
-# Simulated spectra of each reference as such and in mixtures; of members so many times more.
-_PURE: Final = 3
-_MIXED: Final = 3
-_MEMBERS_MORE: Final = 3
-# Substances whose held-out spectra calibrate; strangers beyond are left to training.
+# Simulated spectra of a family's members altogether, and the fewest and most of one member; half of them
+# beside known others. Strangers have two, one of them alone.
+_OF_FAMILY: Final = 90
+_OF_MEMBER: Final = (4, 14)
+# Strangers whose held-out spectra calibrate, and spectra of known substances alone that do.
+_CALIBRATING: Final = 400
+_KNOWN_ONLY: Final = 200
+# Parts in which substances are held out.
 _FOLDS: Final = 8
 _LEAST_FRACTION: Final = 0.04
 # Regularisation of the discriminants, per unit of total weight.
@@ -52,12 +55,13 @@ _TAIL: Final = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Samples:
-    """Simulated spectra: features, whose they are, and what they are beside."""
+    """Simulated spectra: features, rows they are of (−1: none), whether mixed, whether they calibrate."""
 
     rests: list[Rest]
     features: FloatArray
     row: npt.NDArray[np.intp]
     mixed: npt.NDArray[np.bool_]
+    weighed: npt.NDArray[np.bool_]
 
 
 def train(
@@ -90,7 +94,7 @@ def train(
     known = references.known[chosen]
     rng = np.random.default_rng(seed)
     plain = np.array([evidencer.features(_pure(evidencer, v, k)) for v, k in zip(values, known, strict=True)])
-    samples = _samples(evidencer, values, known, labels, families, rng)
+    samples = _samples(evidencer, values, known, slugs, labels, families, rng)
     fold = _folds(slugs, labels, families)
 
     def model(keep: npt.NDArray[np.bool_], **learned: Any) -> _Model:
@@ -259,6 +263,7 @@ def _samples(
     evidencer: Evidencer,
     values: FloatArray,
     known: npt.NDArray[np.bool_],
+    slugs: Sequence[str],
     labels: Sequence[str],
     families: Sequence[str],
     rng: np.random.Generator,
@@ -290,20 +295,23 @@ def _samples(
         rows.append(row)
         mixed.append(fraction < 1)
 
-    for row, label in enumerate(labels):
-        more = _MEMBERS_MORE if label in families else 1
-        for _ in range(_PURE * more):
-            add(row, 1.0)
-        for _ in range(_MIXED * more):
-            add(row, math.exp(rng.uniform(math.log(_LEAST_FRACTION), math.log(0.9))))
-    for _ in range(len(labels)):
-        add(-1, 0.0)
-    return _Samples(
-        rests,
-        np.array([evidencer.features(r) for r in rests]),
-        np.array(rows, dtype=np.intp),
-        np.array(mixed),
+    strangers = sorted(
+        (r for r, label in enumerate(labels) if label not in families), key=lambda r: _hash(slugs[r])
     )
+    calibrating = set(strangers[:_CALIBRATING])
+    for row, label in enumerate(labels):
+        copies = int(np.clip(_OF_FAMILY // labels.count(label), *_OF_MEMBER)) if label in families else 2
+        mixed_copies = copies // 2 if label in families or row in calibrating else 0
+        for _ in range(copies - copies // 2):
+            add(row, 1.0)
+        for _ in range(mixed_copies):
+            add(row, math.exp(rng.uniform(math.log(_LEAST_FRACTION), math.log(0.9))))
+    for _ in range(min(_KNOWN_ONLY, len(labels))):
+        add(-1, 0.0)
+    beyond = set(strangers[_CALIBRATING:])
+    weighed = np.array([r not in beyond for r in rows])
+    features = np.array([evidencer.features(r) for r in rests])
+    return _Samples(rests, features, np.array(rows, dtype=np.intp), np.array(mixed), weighed)
 
 
 def _shapes(
@@ -334,22 +342,26 @@ def _discriminants(
     From spectra of single substances: with mixtures added they did worse even in mixtures, because what is
     left of a member at 5 % teaches mostly what the others leave.
     """
-    from sklearn.linear_model import Ridge
-
     used = ~samples.mixed & keep[samples.row]
     x = samples.features[used]
     label = np.array(labels)[samples.row[used]]
     # A substance counts once, however many spectra of it were drawn.
     _, which, count = np.unique(samples.row[used], return_inverse=True, return_counts=True)
     each = 1.0 / count[which]
+    whole, total = (x * each[:, None]).T @ x, each @ x
     weights, offsets = [], []
     for family in families:
         mine = label == family
-        share = np.where(mine, 0.5 / max(each[mine].sum(), 1e-12), 0.5 / each[~mine].sum()) * each
-        solver = Ridge(alpha=_RIDGE, solver="cholesky")
-        solver.fit(x, np.where(mine, 1.0, -1.0), sample_weight=share)
-        weights.append(solver.coef_)
-        offsets.append(float(solver.intercept_))
+        own = x[mine] * each[mine, None]
+        inside, outside = max(float(each[mine].sum()), 1e-12), max(float(each[~mine].sum()), 1e-12)
+        high, low = own.sum(axis=0) / inside, (total - own.sum(axis=0)) / outside
+        centre = 0.5 * (high + low)
+        second = own.T @ x[mine]
+        spread = 0.5 * second / inside + 0.5 * (whole - second) / outside - np.outer(centre, centre)
+        spread.flat[:: len(spread) + 1] += _RIDGE
+        weight = np.linalg.solve(spread, 0.5 * (high - low))
+        weights.append(weight)
+        offsets.append(-float(weight @ centre))
     return np.array(weights), np.array(offsets)
 
 
@@ -367,12 +379,13 @@ def _held_out(
     """
     models = dict(held)
     numbers = sorted(models)
+    used = np.flatnonzero(samples.weighed)
     weighed = []
-    for i, rest in enumerate(samples.rests):
+    for i in used:
         row = int(samples.row[i])
         unseen = models[int(fold[row]) if row >= 0 else numbers[i % len(numbers)]]
-        weighed.append(unseen.weigh(evidencer, rest).values)
-    label = np.array([*labels, ""])[samples.row]
+        weighed.append(unseen.weigh(evidencer, samples.rests[i]).values)
+    label = np.array([*labels, ""])[samples.row[used]]
     truth = label[:, None] == np.array(families)[None, :]
     return np.array(weighed), truth
 
