@@ -121,7 +121,9 @@ def _named(case: _Case) -> Verdict:
     beside = tuple(f for f in case.families if f not in {c.family for c in certain})
     open_ones = [f for f in substances if f not in certain]
     compounds = case.found.compounds
-    alarm = worst([*map(alarm_of, compounds), *map(alarm_of_family, beside)])
+    alarm = worst(
+        [*map(alarm_of, compounds), *map(alarm_of_family, beside), *([Alarm.UNKNOWN] if open_ones else [])]
+    )
     reasons = [wording.why_named(case.found, case.policy)]
     reasons += wording.why_families(case.identification, beside)
     reasons += [o for f in open_ones for o in f.obstacles]

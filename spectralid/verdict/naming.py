@@ -34,7 +34,7 @@ class Finding:
         Calibrated; ``None`` where there is no calibration.
     choices : tuple of Compound
         What it may be: the compound itself, then those that cannot be told from it.
-    apart : bool
+    settled : bool
         Whether all choices are one equivalence set, which may be named as such.
     obstacles : tuple of str
         What else stands against a name, one sentence each.
@@ -45,14 +45,14 @@ class Finding:
     component: Component
     probability: float | None
     choices: tuple[Compound, ...]
-    apart: bool
+    settled: bool
     obstacles: tuple[str, ...]
     family: str
 
     @property
     def certain(self) -> bool:
         """Whether it may be named."""
-        return self.apart and not self.obstacles
+        return self.settled and not self.obstacles
 
     @property
     def names(self) -> list[str]:
@@ -92,7 +92,7 @@ class Findings:
     def every_obstacle(self) -> tuple[str, ...]:
         """What stands against any name, then against that of each substance."""
         own = (o for f in self.substances for o in f.obstacles)
-        alike = (f"The scan does not tell {' from '.join(f.names)}." for f in self.substances if not f.apart)
+        alike = (f"The scan does not tell {' from '.join(f.names)}." for f in self.substances if not f.settled)
         return tuple(dict.fromkeys((*self.obstacles, *own, *alike)))
 
     @property
@@ -195,7 +195,7 @@ def _finding(
     component: Component,
     probability: float | None,
     choices: tuple[Compound, ...],
-    apart: bool,
+    settled: bool,
     obstacles: list[str],
 ) -> Finding:
     families = {family_of(c) for c in choices}

@@ -231,7 +231,12 @@ def _fit(identification: Identification, analysis: Analysis) -> list[str]:
         ]
         lines.append(f"{c.compound_name}{form}: {', '.join(facts)}.")
     if sure is not None and sure.calibrated:
-        lines.append(f"Calibration {sure.record_version}, group {sure.group}.")
+        unknown = (
+            ""
+            if sure.unknown is None
+            else (f" Probability that something is there which the library lacks: {sure.unknown:.1%}.")
+        )
+        lines.append(f"Calibration {sure.record_version}, group {sure.group}.{unknown}")
     return lines
 
 

@@ -139,7 +139,8 @@ def test_a_calibrated_name_needs_no_agreement_of_the_ranking(shelf: ReferenceLib
     assert found.kind is VerdictKind.IDENTIFIED
     assert found.named == ("flour",)
     assert "Calibrated probability at least 95%" in found.reasons[0]
-    assert any("Calibration 7, group raman/*/one" in line for line in found.evidence)
+    (line,) = (line for line in found.evidence if "Calibration 7, group raman/*/one" in line)
+    assert "which the library lacks: 0.1%" in line
 
 
 @pytest.mark.parametrize(
@@ -211,6 +212,7 @@ def test_a_mixture_tells_which_part_has_no_name(shelf: ReferenceLibrary) -> None
     assert found.headline == "Flour + something not certain"
     assert found.named == ("flour",)
     assert "most like Sugar" in found.words
+    assert found.alarm is Alarm.UNKNOWN
     assert found.escalate
     assert any("most dangerous plausible" in p for p in found.precautions)
     neither = verdict(shelf, flour, sugar, judged=(sure(flour, 0.6), sure(sugar, 0.6)))
