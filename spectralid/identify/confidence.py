@@ -65,7 +65,8 @@ class Model:
         An isotonic curve instead of the line: log odds of the regression, and the probability there, straight
         between them. Empty where there is none.
     scans, cases, events : int
-        What it was fitted to: scans, cases among them, and in how many the event was true.
+        What it was fitted to: scans, cases (as many as they are worth where some weigh more than others), and
+        in how many the event was true.
     quantile : float or None
         Conformal quantile: labels of at least 1 − `quantile` belong to the set (models of components only).
     rival : tuple of float or None

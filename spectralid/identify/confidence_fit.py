@@ -59,6 +59,8 @@ class Labelled:
         Whether something the library lacks is there.
     families : frozenset of str
         Watched families that have a member there, in the library or not.
+    weight : float
+        How many scans it stands for, above 0.
     """
 
     analysis: Mapping[str, Any]
@@ -67,6 +69,7 @@ class Labelled:
     true: frozenset[str]
     unknown: bool
     families: frozenset[str] = frozenset()
+    weight: float = 1.0
 
     def real(self, component: Mapping[str, Any]) -> str:
         """What a component really is: its compound, the rival that is there in its place, or neither."""
@@ -180,7 +183,7 @@ def fit(
     )
 
 
-def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:
+def conformal_quantile(scores: npt.ArrayLike, level: float, weights: npt.ArrayLike | None = None) -> float:
     """Score that a new one exceeds with a probability of at most 1 − `level`, if all are exchangeable.
 
     Parameters
@@ -189,15 +192,22 @@ def conformal_quantile(scores: npt.ArrayLike, level: float) -> float:
         Nonconformity of the truth in cases left out of the fit.
     level : float
         Coverage wanted, 0 … 1.
+    weights : array_like, shape (n,), optional
+        How many cases each stands for; a new one stands for their mean.
 
     Returns
     -------
     float
-        The ⌈(n + 1)·level⌉-th smallest score; infinite where n is too small for the level.
+        The ⌈(n + 1)·level⌉-th smallest score, or where the weights of the lower ones reach that share;
+        infinite where n is too small for the level.
     """
-    ordered = np.sort(np.asarray(scores, dtype=np.float64))
-    rank = math.ceil((ordered.size + 1) * level)
-    return float(ordered[rank - 1]) if rank <= ordered.size else math.inf
+    s = np.asarray(scores, dtype=np.float64)
+    w = np.ones(s.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    order = np.argsort(s, kind="stable")
+    reached = np.cumsum(w[order])
+    # Sums of weights are exact to some ulp only.
+    enough = np.flatnonzero(reached >= level * (reached[-1] + w.mean()) * (1 - 1e-12))
+    return float(s[order[enough[0]]]) if enough.size else math.inf
 
 
 def _cases(examples: Sequence[Labelled]) -> dict[str, list[_Case]]:
@@ -242,31 +252,35 @@ def _fitted(cases: Sequence[_Case], *, level: float | None) -> tuple[Model | Non
     names = tuple(sorted(set.intersection(*(set(c.given) for c in cases))))
     values = np.array([[c.given[n] for n in names] for c in cases])
     folds = np.array([c.fold for c in cases])
+    weights = np.array([c.example.weight for c in cases])
+    weights /= weights.mean()
     raw = np.empty(events.size)
     for out in _each(folds):
-        raw[out] = _regression(names, values[~out], events[~out]).log_odds_of(values[out])
-    model = _regression(names, values, events)
+        raw[out] = _regression(names, values[~out], events[~out], weights[~out]).log_odds_of(values[out])
+    model = _regression(names, values, events, weights)
     tried = []
     for curve in (_straight, _isotonic):
         chances = np.empty(events.size)
         for out in _each(folds):
-            chances[out] = curve(model, raw[~out], events[~out]).chance_at(raw[out])
-        tried.append((_log_loss(chances, events), curve, chances))
+            chances[out] = curve(model, raw[~out], events[~out], weights[~out]).chance_at(raw[out])
+        tried.append((_log_loss(chances, events, weights), curve, chances))
     _, curve, chances = min(tried, key=lambda t: t[0])
     scans = len({c.example.analysis["spectrum_sha256"] for c in cases})
-    model = replace(curve(model, raw, events), scans=scans)
-    return (model if level is None else _conformal(model, cases, chances, level)), chances
+    model = replace(curve(model, raw, events, weights), scans=scans)
+    return (model if level is None else _conformal(model, cases, chances, weights, level)), chances
 
 
 def _each(folds: npt.NDArray[np.int_]) -> list[npt.NDArray[np.bool_]]:
     return [folds == fold for fold in np.unique(folds)]
 
 
-def _log_loss(chances: FloatArray, events: npt.NDArray[np.bool_]) -> float:
-    return float(-np.mean(np.log(np.where(events, chances, 1 - chances))))
+def _log_loss(chances: FloatArray, events: npt.NDArray[np.bool_], weights: FloatArray) -> float:
+    return float(-np.mean(weights * np.log(np.where(events, chances, 1 - chances))))
 
 
-def _regression(names: tuple[str, ...], values: FloatArray, events: npt.NDArray[np.bool_]) -> Model:
+def _regression(
+    names: tuple[str, ...], values: FloatArray, events: npt.NDArray[np.bool_], weights: FloatArray
+) -> Model:
     """Logistic regression, not calibrated yet."""
     from sklearn.linear_model import LogisticRegression
 
@@ -275,7 +289,8 @@ def _regression(names: tuple[str, ...], values: FloatArray, events: npt.NDArray[
     centre = np.where(known, values, 0.0).sum(axis=0) / count
     scale = np.sqrt(np.where(known, (values - centre) ** 2, 0.0).sum(axis=0) / count)
     scale = np.where(scale > 1e-9, scale, 1.0)
-    fitted = LogisticRegression(C=_C, max_iter=2000).fit(standardised(values, centre, scale), events)
+    x = standardised(values, centre, scale)
+    fitted = LogisticRegression(C=_C, max_iter=2000).fit(x, events, sample_weight=weights)
     return Model(
         names=names,
         centre=tuple(centre.tolist()),
@@ -287,20 +302,20 @@ def _regression(names: tuple[str, ...], values: FloatArray, events: npt.NDArray[
         knots=(),
         chances=(),
         scans=0,
-        cases=int(events.size),
+        cases=round(float(weights.sum() ** 2 / (weights**2).sum())),
         events=int(events.sum()),
     )
 
 
-def _straight(model: Model, raw: FloatArray, events: npt.NDArray[np.bool_]) -> Model:
+def _straight(model: Model, raw: FloatArray, events: npt.NDArray[np.bool_], weights: FloatArray) -> Model:
     """The model with the slope and offset of its log odds that fit what happened."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=_C_SLOPE).fit(raw[:, None], events)
+    fitted = LogisticRegression(C=_C_SLOPE).fit(raw[:, None], events, sample_weight=weights)
     return replace(model, slope=float(fitted.coef_[0, 0]), offset=float(fitted.intercept_[0]))
 
 
-def _isotonic(model: Model, raw: FloatArray, events: npt.NDArray[np.bool_]) -> Model:
+def _isotonic(model: Model, raw: FloatArray, events: npt.NDArray[np.bool_], weights: FloatArray) -> Model:
     """The model with the rising curve of its log odds that is nearest to what happened.
 
     Where all of the first or last m cases agree, the next one disagrees with a probability of 1/(m + 2)
@@ -308,14 +323,16 @@ def _isotonic(model: Model, raw: FloatArray, events: npt.NDArray[np.bool_]) -> M
     """
     from sklearn.isotonic import IsotonicRegression
 
-    fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit(raw, events)
+    fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit(raw, events, sample_weight=weights)
     x, y = fitted.X_thresholds_, fitted.y_thresholds_
     lowest, highest = (raw <= x[y == y[0]].max()).sum(), (raw >= x[y == y[-1]].min()).sum()
     curve = np.clip(y, 1 / (lowest + 2), 1 - 1 / (highest + 2))
     return replace(model, knots=tuple(x.tolist()), chances=tuple(curve.tolist()))
 
 
-def _conformal(model: Model, cases: Sequence[_Case], chances: FloatArray, level: float) -> Model:
+def _conformal(
+    model: Model, cases: Sequence[_Case], chances: FloatArray, weights: FloatArray, level: float
+) -> Model:
     """The model with the curve of rivals and the conformal quantile."""
     truths = [c.example.real(c.component) for c in cases]
     rival = _rival_curve(cases, truths)
@@ -323,7 +340,7 @@ def _conformal(model: Model, cases: Sequence[_Case], chances: FloatArray, level:
         1 - label_chances(c.component, float(p), rival)[truth]
         for c, p, truth in zip(cases, chances, truths, strict=True)
     ]
-    return replace(model, rival=rival, quantile=min(1.0, conformal_quantile(scores, level)))
+    return replace(model, rival=rival, quantile=min(1.0, conformal_quantile(scores, level, weights)))
 
 
 def _rival_curve(cases: Sequence[_Case], truths: Sequence[str]) -> tuple[float, float] | None:

@@ -193,6 +193,39 @@ def test_coverage_of_exchangeable_scores_is_what_theory_says(level: float) -> No
     assert covered / rounds == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / rounds))
 
 
+def test_weights_stand_for_as_many_cases() -> None:
+    rng = np.random.default_rng(15)
+    scores, counts = rng.random(60), rng.integers(1, 5, 60)
+    repeated = conformal_quantile(np.repeat(scores, counts), 0.9)
+    assert conformal_quantile(scores, 0.9, 3 * np.ones(60)) == conformal_quantile(scores, 0.9)
+    # A new case stands for the mean weight, not for one: at most the next score up.
+    ordered = np.sort(scores)
+    assert (
+        0
+        <= np.searchsorted(ordered, conformal_quantile(scores, 0.9, counts))
+        - np.searchsorted(ordered, repeated)
+        <= 1
+    )
+
+
+def test_heavy_examples_are_what_probabilities_go_by() -> None:
+    rng = np.random.default_rng(16)
+
+    def scan(number: int, share: float, weight: float) -> Labelled:
+        true = frozenset({"a"} if rng.random() < share else ())
+        plain = analysis(component(odds=float(rng.normal())), number=number)
+        return Labelled(plain, Technique.RAMAN, "", true, unknown=False, weight=weight)
+
+    many, few = [scan(i, 0.9, 1.0) for i in range(600)], [scan(i, 0.3, 1.0) for i in range(600, 700)]
+    heavy = [replace(e, weight=6.0) for e in few]
+    plain, tilted = (
+        judge(analysis(component(odds=0.0)), fitted(given)).components[0].probability
+        for given in (many + few, many + heavy)
+    )
+    assert plain == pytest.approx((600 * 0.9 + 100 * 0.3) / 700, abs=0.05)
+    assert tilted == pytest.approx((600 * 0.9 + 600 * 0.3) / 1200, abs=0.06)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200), st.floats(0.5, 0.99))
 def test_the_quantile_leaves_no_more_above_it_than_allowed(scores: list[float], level: float) -> None:
     q = conformal_quantile(scores, level)
