@@ -35,7 +35,8 @@ class Finding:
     choices : tuple of Compound
         What it may be: the compound itself, then those that cannot be told from it.
     settled : bool
-        Whether all choices are one equivalence set, which may be named as such.
+        Whether the choices are one entry, or one set of entries that cannot be told apart and may be named
+        as such.
     obstacles : tuple of str
         What else stands against a name, one sentence each.
     family : str
@@ -92,7 +93,8 @@ class Findings:
     def every_obstacle(self) -> tuple[str, ...]:
         """What stands against any name, then against that of each substance."""
         own = (o for f in self.substances for o in f.obstacles)
-        alike = (f"The scan does not tell {' from '.join(f.names)}." for f in self.substances if not f.settled)
+        unsettled = (f for f in self.substances if not f.settled)
+        alike = (f"The scan does not tell {' from '.join(f.names)}." for f in unsettled)
         return tuple(dict.fromkeys((*self.obstacles, *own, *alike)))
 
     @property
@@ -200,7 +202,7 @@ def _finding(
 ) -> Finding:
     families = {family_of(c) for c in choices}
     family = families.pop() if len(families) == 1 else ""
-    return Finding(component, probability, choices, apart, tuple(obstacles), family)
+    return Finding(component, probability, choices, settled, tuple(obstacles), family)
 
 
 def _too_unlikely(component: Component, probability: float, policy: Policy) -> str:
