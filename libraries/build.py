@@ -61,11 +61,11 @@ def fitness() -> list[Fitness]:
 
 
 def computed_spectra(
-    wanted: list[computed_tier.Computed],
+    wanted: list[computed_tier.Computed], packed: str = computed_tier.PACKED
 ) -> Iterator[tuple[computed_tier.Computed, Spectrum]]:
     """Spectra of both techniques of each of the wanted results."""
     name = computed_tier.correction_name(HERE)
-    values = computed_tier.computed(HERE, wanted)
+    values = computed_tier.computed(HERE, wanted, packed)
     for result, of_grid in tqdm(values, total=len(wanted), unit="molecule", disable=None):
         for spectrum in result.spectra(name, of_grid):
             yield result, spectrum
@@ -91,13 +91,27 @@ def build(path: Path, known: Mapping[str, Compound], spectra: Spectra) -> list[s
             left_out.append(f"{entry.spectrum.name}: the substance is not in compounds.csv")
         else:
             builder.add(entry.spectrum, known[entry.slug], tier=Tier.LITERATURE, **entry.facts)
-    for result, spectrum in sorted(spectra, key=lambda pair: (pair[0].slug, pair[0].key, pair[1].technique)):
-        builder.add(spectrum, result.slug, tier=Tier.COMPUTED, **result.facts)
+    add_computed(builder, spectra)
     for record in fitness():
         builder.add_fitness(record)
-    builder.add_training_substances(computed_tier.training_substances(HERE))
     builder.write(path)
     return left_out
+
+
+def add_computed(builder: LibraryBuilder, spectra: Spectra) -> None:
+    """Add computed references in a fixed order, and what they learned from."""
+    for result, spectrum in sorted(spectra, key=lambda pair: (pair[0].slug, pair[0].key, pair[1].technique)):
+        builder.add(spectrum, result.slug, tier=Tier.COMPUTED, **result.facts)
+    builder.add_training_substances(computed_tier.training_substances(HERE))
+
+
+def references_of(results: Iterable[computed_tier.Computed]) -> set[tuple[str, ...]]:
+    """What `differences` expects of computed references: those of both techniques."""
+    return {
+        (r.slug, r.form, technique, r.facts["source"], r.facts["citation"])
+        for r in results
+        for technique in ("raman", "ftir")
+    }
 
 
 def manifest(left_out: list[str]) -> dict[str, Any]:
@@ -108,18 +122,19 @@ def manifest(left_out: list[str]) -> dict[str, Any]:
         "library": LIBRARY,
         "version": library.version,
         "content_sha256": library.sha256,
-        "file_sha256": _sha256(HERE / LIBRARY),
+        "file_sha256": sha256(HERE / LIBRARY),
         "references": library.n_references,
         "references_by_tier_and_technique": dict(sorted(counts.items())),
         "compounds": len(library.compounds),
         "compounds_with_reference": len({info.compound_slug for info in library.references}),
         "left_out": left_out,
         "not_computed": "computed/excluded.csv",
-        "sources": {name: _sha256(HERE / name) for name in SOURCES},
+        "sources": {name: sha256(HERE / name) for name in SOURCES},
     }
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -176,12 +191,9 @@ def check() -> int:
         fresh = Path(folder, LIBRARY)
         left_out = build(fresh, known, computed_spectra(results[::SAMPLE])) + dropped
         if not problems:
-            expected = {
-                (r.slug, r.form, technique, r.facts["source"], r.facts["citation"])
-                for r in results
-                for technique in ("raman", "ftir")
-            }
-            found = list(differences(ReferenceLibrary(HERE / LIBRARY), ReferenceLibrary(fresh), expected))
+            found = list(
+                differences(ReferenceLibrary(HERE / LIBRARY), ReferenceLibrary(fresh), references_of(results))
+            )
             if found:
                 problems.append(
                     f"{LIBRARY} is not what its sources give ({'; '.join(found)}); "

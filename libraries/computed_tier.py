@@ -20,9 +20,10 @@ from spectralid.library import Compound
 from spectralid.library.schema import GRIDS, common_grid
 from spectralid.spectrum import Acquisition, ProcessingStep
 
-__all__ = ["LICENCE", "SOURCES", "Computed", "computed", "listed", "training_substances"]
+__all__ = ["LICENCE", "PACKED", "SOURCES", "Computed", "computed", "listed", "training_substances"]
 
-SOURCES: Final = ("computed/manifest.json", "recipe/correction.json")
+PACKED: Final = "computed"
+SOURCES: Final = (f"{PACKED}/manifest.json", "recipe/correction.json")
 
 LASER_NM: Final = 785.0
 LICENCE: Final = "Apache-2.0, computed by spectralid"
@@ -94,17 +95,29 @@ class Computed:
         }
 
 
-def listed(folder: Path, compounds: Mapping[str, Compound]) -> tuple[list[Computed], list[str]]:
-    """Packed results in the order of their keys, and a line for each whose compound is not the listed one."""
+def listed(
+    folder: Path, compounds: Mapping[str, Compound], packed: str = PACKED
+) -> tuple[list[Computed], list[str]]:
+    """Packed results in the order of their keys, and a line for each whose compound is not the listed one.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the library's sources.
+    compounds : mapping of str to Compound
+        By the identifier they were computed under.
+    packed : str
+        Folder of the packed results, below `folder`.
+    """
     found, left_out = [], []
-    with (folder / "computed/entries.csv").open(newline="", encoding="utf-8") as stream:
+    with (folder / packed / "entries.csv").open(newline="", encoding="utf-8") as stream:
         rows = sorted(csv.DictReader(stream), key=lambda row: row["key"])
     for row in rows:
         compound = compounds.get(row["id"])
         if compound is None or compound.inchikey != row["inchikey"]:
             left_out.append(f"{row['id']} ({row['form']}), computed: its structure is no longer in the table")
         else:
-            found.append(Computed(row["key"], row["id"], _form(row), row))
+            found.append(Computed(row["key"], compound.slug, _form(row), row))
     return found, left_out
 
 
@@ -125,8 +138,12 @@ def correction_name(folder: Path) -> str:
     return hashlib.sha256((folder / "recipe/correction.json").read_bytes()).hexdigest()[:12]
 
 
-def computed(folder: Path, wanted: Sequence[Computed]) -> Iterator[tuple[Computed, Mapping[str, np.ndarray]]]:
+def computed(
+    folder: Path, wanted: Sequence[Computed], packed: str = PACKED
+) -> Iterator[tuple[Computed, Mapping[str, np.ndarray]]]:
     """The wanted results with their values on the common grids (float16, largest 1), in no fixed order.
+
+    Parameters are those of `listed`, which gives what may be wanted.
 
     Raises
     ------
@@ -135,7 +152,7 @@ def computed(folder: Path, wanted: Sequence[Computed]) -> Iterator[tuple[Compute
     """
     _, pack = _recipe(folder)
     by_key = {result.key: result for result in wanted}
-    entries = (entry for entry in pack.read(folder / "computed") if entry.key in by_key)
+    entries = (entry for entry in pack.read(folder / packed) if entry.key in by_key)
     # One thread per process: two processes with two BLAS threads each would only wait for each other.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")

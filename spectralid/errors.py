@@ -24,7 +24,7 @@ not confirmed, and an instrument that refuses a command.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
 __all__ = [
     "DeviceError",
@@ -47,6 +47,14 @@ __all__ = [
 
 class SpectralIDError(Exception):
     """Base of every error spectralid raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel back from worker processes; those with more than a message would not pickle.
+        return self._again, (self.args,), self.__dict__
+
+    @classmethod
+    def _again(cls, args: tuple[Any, ...]) -> Self:
+        return cls.__new__(cls, *args)
 
 
 class InputError(SpectralIDError):

@@ -85,6 +85,20 @@ class IntensityUnit(StrEnum):
     KUBELKA_MUNK = "kubelka_munk"
     SINGLE_BEAM = "single_beam"
 
+    @classmethod
+    def parse(cls, text: str) -> IntensityUnit:
+        """Unit named by `text`.
+
+        Raises
+        ------
+        ParameterError
+            If `text` names none.
+        """
+        try:
+            return cls(text.strip().lower())
+        except ValueError:
+            raise ParameterError("unit", text, "one of " + ", ".join(u.value for u in cls)) from None
+
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
@@ -208,6 +222,11 @@ class ProcessingStep:
 
 
 def _readonly(values: npt.ArrayLike, what: str) -> FloatArray:
+    if np.iscomplexobj(values):
+        raise InvalidSpectrumError(
+            f"The {what} holds complex numbers; give real ones (of a Fourier transform its magnitude, or its "
+            "real part after phase correction)."
+        )
     try:
         array = np.array(values, dtype=np.float64, order="C", copy=True)
     except (TypeError, ValueError):
@@ -276,7 +295,9 @@ class Spectrum:
     Raises
     ------
     InvalidSpectrumError
-        If the axis is not strictly ascending, lengths differ, or values are infinite.
+        If the axis is not strictly ascending, lengths differ, or values are infinite or complex.
+    ParameterError
+        If technique or unit is unknown.
 
     Notes
     -----
@@ -316,8 +337,8 @@ class Spectrum:
             if np.any(sd < 0):
                 raise InvalidSpectrumError("The standard deviation is negative at some points.")
             object.__setattr__(self, "sd", sd)
-        object.__setattr__(self, "technique", Technique(self.technique))
-        object.__setattr__(self, "unit", IntensityUnit(self.unit))
+        object.__setattr__(self, "technique", Technique.parse(str(self.technique)))
+        object.__setattr__(self, "unit", IntensityUnit.parse(str(self.unit)))
         object.__setattr__(self, "history", tuple(self.history))
 
     @classmethod

@@ -68,12 +68,22 @@ def test_values_cannot_be_changed() -> None:
         ([1, 2, 3], [1, 2], "3 against 2 points"),
         ([[1, 2]], [[1, 2]], "one-dimensional"),
         (["a", "b"], [1, 2], "not a real number"),
-        ([1, 2], [1j, 2], "not a real number"),
+        ([1, 2], [1j, 2], "complex numbers"),
+        # As an array, numpy would drop the imaginary part with a warning.
+        ([1, 2], np.array([1 + 1j, 2]), "complex numbers"),
+        (np.array([1 + 0j, 2]), [1, 2], "axis holds complex numbers"),
     ],
 )
 def test_what_is_no_spectrum_is_refused_with_a_sentence(axis, intensity, sentence) -> None:
     with pytest.raises(InvalidSpectrumError, match=sentence):
         Spectrum(axis, intensity)
+
+
+def test_an_unknown_technique_or_unit_is_an_error_of_the_family() -> None:
+    with pytest.raises(ParameterError, match="technique must be one of raman"):
+        Spectrum([1, 2], [1, 2], technique="foo")
+    with pytest.raises(ParameterError, match="unit must be one of counts"):
+        Spectrum([1, 2], [1, 2], unit="furlongs")
 
 
 def test_negative_or_mismatched_standard_deviation_is_refused() -> None:

@@ -10,7 +10,7 @@ Every scan is counts over Raman shift. Fractions are shares of Raman photons.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from spectralid import IntensityUnit, Spectrum, Technique
 
 COMPUTED = Path(__file__).resolve().parents[2] / "libraries" / "computed"
 COMPOUNDS = COMPUTED.parent / "compounds.csv"
+LINES = ("frequencies_cm", "ir_km_mol", "raman_a4_u")
 
 LOWEST, HIGHEST = 150.0, 3200.0
 LASER_CM1 = 1e7 / 785.0
@@ -58,11 +59,10 @@ class Spread:
     width: float = 0.10
 
 
-def substances(seed: int = 1) -> list[Substance]:
-    """Every computed neutral molecule with at least 12 lines that show, in a fixed order."""
+def molecules() -> Iterator[tuple[dict[str, str], dict[str, np.ndarray]]]:
+    """Computed neutral molecules: what `compounds.csv` says of each, and its lines by column."""
     with COMPOUNDS.open(encoding="utf-8", newline="") as file:
         rows = {row["inchikey"]: row for row in csv.DictReader(file) if row["inchikey"]}
-    found: list[Substance] = []
     for batch in sorted(COMPUTED.glob("sticks-*.npz")):
         with np.load(batch) as data:
             arrays = {name: data[name] for name in data.files}
@@ -70,11 +70,17 @@ def substances(seed: int = 1) -> list[Substance]:
         for key, start, end in zip(arrays["key"], ends - arrays["lines"], ends, strict=True):
             form, _, inchikey = str(key).partition("/")
             row = rows.get(inchikey)
-            if form != "neutral" or row is None:
-                continue
-            substance = _substance(row, arrays["frequencies_cm"][start:end], arrays["raman_a4_u"][start:end])
-            if substance is not None:
-                found.append(substance)
+            if form == "neutral" and row is not None:
+                yield row, {name: arrays[name][start:end] for name in LINES}
+
+
+def substances(seed: int = 1) -> list[Substance]:
+    """Every computed neutral molecule with at least 12 lines that show, in a fixed order."""
+    found: list[Substance] = []
+    for row, lines in molecules():
+        substance = _substance(row, lines["frequencies_cm"], lines["raman_a4_u"])
+        if substance is not None:
+            found.append(substance)
     found.sort(key=lambda s: s.slug)
     rng = np.random.default_rng(seed)
     return [
@@ -129,6 +135,14 @@ def axis_of(scanner: Unit) -> np.ndarray:
     return np.arange(200.0, 3000.0, scanner.step)
 
 
+def glow(axis: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Fluorescence of a sample, about 1 at its highest."""
+    centre, width = rng.uniform(600, 2600), rng.uniform(900, 2000)
+    return np.asarray(
+        np.exp(-0.5 * ((axis - centre) / width) ** 2) + 0.3 * np.exp(-axis / rng.uniform(400, 1500))
+    )
+
+
 def scan(
     parts: Sequence[tuple[Substance, float]],
     scanner: Unit,
@@ -160,8 +174,6 @@ def scan(
     axis = axis_of(scanner)
     raman = sum(share * signal(s, scanner, rng, spread) for s, share in parts)
     raman = np.asarray(raman) * peak_counts / np.max(raman)
-    centre, width = rng.uniform(600, 2600), rng.uniform(900, 2000)
-    glow = np.exp(-0.5 * ((axis - centre) / width) ** 2) + 0.3 * np.exp(-axis / rng.uniform(400, 1500))
-    expected = raman + glow * fluorescence * peak_counts + 200.0
+    expected = raman + glow(axis, rng) * fluorescence * peak_counts + 200.0
     counts = rng.poisson(expected) + rng.normal(0, 8.0, axis.size)
     return Spectrum(axis, counts, technique=Technique.RAMAN, unit=IntensityUnit.COUNTS, name=name)

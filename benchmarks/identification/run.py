@@ -1,28 +1,31 @@
-"""Identification benchmark: every track as a table with intervals.
+"""Identification benchmark: every track as a table with intervals beside the design's goal, and figures.
 
-    python benchmarks/identification/run.py [--tracks pure,absent,mixtures,...] [--scale 1.0] [--json FILE]
+    python benchmarks/identification/run.py [--tracks A,B,...] [--scale 1.0] [--jobs 2] [--out FOLDER]
 
 Simulated tracks use `generator.py`: computed molecules as substances, its own instruments and noise; nothing
-of it is shared with the engine. The library holds one scan of each substance by one good unit; every query
-comes from another unit, drawn anew, and other grains. Substances of the track *absent* are in no library.
-Real tracks use the collections of ``../shared/data``.
+of it is shared with the engine. The library holds one scan of each of three quarters of all substances by one
+good unit; every query is of *test* substances (`splits.py`), from another unit, drawn anew, and other grains.
+Real tracks use the collections of ``../shared/data`` (`real.py`).
 
-Reported are components as the engine reports them: only where the library explains the spectrum (odds for
-it, all components hold, nothing left over). Intervals are Wilson's, 95 %. Baselines: `baselines.py`.
+"spectralid" names what an explanation holds if the library explains the spectrum: odds for it, all components
+hold, nothing left over. "spectralid, detected" is everything in the best explanation with odds for it.
+Baselines: `baselines.py`. Intervals are 95 %. The folder gets ``results.json``, from which `report.py` makes
+the page and its figures. An η below 1 beyond its interval means leakage or a wrong oracle: the run fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
+import platform
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,235 +33,23 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import generator
+import ablation
 import numpy as np
-from _shared import shared_data
-from _wasatch import wasatch_library
-from baselines import Baselines
-from cross_instrument import QUERIES, share
+import outside
+import real
+import speed
+import tally
+import tracks
+from baselines import unavailable
+from goals import GOALS, reached
+from measures import Measure, markdown, table
 from tqdm import tqdm
+from tracks import Answer, Query
 
-from spectralid import LibraryBuilder, SpectralIDError, Spectrum, open_library, read_all
-from spectralid.identify import Identifier
-from spectralid.library import Compound, Tier
+from spectralid import Technique
+from spectralid.identify.analysis import METHOD
 
-LIBRARY_SHARE = 0.75
-SEED = 20261122
-MATRICES = (
-    "caffeine", "lactose", "mannitol", "acetaminophen", "glucose", "sorbitol", "diphenhydramine", "quinine",
-    "procaine", "lidocaine", "benzocaine", "phenacetin", "sucrose", "inositol", "nicotinamide", "xylazine",
-)  # fmt: skip
-
-
-@dataclass
-class Query:
-    """One query and what came of it."""
-
-    track: str
-    spectrum: Spectrum
-    true: set[str]
-    known: bool
-    watched: str = ""
-    reported: dict[str, set[str]] = field(default_factory=dict)
-    best: set[str] = field(default_factory=set)
-    log_odds: float = 0.0
-    nothing: float = 1.0
-    explained: bool = False
-    seconds: float = 0.0
-
-
-@dataclass
-class World:
-    """Substances in the library and substances that are not, and the library's file."""
-
-    inside: list[generator.Substance]
-    outside: list[generator.Substance]
-    path: Path
-
-
-def world(folder: Path) -> World:
-    """Scan three quarters of all substances with one good unit and build a library of them."""
-    everything = generator.substances()
-    rng = np.random.default_rng(SEED)
-    order = rng.permutation(len(everything))
-    n = round(LIBRARY_SHARE * len(everything))
-    inside = [everything[i] for i in order[:n]]
-    good = generator.unit(rng, axis_sd=0.3, response_sd=0.05)
-    builder = LibraryBuilder(
-        "simulated", version="1", created="2026-11-22", recipe="benchmarks/identification"
-    )
-    for substance in inside:
-        builder.add(
-            generator.scan([(substance, 1.0)], good, rng, peak_counts=2e5, fluorescence=0.1),
-            Compound(
-                substance.slug,
-                substance.slug,
-                category=substance.family,
-                fentanyl_related="yes" if substance.fentanyl else "no",
-            ),
-            tier=Tier.MEASURED,
-            source="simulated",
-            licence="none",
-        )
-    path = folder / "simulated.h5"
-    builder.write(path)
-    return World(inside, [everything[i] for i in order[n:]], path)
-
-
-def shares(rng: np.random.Generator, n: int, least: float = 0.1) -> np.ndarray:
-    """Shares of at least `least` that add up to 1, evenly over all such."""
-    return least + (1 - n * least) * rng.dirichlet(np.ones(n))
-
-
-def simulated(w: World, scale: float, tracks: set[str]) -> Iterator[Query]:
-    """Queries of the simulated tracks, each from its own stream of chance."""
-    streams = iter(np.random.default_rng(SEED + 1).spawn(100_000))
-    by_slug = {s.slug: s for s in w.inside}
-    matrices = [by_slug[m] for m in MATRICES if m in by_slug]
-    fentanyls = [s for s in w.inside if s.fentanyl]
-
-    def query(track: str, parts: list[tuple[generator.Substance, float]], rng: Any, **how: float) -> Query:
-        spectrum = generator.scan(parts, generator.unit(rng), rng, name=track, **how)
-        slugs = {s.slug for s, _ in parts}
-        return Query(track, spectrum, slugs & by_slug.keys(), slugs <= by_slug.keys())
-
-    def draw(rng: Any, pool: list[generator.Substance], n: int) -> list[generator.Substance]:
-        return [pool[i] for i in rng.choice(len(pool), n, replace=False)]
-
-    if "pure" in tracks:
-        for _ in range(round(200 * scale)):
-            rng = next(streams)
-            yield query("pure", [(draw(rng, w.inside, 1)[0], 1.0)], rng)
-    if "absent" in tracks:
-        for _ in range(round(200 * scale)):
-            rng = next(streams)
-            yield query("absent", [(draw(rng, w.outside, 1)[0], 1.0)], rng)
-    if "mixtures" in tracks:
-        for n in (2, 3, 4):
-            for _ in range(round(100 * scale)):
-                rng = next(streams)
-                yield query(
-                    f"mixture of {n}", list(zip(draw(rng, w.inside, n), shares(rng, n), strict=True)), rng
-                )
-    if "unknown" in tracks:
-        for _ in range(round(100 * scale)):
-            rng = next(streams)
-            a, b = shares(rng, 2)
-            parts = [(draw(rng, w.inside, 1)[0], a), (draw(rng, w.outside, 1)[0], b)]
-            yield query("unknown in a mixture", parts, rng)
-    if "fentanyl" in tracks and fentanyls and matrices:
-        for level in (0.0, 0.05, 0.07, 0.10, 0.20):
-            for _ in range(round(60 * scale)):
-                rng = next(streams)
-                matrix = draw(rng, matrices, 1)[0]
-                drug = draw(rng, fentanyls, 1)[0]
-                parts = [(matrix, 1 - level), *([(drug, level)] if level else [])]
-                q = query(f"fentanyl family at {level:.0%}", parts, rng, peak_counts=5e4)
-                q.watched = "fentanyl"
-                yield q
-
-
-def binaries(data: Path, held: set[str]) -> Iterator[Query]:
-    """Mixtures of two solvents by weight, on a unit whose axis is 5 to 7 cm⁻¹ off (whenfung)."""
-    names = {
-        "甲醇": "methanol", "乙醇": "ethanol", "正己烷": "hexane", "环己烷": "cyclohexane",
-        "双氧水": "hydrogen-peroxide", "乙酸乙酯": "ethyl-acetate", "二氯甲烷": "dichloromethane",
-        "甲酸": "formic-acid", "乙醚": "diethyl-ether",
-    }  # fmt: skip
-    for file in sorted((data / "whenfung-raman").rglob("*%+*.txt")):
-        slugs = {
-            slug for part in file.stem.split("+") for name, slug in names.items() if part.startswith(name)
-        }
-        spectrum = read_all(file, technique="raman")[0]
-        yield Query("binaries (real)", spectrum, slugs & held, slugs <= held)
-
-
-def cross_instrument(data: Path, held: set[str]) -> Iterator[Query]:
-    """Pure substances and absent ones from other people's instruments, see `cross_instrument.py`."""
-    with QUERIES.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["role"] in ("pure", "absent")]
-    for row in rows:
-        try:
-            spectrum = read_all(data / row["collection"] / row["file"], technique="raman")[0]
-        except SpectralIDError:
-            continue
-        true = {row["substance"]} & held if row["role"] == "pure" else set()
-        yield Query(f"{row['role']}, other instruments (real)", spectrum, true, row["role"] == "pure")
-
-
-_PREPARED: dict[str, tuple[Identifier, Baselines | None]] = {}
-
-
-def answer(job: tuple[str, bool, Query]) -> Query:
-    """Run the engine and the baselines on one query."""
-    path, compare, query = job
-    if path not in _PREPARED:
-        library = open_library(path)
-        _PREPARED[path] = (Identifier(library), Baselines(library) if compare else None)
-    identifier, others = _PREPARED[path]
-    started = time.process_time()
-    analysis = identifier.analyse(query.spectrum)
-    query.seconds = time.process_time() - started
-    query.best = {c.compound_slug for c in analysis.components}
-    query.log_odds = analysis.log_odds if analysis.log_odds is not None else -1e9
-    query.nothing = analysis.nothing
-    query.explained = analysis.explained
-    query.reported["spectralid"] = query.best if analysis.explained else set()
-    # What it would say if nothing but the odds decided.
-    query.reported["spectralid, odds only"] = query.best if query.log_odds > 0 else set()
-    if others is not None:
-        for name, method in others.methods.items():
-            query.reported[name] = method(query.spectrum)
-    return query
-
-
-def table(queries: list[Query]) -> list[dict[str, Any]]:
-    """One row per track and method."""
-    rows = []
-    for track in dict.fromkeys(q.track for q in queries):
-        mine = [q for q in queries if q.track == track]
-        for method in mine[0].reported:
-            found = sum(len(q.true & q.reported[method]) for q in mine)
-            wanted = sum(len(q.true) for q in mine)
-            said = sum(len(q.reported[method]) for q in mine)
-            whole = sum(q.known and q.true == q.reported[method] for q in mine)
-            rows.append(
-                {
-                    "track": track,
-                    "method": method,
-                    "queries": len(mine),
-                    "recall": share(found, wanted),
-                    "precision": share(found, said),
-                    "false per spectrum": f"{(said - found) / len(mine):.3f}",
-                    "all right": share(whole, sum(q.known for q in mine)),
-                    "anything reported": share(sum(bool(q.reported[method]) for q in mine), len(mine)),
-                }
-            )
-    return rows
-
-
-def watched(queries: list[Query]) -> list[dict[str, Any]]:
-    """Families under watch: was any member reported?"""
-    rows = []
-    for track in dict.fromkeys(q.track for q in queries if q.watched):
-        mine = [q for q in queries if q.track == track]
-        for method in mine[0].reported:
-            alarms = sum(any(s in FENTANYLS for s in q.reported[method]) for q in mine)
-            rows.append({"track": track, "method": method, "alarm": share(alarms, len(mine))})
-    return rows
-
-
-FENTANYLS: set[str] = set()
-
-
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """Rows as a table."""
-    if not rows:
-        return ""
-    heads = list(rows[0])
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(str(r[h]) for h in heads) + " |" for r in rows]
-    return "\n".join(lines)
+ALL = ("A", "B", "D", "E", "E2", "E3", "F", "G", "H", "I", "real", "ablation")
 
 
 def main() -> int:
@@ -266,54 +57,148 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--tracks", default="pure,absent,mixtures,unknown,fentanyl,binaries,instruments", help="which to run"
-    )
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the simulated queries")
+    parser.add_argument("--tracks", default=",".join(ALL), help=f"which to run, of {','.join(ALL)}")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the queries")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--no-baselines", action="store_true", help="the engine alone")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every answer")
+    parser.add_argument("--out", type=Path, default=Path("build/identification"), help="folder of results")
     args = parser.parse_args()
-    tracks = set(args.tracks.split(","))
+    chosen = [t for t in ALL if t in args.tracks.split(",")]
+    if not chosen:
+        parser.error(f"no such track: {args.tracks}")
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        w = world(Path(folder))
-        FENTANYLS.update(s.slug for s in [*w.inside, *w.outside] if s.fentanyl)
-        jobs = [(str(w.path), not args.no_baselines, q) for q in simulated(w, args.scale, tracks)]
-        if tracks & {"binaries", "instruments"}:
-            data = shared_data()
-            # One portable unit's own spectra are the library; every query comes from somebody else's.
-            measured = wasatch_library(data, Path(folder))
-            held = {r.compound_slug for r in measured.references}
-            real = [*(binaries(data, held) if "binaries" in tracks else ())]
-            real += [*(cross_instrument(data, held) if "instruments" in tracks else ())]
-            jobs += [(str(measured.path), not args.no_baselines, q) for q in real]
-        print(f"{len(w.inside)} substances in the simulated library, {len(w.outside)} outside", flush=True)
-        with ProcessPoolExecutor(args.jobs) as pool:
-            queries = list(tqdm(pool.map(answer, jobs, chunksize=4), total=len(jobs), unit="scan"))
-    print(markdown(table(queries)))
-    print("\n" + markdown(watched(queries)))
-    seconds = np.array([q.seconds for q in queries])
-    print(
-        f"\nCPU time per spectrum: median {np.median(seconds):.2f} s, 95 % {np.quantile(seconds, 0.95):.2f} s"
-    )
-    if args.json:
-        records = [
-            {
-                "track": q.track,
-                "name": q.spectrum.name or q.spectrum.source,
-                "true": sorted(q.true),
-                "known": q.known,
-                "reported": {k: sorted(v) for k, v in q.reported.items()},
-                "best": sorted(q.best),
-                "log_odds": q.log_odds,
-                "nothing": q.nothing,
-                "explained": q.explained,
-                "seconds": q.seconds,
-            }
-            for q in queries
-        ]
-        args.json.write_text(json.dumps(records, ensure_ascii=False, indent=1), encoding="utf-8")
-    return 0
+        results = run(chosen, Path(folder), args)
+    results["environment"]["minutes"] = round((time.perf_counter() - started) / 60, 1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False)
+    (args.out / "results.json").write_text(text + "\n", encoding="utf-8")
+    import report
+
+    report.figures(results, args.out)
+    print(f"\nFigures and results.json are in {args.out}; {results['environment']['minutes']} minutes.")
+    leaks = results["leaks"]
+    for leak in leaks:
+        print(f"η below 1 beyond its interval, so something leaks or the oracle is wrong: {leak}")
+    return 1 if leaks else 0
+
+
+def run(chosen: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Run the chosen tracks and put everything that was found into one document."""
+    results: dict[str, Any] = {
+        "environment": environment(args),
+        "skipped": {},
+        "measures": [],
+        "tables": {},
+        "curves": {},
+        "failures": [],
+        "leaks": [],
+    }
+    if not args.no_baselines:
+        results["skipped"].update(unavailable())
+    simulated = [t for t in chosen if t in tracks.SIMULATED]
+    measures: list[Measure] = []
+    answers: list[Answer] = []
+    if simulated:
+        w = tracks.world(folder)
+        maker = tracks.Maker(w, args.scale)
+        results["substances"] = {
+            "in the library": len(w.inside),
+            "test, in the library": len(maker.inside),
+            "test, in no library": len(maker.outside),
+        }
+        print(f"Simulated world: {results['substances']}", flush=True)
+        queries = [q for t in simulated for q in getattr(maker, tracks.SIMULATED[t])()]
+        answers = asked(queries, args)
+        of_slug = {s.slug: tracks.family(s) for s in [*w.inside, *w.outside]}
+        for t in simulated:
+            mine = [a for a in answers if a.query.track == t]
+            found, tables, curves = tally.TRACKS[t](mine, of_slug)
+            show(t, found, tables)
+            measures += found
+            results["tables"].update(tables)
+            results["curves"].update(curves)
+        results["failures"] = tally.failures(answers, of_slug)
+        results["leaks"] = tally.leaks(
+            measures, len({a.query.pair for a in answers if a.query.track == "E"}) // 2
+        )
+    if "real" in chosen:
+        skipped, queries = real.queries(folder)
+        results["skipped"].update(skipped)
+        found, tables = real.tally(asked(queries, args))
+        show("real", found, tables)
+        measures += found
+        results["tables"].update(tables)
+    others: dict[str, Callable[[], Any]] = {
+        "D": lambda: outside.families(args.scale, args.jobs),
+        "G": lambda: outside.calibration(folder, args.scale, args.jobs),
+        "I": lambda: speed.measured(folder, args.scale),
+        "ablation": lambda: ablation.measured(folder, args.scale, args.jobs),
+    }
+    for t in (t for t in chosen if t in others):
+        try:
+            found, tables, curves = others[t]()
+        except outside.Unavailable as reason:
+            results["skipped"][f"track {t}"] = str(reason)
+            print(f"\n## {t}\n\nskipped: {reason}")
+            continue
+        show(t, found, tables)
+        measures += found
+        results["tables"].update(tables)
+        results["curves"].update(curves)
+    results["measures"] = [m.to_dict() for m in measures]
+    results["goals"] = reached(measures)
+    print("\n## Goals\n\n" + markdown(results["goals"]), flush=True)
+    return results
+
+
+def asked(queries: Sequence[Query], args: argparse.Namespace) -> list[Answer]:
+    """Answers to queries, in their order."""
+    if args.no_baselines:
+        from dataclasses import replace
+
+        queries = [replace(q, compare="") for q in queries]
+    # Prepared before the processes are forked, so that all share them.
+    for library, which, infrared in sorted(
+        {(q.library, q.compare, q.infrared) for q in queries if q.compare}
+    ):
+        tracks.baselines(library, Technique.FTIR_ATR if infrared else Technique.RAMAN, which)
+    bar: dict[str, Any] = {"total": len(queries), "unit": "scan", "disable": None}
+    if args.jobs == 1:
+        return list(tqdm(map(tracks.answer, queries), **bar))
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("fork")) as pool:
+        return list(tqdm(pool.map(tracks.answer, queries, chunksize=4), **bar))
+
+
+def show(track: str, measures: Sequence[Measure], tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Print one track."""
+    print(f"\n## {track}\n\n{table(measures, GOALS)}", flush=True)
+    for name, rows in tables.items():
+        print(f"\n{name}\n\n{markdown(rows)}", flush=True)
+
+
+def environment(args: argparse.Namespace) -> dict[str, Any]:
+    """What the figures were made with."""
+    import scipy
+
+    commit: Iterable[str] = ()
+    try:
+        here = Path(__file__).resolve().parent
+        told = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        )
+        commit = (told.stdout.strip(),)
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    return {
+        "engine": METHOD,
+        "commit": next(iter(commit), "unknown"),
+        "scale": args.scale,
+        "processes": args.jobs,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+    }
 
 
 if __name__ == "__main__":

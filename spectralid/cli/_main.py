@@ -15,6 +15,7 @@ from spectralid.cli import (
     calibrate,
     convert,
     devices,
+    fuse,
     identify,
     info,
     library,
@@ -49,7 +50,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"spectralid {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (scan, watch, identify, analyse, calibrate, convert, plot, info, library, devices, sim):
+    for module in (
+        scan,
+        watch,
+        identify,
+        fuse,
+        analyse,
+        calibrate,
+        convert,
+        plot,
+        info,
+        library,
+        devices,
+        sim,
+    ):
         module.add_parser(commands)
     return parser
 

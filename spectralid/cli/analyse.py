@@ -17,7 +17,7 @@ from spectralid.cli._inputs import (
     read_input,
     report_unread,
 )
-from spectralid.cli.identify import add_library_option
+from spectralid.cli.identify import add_context_option, add_library_option, save_figure
 from spectralid.errors import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def add_parser(subparsers: Any) -> None:
         "analyse",
         help="components of a spectrum and every number behind them, for a chemist",
         description=(
-            "Fit the whole library to each spectrum, background and axis error included: components with "
-            "shares and intervals, bands that bear them out or are missing, bands nothing accounts for, and "
-            "what share of each family could have hidden. No verdict: exit code 0 says that every input was "
-            "analysed."
+            "The dossier of each spectrum, without a verdict: components with shares and intervals, bands "
+            "that bear them out or are missing, bands nothing accounts for, what share of each family could "
+            "have hidden, and what each number rests on. Exit code 0: every input was analysed."
         ),
     )
     add_reading_options(parser)
     add_library_option(parser)
     add_calibration_option(parser)
+    add_context_option(parser)
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
         "--figures", type=Path, metavar="DIR", help="save a picture of each spectrum over its components"
@@ -85,12 +85,10 @@ def run(args: argparse.Namespace) -> int:
 def _one(
     identifier: Identifier, spectrum: Spectrum, shown: str, args: argparse.Namespace, index: int
 ) -> dict[str, Any]:
-    analysis = identifier.analyse(spectrum)
+    identification = identifier.identify(spectrum, context=dict(args.context))
     if not args.json:
-        print(f"{shown}\n{analysis.explain()}\n")
+        print(f"{shown}\n{identification.explain()}\n")
     if args.figures:
-        from spectralid.plot import analysis_figure, save
-
         target = args.figures / f"{Path(shown).stem}-{index}-{spectrum.sha256[:8]}-components.png"
-        save(analysis_figure(spectrum, analysis, identifier.library), target)
-    return {"file": shown, "analysis": analysis.to_dict()}
+        save_figure(spectrum, identification, identifier.library, target)
+    return {"file": shown, **identification.to_dict()}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import Unread, add_reading_options, progress, read_input, report_unread
+from spectralid.cli._output import add_force_option, check_new
 from spectralid.errors import ParameterError
 
 __all__ = ["add_parser"]
@@ -28,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "--output", "-o", type=Path, required=True, metavar="PATH",
         help="file to write (one input) or folder (several inputs)",
     )  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,9 +46,7 @@ def run(args: argparse.Namespace) -> int:
         planned = [args.output / (Path(file).stem + _SUFFIX[args.to]) for file in args.files]
     else:
         planned = [args.output]
-    for target in planned:
-        if target.exists() and not args.force:
-            raise ParameterError("--output", str(target), "a file that does not exist yet (or give --force)")
+    check_new(args, *planned)
     failed = False
     written: set[Path] = set()
     for file, target in zip(progress(args.files, "file"), planned, strict=True):
@@ -55,8 +55,10 @@ def run(args: argparse.Namespace) -> int:
             report_unread(loaded)
             failed = True
             continue
-        # Two inputs of one name must not overwrite each other.
-        unique = target.with_stem(f"{target.stem}-{loaded[0].sha256[:8]}") if target in written else target
-        write(loaded, unique, format=args.to)
+        # Inputs of one name must not overwrite each other.
+        numbered = (target.with_stem(f"{target.stem}-{number}") for number in count(2))
+        free = (name for name in chain([target], numbered) if name not in written)
+        unique = next(name for name in free if args.force or not name.exists())
+        write(loaded, unique, format=args.to, overwrite=args.force)
         written.add(unique)
     return Exit.UNREADABLE if failed else Exit.IDENTIFIED

@@ -10,6 +10,7 @@ from spectralid.cli import library_combine, library_fetch, library_sign
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
 from spectralid.cli._library import add_naming_options, created, import_exit, print_import
+from spectralid.cli._output import add_force_option, check_new
 from spectralid.cli._tiers import fitness_line
 
 __all__ = ["add_parser"]
@@ -48,6 +49,7 @@ def add_parser(subparsers: Any) -> None:
         help="format of the spectrum files, or 'table' for one CSV with a line per reference: compound, "
         "provenance and strongest bands (default: %(default)s)",
     )
+    add_force_option(export)
     info.set_defaults(run=_info)
     export.set_defaults(run=_export)
     library_sign.add_parsers(commands)
@@ -85,6 +87,7 @@ def _add_import(commands: Any) -> None:
     parser.add_argument("--source", default="", help="where the spectra come from")
     parser.add_argument("--licence", default="", help="terms under which they may be used")
     add_naming_options(parser)
+    add_force_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_import)
 
@@ -92,6 +95,7 @@ def _add_import(commands: Any) -> None:
 def _import(args: argparse.Namespace) -> int:
     from spectralid.library import import_folder
 
+    check_new(args, args.output)
     report = import_folder(
         args.folder,
         args.output,
@@ -124,7 +128,10 @@ def _info(args: argparse.Namespace) -> int:
     print(f"  file        {facts['path']} ({facts['file_bytes'] / 1e6:.2f} MB, format {facts['schema']})")
     print(f"  identity    {facts['sha256']}")
     print(f"  made by     {facts['generator']}: {facts['recipe']}")
-    print(f"  contents    {facts['references']} references of {facts['compounds_with_reference']} compounds")
+    print(
+        f"  contents    {facts['references']} references of {facts['compounds_with_reference']} of "
+        f"{facts['compounds']} compounds"
+    )
     print(f"  known       {facts['compounds']} compounds by name, identifiers and hazards")
     print("  tiers")
     for tier, techniques in facts["tiers_by_technique"].items():
@@ -158,6 +165,7 @@ def _export(args: argparse.Namespace) -> int:
         return progress(references, "reference")
 
     if args.format == "table":
+        check_new(args, args.output)
         count = export_table(library, args.output, progress=shown)
     else:
         count = export_library(library, args.output, args.format, progress=shown)

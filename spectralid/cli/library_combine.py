@@ -10,6 +10,7 @@ from typing import Any
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
 from spectralid.cli._library import add_naming_options, created
+from spectralid.cli._output import add_force_option, check_new
 
 __all__ = ["add_parsers"]
 
@@ -91,6 +92,7 @@ def _add_merge(commands: Any) -> None:
         "--prefer", choices=["first", "last"], help="whose word counts where libraries contradict each other"
     )
     add_naming_options(parser)
+    add_force_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_merge)
 
@@ -98,6 +100,7 @@ def _add_merge(commands: Any) -> None:
 def _merge(args: argparse.Namespace) -> int:
     from spectralid.library import merge_libraries, open_library
 
+    check_new(args, args.output)
     report = merge_libraries(
         [open_library(name) for name in args.libraries],
         args.output,
@@ -156,6 +159,7 @@ def _add_subset(commands: Any) -> None:
         help="may be given again",
     )
     add_naming_options(parser, of="LIB")
+    add_force_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_subset)
 
@@ -163,6 +167,7 @@ def _add_subset(commands: Any) -> None:
 def _subset(args: argparse.Namespace) -> int:
     from spectralid.library import open_library, read_watch_list, subset_library
 
+    check_new(args, args.output)
     report = subset_library(
         open_library(args.library),
         args.output,

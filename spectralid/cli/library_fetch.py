@@ -10,6 +10,7 @@ from typing import Any
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
 from spectralid.cli._library import add_naming_options, created, import_exit, print_import
+from spectralid.cli._output import add_force_option, check_new
 from spectralid.errors import ParameterError
 
 __all__ = ["add_parsers"]
@@ -33,6 +34,7 @@ def add_parsers(commands: Any) -> None:
         "--dir", type=Path, metavar="DIR", help="where the downloaded files are kept (default: user's cache)"
     )
     add_naming_options(parser, of="the recipe")
+    add_force_option(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_fetch)
 
@@ -46,6 +48,8 @@ def _fetch(args: argparse.Namespace) -> int:
     if args.recipe is None:
         raise ParameterError("NAME", None, "given; 'spectralid library fetch --list' lists the recipes")
     recipe = load_recipe(args.recipe)
+    output = args.output or Path(f"{recipe.name}.h5")
+    check_new(args, output)
     # On standard error, so that the report alone is on standard output.
     print(f"{recipe.title}\n{recipe.home}\n\n{recipe.licence_text.strip()}\n", file=sys.stderr)
     print(f"Cite: {recipe.citation}\n", file=sys.stderr)
@@ -55,7 +59,7 @@ def _fetch(args: argparse.Namespace) -> int:
     try:
         report = fetch_library(
             recipe,
-            args.output or Path(f"{recipe.name}.h5"),
+            output,
             accept_licence=True,
             folder=args.dir,
             name=args.name,

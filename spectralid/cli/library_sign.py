@@ -9,6 +9,7 @@ from typing import Any
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
+from spectralid.cli._output import add_force_option, check_new
 from spectralid.errors import ParameterError
 
 __all__ = ["add_parsers"]
@@ -43,6 +44,7 @@ def add_parsers(commands: Any) -> None:
     sign.add_argument(
         "--output", "-o", type=Path, metavar="SIG", help="signature file (default: LIB with .sig.json)"
     )
+    add_force_option(sign)
     sign.add_argument("--json", action="store_true", help="print the signature as JSON")
     sign.set_defaults(run=_sign)
 
@@ -84,6 +86,7 @@ def _sign(args: argparse.Namespace) -> int:
 
     library = open_library(args.library)
     output = args.output or Path(f"{library.path}.sig.json")
+    check_new(args, output)
     signature = sign_library(library, args.key, output)
     if args.json:
         print_json({"file": str(output), **signature.to_dict()})

@@ -8,6 +8,7 @@ from typing import Any
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import Unread, add_reading_options, read_input, report_unread
+from spectralid.cli._output import add_force_option, check_new
 
 __all__ = ["add_parser"]
 
@@ -25,6 +26,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--baseline", action="store_true", help="draw the baseline of the first spectrum")
     parser.add_argument("--title", default="", help="heading of the picture")
+    add_force_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -33,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from spectralid.plot import save, spectrum_figure
     from spectralid.preprocess import baseline_of
 
+    check_new(args, args.output)
     spectra = []
     failed = False
     for file in args.files:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
-from spectralid.cli.identify import add_library_option, save_figure
+from spectralid.cli.identify import add_context_option, add_library_option, save_figure
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -32,8 +32,12 @@ def add_parser(subparsers: Any) -> None:
     )
     add_instrument_options(parser)
     add_library_option(parser)
+    add_context_option(parser)
     parser.add_argument(
-        "--save", type=Path, metavar="PICTURE", help="save the spectrum over its best matches as a picture"
+        "--save",
+        type=Path,
+        metavar="PICTURE",
+        help="save the spectrum with what was found in it as a picture",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="save the spectrum, like scan.jdx")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             write(spectrum, args.out)
         if "retake" in spectrum.acquisition.flags:
             return _measure_again(spectrum, as_json=args.json)
-        identification = identify(spectrum, library)
+        identification = identify(spectrum, library, context=dict(args.context))
         verdict = decide(identification, library)
         if args.json:
             print_json(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import Unread, add_reading_options, report_unread
-from spectralid.cli.identify import add_library_option, verdict_line, worst
+from spectralid.cli.identify import add_context_option, add_library_option, verdict_line, worst
 from spectralid.errors import FileError, InputError, ParameterError, SpectralIDError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder to watch")
     add_reading_options(parser, files=False)
     add_library_option(parser)
+    add_context_option(parser)
     parser.add_argument("--once", action="store_true", help="take what is there now, then end")
     parser.add_argument("--subfolders", action="store_true", help="also watch the folders in it")
     parser.add_argument(
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             )
         for path, spectrum in watch.present() if args.once else watch:
             try:
-                identification = identifier.identify(spectrum)
+                identification = identifier.identify(spectrum, context=dict(args.context))
             except InputError as error:
                 # Not acknowledged: with the right options it can be identified after the next start.
                 session.refuse(str(path), str(error))

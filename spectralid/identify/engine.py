@@ -1,15 +1,23 @@
-"""From one spectrum and one library to ranked candidates."""
+"""From one spectrum and one library to a result: candidates ranked, then the joint fit that decides."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, cached_property
+from typing import Any, Final
+
+from threadpoolctl import threadpool_limits
 
 import spectralid
+from spectralid import _bundled
 from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
 from spectralid.identify._hits import Hit
 from spectralid.identify.analysis import Analyser, Analysis
+from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
+from spectralid.identify.families import family_of
+from spectralid.identify.family_model import FamilyFinding, FamilyModel
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
 from spectralid.identify.references import ReferenceSet
@@ -20,7 +28,7 @@ from spectralid.identify.similarity import DERIVATIVE_WIDTH
 from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
 
-__all__ = ["METHOD", "Identifier", "analyse", "identify"]
+__all__ = ["METHOD", "Identifier", "analyse", "identify", "retrieve"]
 
 METHOD: Final = f"derivative-cosine/1, window {DERIVATIVE_WIDTH:g} cm⁻¹, spectralid {spectralid.__version__}"
 
@@ -50,13 +58,30 @@ class Identifier:
     ----------
     library : ReferenceLibrary
         The library.
+    record : ConfidenceRecord, optional
+        What calibrates its results; the one that comes with spectralid if not given.
+    families : iterable of FamilyModel, optional
+        What finds families whose member is in no library, at most one for Raman and one for infrared.
     """
 
-    def __init__(self, library: ReferenceLibrary) -> None:
+    def __init__(
+        self,
+        library: ReferenceLibrary,
+        *,
+        record: ConfidenceRecord | None = None,
+        families: Iterable[FamilyModel] = (),
+    ) -> None:
         self.library = library
+        self.record = record or bundled_record()
+        self.families = tuple(families)
+        self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in self.families}
         self._indices: dict[bool, RetrievalIndex | None] = {}
         self._lead_indices: dict[bool, LeadIndex | None] = {}
         self._analysers: dict[bool, Analyser] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What was prepared is prepared again where it arrives.
+        return _made, (self.library, self.record, self.families)
 
     def identify(
         self,
@@ -65,8 +90,59 @@ class Identifier:
         context: Mapping[str, str] | None = None,
         top: int = 10,
         leads: bool = False,
+        prior: ShiftPrior | None = None,
     ) -> Identification:
         """See `identify`."""
+        ranked, query = self._ranked(spectrum, context or {}, top, leads=leads)
+        if not ranked.candidates:
+            return ranked
+        analysis = self._joint_fit(query, spectrum, prior, ranked.assumptions)
+        assumptions = ranked.assumptions
+        confidence = self._confidence(analysis, query.technique, ranked.context)
+        if confidence is None:
+            assumptions += (
+                "There is no calibration for this version of the joint fit; its probabilities are not "
+                "calibrated.",
+            )
+        if query.technique is Technique.RAMAN:
+            assumptions += (
+                "The ranking took the Raman shift axis as the file or instrument gives it; the joint fit "
+                f"allowed for an error of it and found {analysis.shift_cm1:+.1f} cm⁻¹.",
+            )
+        return replace(
+            ranked,
+            analysis=analysis,
+            confidence=confidence,
+            families=self._family_findings(query, analysis),
+            assumptions=assumptions,
+        )
+
+    def retrieve(
+        self,
+        spectrum: Spectrum,
+        *,
+        context: Mapping[str, str] | None = None,
+        top: int = 10,
+        leads: bool = False,
+    ) -> Identification:
+        """See `retrieve`."""
+        return self._ranked(spectrum, context or {}, top, leads=leads)[0]
+
+    def analyse(self, spectrum: Spectrum, *, prior: ShiftPrior | None = None) -> Analysis:
+        """See `analyse`."""
+        assumptions: list[str] = []
+        query = self._comparable(spectrum, assumptions)
+        if not self._index(query.technique):
+            raise TechniqueError(
+                f"The library {self.library.name!r} holds computed {_WORDS[query.technique]} references "
+                "only; they give leads and explain nothing. Import measured ones."
+            )
+        return self._joint_fit(query, spectrum, prior, assumptions)
+
+    def _ranked(
+        self, spectrum: Spectrum, context: Mapping[str, str], top: int, *, leads: bool
+    ) -> tuple[Identification, Spectrum]:
+        """The result as far as ranking goes, and the spectrum as it was compared."""
         if top < _MINIMUM_TOP:
             raise ParameterError(
                 "top", top, f"at least {_MINIMUM_TOP}, because the best is judged against the next"
@@ -83,9 +159,7 @@ class Identifier:
                 f"The library {self.library.name!r} holds computed {_WORDS[query.technique]} references "
                 "only; they give leads and name nothing."
             )
-        if query.technique is Technique.RAMAN:
-            assumptions.append("The Raman shift axis was taken as the file or instrument gives it.")
-        return Identification(
+        ranked = Identification(
             spectrum_sha256=spectrum.sha256,
             spectrum_name=spectrum.name,
             technique=query.technique,
@@ -97,26 +171,56 @@ class Identifier:
             not_comparable=result.not_comparable,
             n_references=result.n_references,
             quality=signal_quality(query),
+            analysis=None,
             assumptions=tuple(assumptions),
-            context=context or {},
+            context=context,
             leads=self._leads(query) if leads else (),
         )
+        return ranked, query
 
-    def analyse(self, spectrum: Spectrum, *, prior: ShiftPrior | None = None) -> Analysis:
-        """See `analyse`."""
-        assumptions: list[str] = []
-        query = self._comparable(spectrum, assumptions)
+    def _joint_fit(
+        self, query: Spectrum, original: Spectrum, prior: ShiftPrior | None, assumptions: Sequence[str]
+    ) -> Analysis:
         key = query.technique.is_infrared
         if key not in self._analysers:
-            if not self._index(query.technique):
-                raise TechniqueError(
-                    f"The library {self.library.name!r} holds computed {_WORDS[query.technique]} references "
-                    "only; they give leads and explain nothing. Import measured ones."
-                )
             self._analysers[key] = Analyser(
                 self.library, ReferenceSet.from_library(self.library, query.technique)
             )
-        return self._analysers[key].analyse(query, prior=prior, original=spectrum, assumptions=assumptions)
+        # One thread is faster for one spectrum, and the last bits do not depend on how many there are.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._analysers[key].analyse(
+                query, prior=prior, original=original, assumptions=assumptions
+            )
+
+    def _confidence(
+        self, analysis: Analysis, technique: Technique, context: Mapping[str, str]
+    ) -> Confidence | None:
+        if self.record is None or self.record.method != analysis.method:
+            return None
+        return apply(
+            analysis,
+            self.record,
+            technique=technique,
+            instrument=context.get("instrument_class", ""),
+            families=self._family_of,
+        )
+
+    def _family_findings(self, query: Spectrum, analysis: Analysis) -> tuple[FamilyFinding, ...]:
+        key = query.technique.is_infrared
+        if key not in self._family_models:
+            return ()
+        model, evidencer = self._family_models[key]
+        scene = self._analysers[key].scene(query)
+        position = {info.id: row for row, info in enumerate(scene.references.rows)}
+        rows = [position[c.reference_id] for c in analysis.components]
+        with threadpool_limits(limits=1, user_api="blas"):
+            explanation = scene.explain(rows, analysis.shift_cm1) if rows else None
+            return model.findings(scene, explanation, evidencer=evidencer)
+
+    @cached_property
+    def _family_of(self) -> Mapping[str, str]:
+        """Family of each compound that belongs to one."""
+        return {c.slug: family for c in self.library.compounds if (family := family_of(c))}
 
     def _leads(self, query: Spectrum) -> tuple[Lead, ...]:
         key = query.technique.is_infrared
@@ -201,6 +305,18 @@ class Identifier:
         )
 
 
+def _made(
+    library: ReferenceLibrary, record: ConfidenceRecord | None, families: tuple[FamilyModel, ...]
+) -> Identifier:
+    return Identifier(library, record=record, families=families)
+
+
+@cache
+def bundled_record() -> ConfidenceRecord | None:
+    """The record that comes with spectralid; ``None`` where none was built."""
+    return load_record() if _bundled.path("libraries", "confidence.json").exists() else None
+
+
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
@@ -217,26 +333,31 @@ def identify(
     context: Mapping[str, str] | None = None,
     top: int = 10,
     leads: bool = False,
+    prior: ShiftPrior | None = None,
 ) -> Identification:
-    """Rank the compounds of a library by how like the spectrum they are.
+    """What a spectrum is, as far as a library can tell: the joint fit, and the ranking beside it.
 
     Parameters
     ----------
     spectrum : Spectrum
         As measured: raw Raman counts need no baseline correction; infrared transmittance is converted.
     library : ReferenceLibrary
-        Candidates are its measured and literature references of the technique.
+        Its measured and literature references of the technique take part.
     context : mapping of str to str, optional
-        Facts of the scene, recorded with the result.
+        Facts of the scene, like ``instrument_class``, ``declared`` and ``container``, recorded with the
+        result.
     top : int
-        Compounds to list, at least 2.
+        Compounds to rank, at least 2.
     leads : bool
         Whether to search the computed references too; what is found there is listed apart, for a chemist.
+    prior : ShiftPrior, optional
+        What is known of the axis. If not given, what the calibration in the spectrum's history says; if there
+        is none, what is to be expected of an instrument nobody calibrated.
 
     Returns
     -------
     Identification
-        Scores are likeness, not probabilities; `spectralid.verdict.decide` says what may be concluded.
+        `spectralid.verdict.decide` says what may be concluded from it.
 
     Raises
     ------
@@ -250,19 +371,54 @@ def identify(
     ParameterError
         If `top` is below 2.
 
+    See Also
+    --------
+    identify_many : the same for many spectra, in parallel.
+    retrieve : the ranking alone.
+    """
+    return Identifier(library).identify(spectrum, context=context, top=top, leads=leads, prior=prior)
+
+
+def retrieve(
+    spectrum: Spectrum,
+    library: ReferenceLibrary,
+    *,
+    context: Mapping[str, str] | None = None,
+    top: int = 10,
+    leads: bool = False,
+) -> Identification:
+    """Rank the compounds of a library by how like the spectrum they are; nothing is fitted.
+
+    A search in a millisecond, for looking things up. No verdict can be given on it.
+
+    Parameters
+    ----------
+    spectrum, library, context, top, leads
+        As for `identify`.
+
+    Returns
+    -------
+    Identification
+        With candidates and without `analysis`. Scores are likeness, not probabilities.
+
+    Raises
+    ------
+    TechniqueError, InvalidSpectrumError, InputError, ParameterError
+        As `identify`.
+
     Notes
     -----
     The axis is taken as given and no shift is searched: a free shift per query names wrong substances
-    confidently (simulated and seen on real files). An instrument whose axis is off must be calibrated.
+    confidently (simulated and seen on real files).
     """
-    return Identifier(library).identify(spectrum, context=context, top=top, leads=leads)
+    return Identifier(library).retrieve(spectrum, context=context, top=top, leads=leads)
 
 
 def analyse(spectrum: Spectrum, library: ReferenceLibrary, *, prior: ShiftPrior | None = None) -> Analysis:
-    """Explain a spectrum by as few references of a library as it takes: the chemist's dossier.
+    """Explain a spectrum by as few references of a library as it takes: the joint fit alone.
 
     Background, common shift, freedom of the references and amounts are fitted together; nothing is subtracted
-    first. The verdict does not rest on it yet, because its probabilities are not calibrated.
+    first.
 
     Parameters
     ----------

@@ -74,11 +74,6 @@ class Lead:
         """Plain, JSON-ready form."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Lead:
-        """Inverse of `to_dict`."""
-        return cls(**{name: data[name] for name in cls.__dataclass_fields__})
-
 
 def comparable(spectrum: Spectrum) -> FloatArray:
     """A measured spectrum as it is compared with computed ones, shape (n_grid,).

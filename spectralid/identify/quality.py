@@ -38,6 +38,8 @@ _SD_PER_MEAN_DEVIATION: Final = math.sqrt(math.pi / 2)
 # A longer scan than this many times is not worth asking for; then the place or the technique is wrong.
 _LONGEST_SCAN: Final = 16
 
+_USELESS: Final = frozenset({"constant", "low_snr", "short_range", "missing"})
+
 _ADVICE: Final[Mapping[str, str]] = {
     "constant": "Nothing was measured. Check that the laser or lamp was on and the sample in its place, "
     "then scan again.",
@@ -84,6 +86,11 @@ class SignalQuality:
     missing_share: float
     problems: tuple[str, ...]
     advice: tuple[str, ...]
+
+    @property
+    def useless(self) -> bool:
+        """Whether the scan leaves nothing to match."""
+        return not _USELESS.isdisjoint(self.problems)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.errors import InputError
+from spectralid.identify._records import decoded
+from spectralid.identify.analysis import Analysis
+from spectralid.identify.confidence import Confidence
+from spectralid.identify.family_model import FamilyFinding
 from spectralid.identify.leads import Lead
 from spectralid.identify.quality import SignalQuality
-from spectralid.library import Tier
-from spectralid.spectrum import Technique
+from spectralid.library import ReferenceLibrary, Tier
+from spectralid.spectrum import Spectrum, Technique
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["SCHEMA", "Candidate", "Identification"]
 
-SCHEMA: Final = "spectralid.identification/1"
+SCHEMA: Final = "spectralid.identification/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +69,13 @@ class Candidate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form."""
-        return {
-            "rank": self.rank,
-            "compound_slug": self.compound_slug,
-            "compound_name": self.compound_name,
-            "reference_id": self.reference_id,
-            "form": self.form,
-            "tier": self.tier.value,
-            "score": self.score,
-            "hqi": self.hqi,
-            "overlap_cm1": list(self.overlap_cm1),
-            "reference_share": self.reference_share,
-            "query_share": self.query_share,
-            "corroboration": self.corroboration,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Candidate:
-        """Inverse of `to_dict`."""
-        known = {name: data[name] for name in cls.__dataclass_fields__}
-        known["tier"] = Tier(known["tier"])
-        known["overlap_cm1"] = tuple(known["overlap_cm1"])
-        return cls(**known)
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"tier": self.tier.value, "overlap_cm1": list(self.overlap_cm1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """What one spectrum was found to be like in one library.
+    """What one spectrum is, as far as one library can tell.
 
     Attributes
     ----------
@@ -99,19 +86,30 @@ class Identification:
     library_name, library_version, library_sha256 : str
         The library.
     method : str
-        How it was compared, with its version; the same method, spectrum and library give the same result.
+        How the candidates were ranked, with its version; `analysis` states its own. The same methods,
+        spectrum and library give the same result.
     candidates : tuple of Candidate
-        One per compound, best first. Scores are likeness; no probability is claimed.
+        One per compound, likest first. Scores are likeness; no probability is claimed.
     not_comparable : tuple of str
         Ids of references that share too little range with the spectrum to be compared.
     n_references : int
         Measured and literature references of the technique in the library, compared or not.
     quality : SignalQuality
         Quality of the spectrum.
+    analysis : Analysis or None
+        The joint fit, on which a verdict rests; ``None`` where the candidates were only ranked
+        (`spectralid.identify.retrieve`), or there are none because nothing could be compared.
+    confidence : Confidence or None
+        What the joint fit is worth, by a record of analyses whose truth was known; ``None`` where there is no
+        joint fit or no such record for its method.
+    families : tuple of FamilyFinding
+        How much the spectrum speaks for a member of each family, which need not be in the library; empty
+        without a family model.
     assumptions : tuple of str
         What had to be taken for granted, one sentence each.
     context : mapping of str to str
-        Facts of the scene as given; this method records them and does not use them.
+        Facts of the scene as given, like ``instrument_class``, ``declared`` (what the goods are said to be)
+        and ``container``. They are recorded; no number depends on them.
     leads : tuple of Lead
         Computed references like the spectrum, where they were asked for; for a chemist. They name nothing,
         and no verdict rests on them.
@@ -128,6 +126,9 @@ class Identification:
     not_comparable: tuple[str, ...]
     n_references: int
     quality: SignalQuality
+    analysis: Analysis | None
+    confidence: Confidence | None = None
+    families: tuple[FamilyFinding, ...] = ()
     assumptions: tuple[str, ...] = ()
     context: Mapping[str, str] = field(default_factory=dict)
     leads: tuple[Lead, ...] = ()
@@ -136,11 +137,12 @@ class Identification:
         object.__setattr__(self, "context", MappingProxyType(dict(self.context)))
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        return hash((self.spectrum_sha256, self.library_sha256, self.method))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mappingproxy does not pickle; results travel back from worker processes.
-        return _rebuild, (self.to_dict(),)
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Identification, tuple((values | {"context": dict(self.context)}).values())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form, versioned by its ``schema``."""
@@ -157,6 +159,9 @@ class Identification:
             "not_comparable": list(self.not_comparable),
             "n_references": self.n_references,
             "quality": self.quality.to_dict(),
+            "analysis": self.analysis.to_dict() if self.analysis else None,
+            "confidence": self.confidence.to_dict() if self.confidence else None,
+            "families": [f.to_dict() for f in self.families],
             "assumptions": list(self.assumptions),
             "context": dict(self.context),
             "leads": [lead.to_dict() for lead in self.leads],
@@ -165,6 +170,41 @@ class Identification:
     def to_json(self) -> str:
         """One line of JSON with sorted keys: the same result gives the same text."""
         return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    def explain(self) -> str:
+        """The chemist's dossier: every number the decision rests on. Presumptive."""
+        from spectralid.identify.dossier import dossier
+
+        return dossier(self)
+
+    def plot(self, spectrum: Spectrum, library: ReferenceLibrary) -> Figure:
+        """Figure of the spectrum with what was found in it.
+
+        Parameters
+        ----------
+        spectrum : Spectrum
+            The spectrum as it was handed to `identify`; a result holds its identity only.
+        library : ReferenceLibrary
+            The library it was made with.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        InputError
+            If it is another spectrum or another library.
+        """
+        if spectrum.sha256 != self.spectrum_sha256 or library.sha256 != self.library_sha256:
+            raise InputError(
+                f"This result is of the spectrum {self.spectrum_sha256[:12]}… and the library "
+                f"{self.library_name!r} {self.library_version}; draw it with these."
+            )
+        # The one import upwards (.importlinter), so that a result can be looked at where it is made.
+        from spectralid.plot import identification_figure
+
+        return identification_figure(spectrum, self, library)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Identification:
@@ -181,15 +221,7 @@ class Identification:
                 f"{data.get('schema')!r}); it may come from another version of spectralid."
             )
         try:
-            # Records of earlier versions have no leads.
-            known = {name: data[name] for name in cls.__dataclass_fields__ if name != "leads"}
-            known["leads"] = tuple(Lead.from_dict(lead) for lead in data.get("leads", ()))
-            known["technique"] = Technique(known["technique"])
-            known["candidates"] = tuple(Candidate.from_dict(c) for c in known["candidates"])
-            known["quality"] = SignalQuality.from_dict(known["quality"])
-            known["not_comparable"] = tuple(known["not_comparable"])
-            known["assumptions"] = tuple(known["assumptions"])
-            return cls(**known)
+            return decoded(cls, data)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"The identification record is damaged ({error}).") from error
 
@@ -209,7 +241,3 @@ class Identification:
         if not isinstance(data, dict):
             raise InputError("The identification record is not a JSON object.")
         return cls.from_dict(data)
-
-
-def _rebuild(data: dict[str, Any]) -> Identification:
-    return Identification.from_dict(data)

@@ -5,20 +5,33 @@ It ranks pure candidates and says which references could not be compared; it dec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
 from spectralid.errors import ParameterError, TechniqueError
+from spectralid.identify import large
 from spectralid.identify._hits import Hit, exact_hits, squared_correlations
 from spectralid.identify._source import ReferenceSource
+from spectralid.identify.large import (
+    MappedMatrix,
+    Masks,
+    MasksInOrder,
+    Matrix,
+    blocks,
+    compound_numbers,
+    prepared_for,
+    put_masks,
+    walk,
+)
 from spectralid.identify.similarity import derivative_window, first_derivative
-from spectralid.library import ReferenceInfo
+from spectralid.library import ReferenceInfo, ReferenceLibrary
+from spectralid.library.prepared import Writer
 from spectralid.spectrum import FloatArray, Spectrum, Technique
 
 __all__ = ["MINIMUM_OVERLAP", "MINIMUM_SHARE", "RetrievalIndex", "SearchResult"]
@@ -30,10 +43,8 @@ MINIMUM_OVERLAP: Final = 450.0
 # of what makes the substance recognisable was not looked at, and one chance band decides.
 MINIMUM_SHARE: Final = 0.5
 
-# Rows worked on at a time while the index is built, so that float64 intermediates stay small.
-_BUILD_ROWS: Final = 4096
 # Scores held at a time by `search_many`.
-_SCORES_AT_ONCE: Final = 2**23
+_SCORES_AT_ONCE: Final = 2**22
 # Points per block of the reference energies: a block the query covers whole costs one addition per reference.
 _BLOCK: Final = 32
 # Single precision leaves about this much uncertain; whatever lies so close to the last place is scored again.
@@ -82,6 +93,52 @@ def _unit(derivatives: FloatArray) -> FloatArray:
     return filled / np.where(norm > 0, norm, 1.0)[:, None]
 
 
+class _Prepared(NamedTuple):
+    """A block of references: unit derivatives, their energy per block of the grid, where they are known."""
+
+    derivatives: Float32Array
+    energy: Float32Array
+    known: npt.NDArray[np.bool_]
+
+
+def _edges(points: int) -> IntArray:
+    return np.arange(0, points, _BLOCK)
+
+
+def _prepared(intensities: Matrix, window: int) -> Iterator[_Prepared]:
+    for rows in blocks(len(intensities)):
+        slopes = first_derivative(intensities[rows], window)
+        unit = _unit(slopes)
+        energy = np.add.reduceat(unit**2, _edges(unit.shape[1]), axis=1)
+        yield _Prepared(unit.astype(np.float32), energy.astype(np.float32), np.isfinite(slopes))
+
+
+class _Coverage(NamedTuple):
+    """Which points of the grid a query covers: whole blocks of it, and points of blocks covered in part."""
+
+    whole: Float32Array
+    parts: tuple[tuple[slice, Float32Array], ...]
+
+    @classmethod
+    def of(cls, covered: npt.NDArray[np.bool_]) -> Self:
+        edges = _edges(covered.size)
+        whole = np.logical_and.reduceat(covered, edges)
+        partly = edges[np.logical_or.reduceat(covered, edges) & ~whole]
+        slices = [slice(start, start + _BLOCK) for start in partly.tolist()]
+        return cls(whole.astype(np.float32), tuple((s, covered[s].astype(np.float32)) for s in slices))
+
+    def energy(self, derivatives: Matrix, block_energy: Float32Array) -> FloatArray:
+        """Share of each reference's derivative energy at the points covered, shape (n_references,)."""
+        total = block_energy @ self.whole
+        for points, covered in self.parts:
+            total += np.square(derivatives[:, points]) @ covered
+        return total.astype(np.float64)
+
+
+def _nothing() -> None:
+    """What there is to give back of arrays in memory."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RetrievalIndex:
     """References of one technique, prepared for search; make it with `from_library`.
@@ -96,7 +153,7 @@ class RetrievalIndex:
         What the rows are.
     intensities : ndarray, shape (n_references, n_grid)
         The library's own matrix, not copied.
-    derivatives : ndarray of float32, shape (n_references, n_grid)
+    derivatives : ndarray of float32 or MappedMatrix, shape (n_references, n_grid)
         First derivatives scaled to unit energy; zero where not known.
     window : int
         Points of the derivative window.
@@ -108,20 +165,24 @@ class RetrievalIndex:
     distinct masks, so one small product), and the reference's energy where the query is known (from blocks of
     the grid; only points of partly covered blocks are looked at). The best few are then scored again in
     double precision, so that a score depends on the pair alone and never on its place in the library.
+
+    References are gone through in blocks of rows. The derivatives of a library file with more than
+    `spectralid.identify.large.LARGE` references lie in a mapped file beside it, of which one block is in
+    memory at a time.
     """
 
     technique: Technique
     grid: FloatArray
     rows: tuple[ReferenceInfo, ...]
-    intensities: npt.NDArray[np.floating[Any]]
-    derivatives: Float32Array
+    intensities: Matrix
+    derivatives: Float32Array | MappedMatrix
     window: int
     _known: npt.NDArray[np.bool_]
-    _masks: Float32Array
-    _mask_of_row: IntArray
+    _masks: Masks
     _block_energy: Float32Array
     _compound_of_row: IntArray
     _threads: ThreadpoolController
+    _release: Callable[[], None]
 
     @classmethod
     def from_library(cls, library: ReferenceSource, technique: Technique) -> Self:
@@ -139,27 +200,42 @@ class RetrievalIndex:
         Raises
         ------
         LibraryError
-            If the library has none.
+            If the library has none, or is large and nothing can be written beside it nor elsewhere.
         """
         grid = np.asarray(library.grid(technique), dtype=np.float64)
         intensities = library.matrix(technique)
         rows = library.rows(technique)
         window = derivative_window(float(grid[1] - grid[0]))
-        n, points = intensities.shape
-        edges = np.arange(0, points, _BLOCK)
-        derivatives = np.empty((n, points), dtype=np.float32)
-        known = np.empty((n, points), dtype=np.bool_)
-        energy = np.empty((n, edges.size), dtype=np.float32)
-        for start in range(0, n, _BUILD_ROWS):
-            part = slice(start, start + _BUILD_ROWS)
-            slopes = first_derivative(intensities[part], window)
-            known[part] = np.isfinite(slopes)
-            unit = _unit(slopes)
-            derivatives[part] = unit
-            energy[part] = np.add.reduceat(unit**2, edges, axis=1)
-        masks, mask_of_row = _unique_rows(known)
-        _, compound_of_row = np.unique([r.compound_slug for r in rows], return_inverse=True)
-        for array in (grid, derivatives, energy):
+        derivatives: Float32Array | MappedMatrix
+        release: Callable[[], None] = _nothing
+        if isinstance(library, ReferenceLibrary) and len(rows) > large.LARGE:
+            release = library.release
+            shape = intensities.shape
+
+            def make(writer: Writer) -> None:
+                writer.create("derivatives", shape, np.float32)
+                writer.create("energy", (len(rows), _edges(shape[1]).size), np.float32)
+                masks, of_row = MasksInOrder(), list[IntArray]()
+                for part in _prepared(intensities, window):
+                    writer.append("derivatives", part.derivatives)
+                    writer.append("energy", part.energy)
+                    of_row.append(masks.add(part.known))
+                    release()
+                put_masks(writer, masks, of_row)
+
+            file = prepared_for(library, technique, "search", make, f"{window} {_BLOCK}")
+            derivatives = MappedMatrix(file, "derivatives")
+            energy = np.array(file.arrays["energy"])
+            masks = Masks(file.arrays["masks"], file.arrays["mask_of_row"], grid.size)
+        else:
+            parts = list(_prepared(intensities, window))
+            derivatives = np.concatenate([part.derivatives for part in parts])
+            energy = np.concatenate([part.energy for part in parts])
+            in_order = MasksInOrder()
+            of_row = np.concatenate([in_order.add(part.known) for part in parts])
+            masks = Masks(in_order.packed(), of_row, grid.size)
+            derivatives.flags.writeable = False
+        for array in (grid, energy):
             array.flags.writeable = False
         return cls(
             technique=technique,
@@ -168,12 +244,12 @@ class RetrievalIndex:
             intensities=intensities,
             derivatives=derivatives,
             window=window,
-            _known=np.asarray(masks.any(axis=0)),
-            _masks=masks.astype(np.float32),
-            _mask_of_row=mask_of_row,
+            _known=masks.anywhere(),
+            _masks=masks,
             _block_energy=energy,
-            _compound_of_row=compound_of_row.reshape(-1),
+            _compound_of_row=compound_numbers(r.compound_slug for r in rows),
             _threads=ThreadpoolController(),
+            _release=release,
         )
 
     def __len__(self) -> int:
@@ -299,47 +375,39 @@ class RetrievalIndex:
             results += [
                 self._result(*row, k, per_compound, within) for row in zip(part, slopes, scores, strict=True)
             ]
+            self._release()
         return results
 
     def _cosines(self, slopes: FloatArray) -> FloatArray:
         unit = _unit(slopes).astype(np.float32)
+        squares = unit**2
         masks, mask_of_query = _unique_rows(np.isfinite(slopes))
-        within = np.stack([self._energy_within(mask) for mask in masks])
+        covered = [_Coverage.of(mask | ~self._known) for mask in masks]
+        known = masks.astype(np.float32)
         step = float(self.grid[1] - self.grid[0])
-        common = (masks.astype(np.float32) @ self._masks.T) * step
-        comparable = (common[:, self._mask_of_row] >= MINIMUM_OVERLAP) & (within >= MINIMUM_SHARE)
-        query_energy = (unit**2 @ self._masks.T)[:, self._mask_of_row]
-        products = unit @ self.derivatives.T
-        energy = within[mask_of_query] * query_energy
-        usable = comparable[mask_of_query] & (energy > 0)
-        scores = np.full(energy.shape, np.nan)
-        np.divide(products, np.sqrt(energy), out=scores, where=usable)
+        scores = np.full((len(slopes), len(self)), np.nan)
+        for rows, derivatives in walk(self.derivatives):
+            energy = self._block_energy[rows]
+            within = np.stack([c.energy(derivatives, energy) for c in covered])
+            distinct, mask_of_row = self._masks.block(rows)
+            theirs = distinct.astype(np.float32).T
+            common = ((known @ theirs) * step)[:, mask_of_row]
+            comparable = (common >= MINIMUM_OVERLAP) & (within >= MINIMUM_SHARE)
+            both = within[mask_of_query] * (squares @ theirs)[:, mask_of_row]
+            usable = comparable[mask_of_query] & (both > 0)
+            np.divide(unit @ derivatives.T, np.sqrt(both), out=scores[:, rows], where=usable)
         return scores
-
-    def _energy_within(self, mask: npt.NDArray[np.bool_]) -> FloatArray:
-        """Share of each reference's derivative energy at the points of `mask`, shape (n_references,)."""
-        # Where no reference is known anything may count as covered.
-        covered = mask | ~self._known
-        if covered.all():
-            return np.asarray(self._block_energy.sum(axis=1, dtype=np.float64))
-        edges = np.arange(0, covered.size, _BLOCK)
-        whole = np.logical_and.reduceat(covered, edges)
-        energy = self._block_energy @ whole.astype(np.float32)
-        for start in edges[np.logical_or.reduceat(covered, edges) & ~whole]:
-            part = slice(start, start + _BLOCK)
-            energy += np.square(self.derivatives[:, part]) @ covered[part].astype(np.float32)
-        return energy.astype(np.float64)
 
     def _hit_qualities(self, x: FloatArray, slopes: FloatArray) -> FloatArray:
         """Squared correlations, NaN wherever the derivative-cosine does not compare either."""
         with self._one_thread():
             comparable = np.isfinite(self._cosines(slopes))
         out = np.full(comparable.shape, np.nan)
-        for start in range(0, len(self), _BUILD_ROWS):
-            part = slice(start, start + _BUILD_ROWS)
+        for part in blocks(len(self)):
             block = np.asarray(self.intensities[part], dtype=np.float64)
             for row, query in enumerate(x):
                 out[row, part] = squared_correlations(query, block)
+            self._release()
         out[~comparable] = np.nan
         return out
 
@@ -360,7 +428,7 @@ class RetrievalIndex:
             [self.rows[i] for i in chosen],
             self.intensities[chosen],
             self.derivatives[chosen].astype(np.float64),
-            self._masks[self._mask_of_row[chosen]] > 0,
+            self._masks[chosen],
             self.grid,
         )
         exact.sort(key=lambda h: (-h.score, h.reference.compound_slug, h.reference.id))

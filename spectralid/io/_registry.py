@@ -28,6 +28,8 @@ _MODULES: Final = ("jcamp", "spc", "spa", "opus", "wdf", "perkinelmer", "hdf5", 
 # keeps a mistaken 10 GB file from filling a tablet's memory.
 MAXIMUM_BYTES: Final = 128 * 1024 * 1024
 HEAD_BYTES: Final = 64 * 1024
+# A nominal 785 nm against the true 785.21 nm is no contradiction; 532 nm is.
+_LASER_TOLERANCE_NM: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,8 @@ def read_all(
     technique : Technique or str, optional
         The technique, where the file does not state it.
     laser_nm : float, optional
-        Excitation wavelength in nm, for a Raman file with a wavelength axis that does not state it.
+        Excitation wavelength in nm, for a Raman file with a wavelength axis that does not state it; a file
+        that states another is refused.
     format : str, optional
         Name of the format, to skip recognition by content.
     name : str, optional
@@ -220,7 +223,20 @@ def read_all(
     except InvalidSpectrumError as error:
         raise UnreadableFileError(str(error), file=source.name) from error
     named = [s if s.source else s.replace(source=source.name) for s in spectra]
+    for spectrum in named:
+        _check_laser(spectrum, options, source)
     return [_with_technique(s, options, source) for s in named]
+
+
+def _check_laser(spectrum: Spectrum, options: ReadOptions, source: Source) -> None:
+    stated = spectrum.acquisition.laser_nm
+    if stated is None or options.laser_nm is None or abs(options.laser_nm - stated) <= _LASER_TOLERANCE_NM:
+        return
+    raise FileError(
+        f"it states a laser of {stated:g} nm, but {options.laser_nm:g} nm was given; leave the laser out to "
+        "use what the file says.",
+        file=source.name,
+    )
 
 
 def _with_technique(spectrum: Spectrum, options: ReadOptions, source: Source) -> Spectrum:
@@ -276,6 +292,7 @@ def write(
     file: str | os.PathLike[str],
     *,
     format: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write one or more spectra to a file; nothing is left behind if it fails.
 
@@ -284,14 +301,18 @@ def write(
     spectra : Spectrum or sequence of Spectrum
         What to write.
     file : path
-        Where to. Its extension names the format unless `format` does. An existing file is replaced whole.
+        Where to. Its extension names the format unless `format` does.
     format : str, optional
         Name of the format, see `formats`.
+    overwrite : bool
+        Whether a file already there may be replaced; it is replaced whole.
 
     Raises
     ------
     ParameterError
         If the format is unknown, cannot be written, or cannot hold what was given.
+    FileError
+        If there is such a file already, or it cannot be written.
     """
     items = [spectra] if isinstance(spectra, Spectrum) else list(spectra)
     if not items:
@@ -308,6 +329,9 @@ def write(
     if chosen.write is None:
         names = ", ".join(f.name for f in formats() if f.write)
         raise ParameterError("format", chosen.name, f"one that can be written ({names})")
+    if path.exists() and not overwrite:
+        raise FileError("there is a file of that name already; allow it to be replaced, or choose another "
+                        "name.", file=str(file))  # fmt: skip
     data = chosen.write(items)
     partial = path.with_name(path.name + ".partial")
     try:

@@ -27,7 +27,7 @@ from typing import Final
 
 import numpy as np
 
-from spectralid.errors import FileError, InvalidSpectrumError, UnreadableFileError, UnsupportedContentError
+from spectralid.errors import InvalidSpectrumError, UnreadableFileError, UnsupportedContentError
 from spectralid.io._jcamp_blocks import Block, Table, clean_bytes, parse_blocks
 from spectralid.io._jcamp_codec import Malformed
 from spectralid.io._jcamp_facts import (
@@ -55,11 +55,6 @@ def _sniff(head: Source) -> float:
 
 
 def _laser(block: Block, stated: float | None, source: Source, options: ReadOptions) -> float:
-    if stated is not None and options.laser_nm is not None and abs(stated - options.laser_nm) > 1:
-        raise FileError(
-            f"it states an excitation wavelength of {stated:g} nm, but {options.laser_nm:g} nm was given.",
-            file=source.name,
-        )
     laser = stated if stated is not None else options.laser_nm
     if laser is None:
         raise UnreadableFileError(

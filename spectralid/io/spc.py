@@ -14,12 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from spectralid.errors import (
-    FileError,
-    InvalidSpectrumError,
-    UnreadableFileError,
-    UnsupportedContentError,
-)
+from spectralid.errors import InvalidSpectrumError, UnreadableFileError, UnsupportedContentError
 from spectralid.io._registry import Format, ReadOptions, Source
 from spectralid.io._spc_layout import VERSIONS, SpcHeader, Trace, looks_like_spc, read_header, read_traces
 from spectralid.io._wavelength import shift_of_wavelength, wavenumber_of_wavelength
@@ -171,7 +166,7 @@ def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
     vouched = kind == "unstated"
     if vouched:
         kind = _vouched_kind(header, options, source.name)
-    laser = _laser(header, options, source.name)
+    laser = _laser(header, options)
     file = _File(source, options, header, kind, vouched, laser)
     traces = read_traces(source.data, header, source.name)
     return [_spectrum(file, trace, i, len(traces)) for i, trace in enumerate(traces)]
@@ -237,20 +232,11 @@ def _first_number(text: str) -> float | None:
     return float(found.group().replace(",", ".")) if found else None
 
 
-def _laser(header: SpcHeader, options: ReadOptions, file: str) -> float | None:
+def _laser(header: SpcHeader, options: ReadOptions) -> float | None:
     wavelength = _first_number(_entry(header.log, "excit_line", "laser (nm)", "laser_wavelength", "laser"))
     wavenumber = _first_number(_entry(header.log, "ramanfreq"))
     stated = 1e7 / wavenumber if wavelength is None and wavenumber else wavelength
-    if stated is None or not 200 < stated < 2000:
-        return options.laser_nm
-    # A nominal 785 nm against the true 785.21 nm is no contradiction; 532 nm is.
-    if options.laser_nm is not None and abs(options.laser_nm - stated) > 2:
-        raise FileError(
-            f"it states a laser of {stated:g} nm, but {options.laser_nm:g} nm was given; leave the laser out "
-            "to use what the file says.",
-            file=file,
-        )
-    return stated
+    return stated if stated is not None and 200 < stated < 2000 else options.laser_nm
 
 
 def _spectrum(file: _File, trace: Trace, index: int, n_traces: int) -> Spectrum:

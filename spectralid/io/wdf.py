@@ -114,8 +114,19 @@ def _package(source: Source, data: bytes) -> dict[str, Any]:
         raise MissingDependencyError(
             "renishawWiRE", extra="formats", purpose="to read Renishaw WDF files"
         ) from None
+
+    class Reader(WDFReader):  # type: ignore[misc]
+        """Closes the file also where the package gives up on it half way through its constructor."""
+
+        def __init__(self, path: Path) -> None:
+            try:
+                super().__init__(path)
+            except BaseException:
+                self.file_obj.close()
+                raise
+
     with contained(source.name, "renishawWiRE"), temporary_file(data, ".wdf") as path:
-        reader = WDFReader(path)
+        reader = Reader(path)
         try:
             return {
                 "axis": np.asarray(reader.xdata, dtype=np.float64),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from spectralid import _bundled
 from spectralid.errors import InvalidSpectrumError, LibraryError
 from spectralid.library._values import Compound, Fitness, Reference, ReferenceInfo, Tier
+from spectralid.library.prepared import MAPPED_BYTES, mapped_digest, release
 from spectralid.library.schema import FORMAT, POOLS, SCHEMA, array_digest, grid_key, manifest_sha256
 from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
 
@@ -230,10 +231,24 @@ class ReferenceLibrary:
                 raise self._damaged(f"{name} is missing or has another form than the manifest says")
         return manifest
 
+    def release(self) -> None:
+        """Give the memory of what was looked at back to the system; looked at again, it is read again.
+
+        Arrays already handed out stay valid. For libraries that are larger than memory should hold; does
+        nothing where the system offers no such thing.
+        """
+        if self._map is not None:
+            release(self._map)
+
     def _checked(self, dataset: str) -> np.ndarray[Any, Any]:
         values = self.raw(dataset)
         entry = self.manifest["datasets"].get(dataset)
-        if entry is None or array_digest(values).hex() != entry["sha256"]:
+        # Large blocks are given back while they are gone through, so that a check needs little memory.
+        if self._map is not None and values.nbytes > MAPPED_BYTES:
+            digest = mapped_digest(values, self._map)
+        else:
+            digest = array_digest(values)
+        if entry is None or digest.hex() != entry["sha256"]:
             raise self._damaged(f"{dataset} does not have its checksum")
         return values
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spectralid.errors import FileError, ParameterError
+from spectralid.plot._glyphs import make_legible
 from spectralid.spectrum import FloatArray, IntensityUnit, Spectrum
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def line(axes: Axes, x: FloatArray, y: FloatArray, color: str, label: str, width
 
 
 def save(figure: Figure, file: str | os.PathLike[str]) -> None:
-    """Save a figure; the extension names the format (PNG, PDF, SVG).
+    r"""Save a figure; the extension names the format (PNG, PDF, SVG).
+
+    Text the fonts at hand cannot draw is spelled out in the figure, as ``\u6df7``.
 
     Raises
     ------
@@ -81,10 +83,8 @@ def save(figure: Figure, file: str | os.PathLike[str]) -> None:
     known = figure.canvas.get_supported_filetypes()
     if suffix not in known:
         raise ParameterError("figure file", str(file), "named .png, .pdf or .svg")
+    make_legible(figure)
     try:
-        with warnings.catch_warnings():
-            # A file name in another script is drawn as boxes where the font lacks it; nothing else is lost.
-            warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
-            figure.savefig(file, metadata={"Date": None} if suffix == "svg" else None)
+        figure.savefig(file, metadata={"Date": None} if suffix == "svg" else None)
     except OSError as error:
         raise FileError(f"the figure cannot be written ({error.strerror}).", file=str(file)) from None

@@ -1,4 +1,7 @@
-"""Figure of a measured spectrum with the components a joint fit found in it, and what they leave over."""
+"""Figure of a measured spectrum with the components a joint fit found in it, and what they leave over.
+
+`identification_figure` draws any result: its joint fit where it has one, else its best matches.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from spectralid.plot._style import (
     line,
     new_figure,
 )
-from spectralid.plot.match import reference_on
+from spectralid.plot.match import match_figure, reference_on
 from spectralid.preprocess.convert import to_absorbance
 from spectralid.spectrum import FloatArray, Spectrum
 
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from spectralid.identify import Analysis
+    from spectralid.identify import Analysis, Identification
     from spectralid.library import ReferenceLibrary
 
-__all__ = ["analysis_figure"]
+__all__ = ["analysis_figure", "identification_figure"]
 
 # As many components as there are colours that stay apart; the rest share the last.
 _COLOURS: Final = (FIT, *OTHERS)
@@ -38,7 +41,7 @@ _COLOURS: Final = (FIT, *OTHERS)
 def analysis_figure(
     spectrum: Spectrum, analysis: Analysis, library: ReferenceLibrary, *, title: str = ""
 ) -> Figure:
-    """Draw a spectrum, the components found in it, their sum, and the rest with its unexplained bands.
+    """Draw a spectrum, the components found in it with their sum, and the rest with its unexplained bands.
 
     Amounts are fitted once more for the picture, by non-negative least squares with the same background
     shapes and the shift that was found. The decision was made by the engine, which also allows for what the
@@ -69,8 +72,12 @@ def analysis_figure(
     target = spectrum.intensity - background
     peak = float(np.nanmax(np.abs(target))) or 1.0
 
-    figure = new_figure(9, 6.5)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
+    figure = new_figure(9, 7.5)
+    raw, upper, lower = figure.subplots(3, 1, sharex=True, height_ratios=(1.1, 2, 0.8))
+    line(raw, axis, spectrum.intensity, MEASURED, "as measured")
+    line(raw, axis, background, BASELINE, "background", 1.4)
+    raw.set_ylabel(axis_name(spectrum)[1])
+    raw.legend(frameon=False, loc="upper right", fontsize="small")
     line(upper, axis, target / peak, MEASURED, "measured − background")
     for place, (component, part) in enumerate(zip(analysis.components, parts, strict=True)):
         label = f"{component.compound_name}  {component.share:.0%} of the signal"
@@ -84,19 +91,44 @@ def analysis_figure(
     _mark(lower, analysis, axis, rest)
     upper.set_ylabel("relative intensity")
     upper.legend(frameon=False, loc="upper right", fontsize="small")
-    upper.set_title(title or spectrum.name or spectrum.source, loc="left", fontweight="bold")
-    upper.set_title("PRESUMPTIVE – not confirmed by a laboratory", loc="right", fontsize="small")
+    raw.set_title(title or spectrum.name or spectrum.source, loc="left", fontweight="bold")
+    raw.set_title("PRESUMPTIVE – not confirmed by a laboratory", loc="right", fontsize="small")
     lower.axhline(0, color=MEASURED, linewidth=0.6)
     reach = float(np.nanmax(np.abs(rest), initial=0.2))
     lower.set_ylim(-1.1 * reach, 1.3 * reach)
     lower.set_ylabel("rest")
     lower.set_xlabel(f"{axis_name(spectrum)[0]} (axis corrected by {-analysis.shift_cm1:+.1f} cm⁻¹)")
-    for panel in (upper, lower):
+    for panel in (raw, upper, lower):
         dress(panel, float(axis[0]), float(axis[-1]), infrared=spectrum.technique.is_infrared)
     figure.supxlabel(
         f"library {library.name} {library.version}", fontsize="x-small", color=RESIDUAL, x=0.99, ha="right"
     )
     return figure
+
+
+def identification_figure(
+    spectrum: Spectrum, identification: Identification, library: ReferenceLibrary, *, title: str = ""
+) -> Figure:
+    """Draw what was found in a spectrum: its components, or its best matches where there is no joint fit.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        The measured spectrum.
+    identification : Identification
+        What was found in it.
+    library : ReferenceLibrary
+        The library it was made with.
+    title : str, optional
+        Heading; name of the spectrum by default.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if identification.analysis and identification.analysis.components:
+        return analysis_figure(spectrum, identification.analysis, library, title=title)
+    return match_figure(spectrum, identification, library, title=title)
 
 
 def _fit(
@@ -112,7 +144,9 @@ def _fit(
     lowest = np.concatenate([np.zeros(n), np.full(smooth.shape[1], -np.inf)])
     scale = np.sqrt(np.mean(design[usable] ** 2, axis=0)) + 1e-30
     solved = lsq_linear(design[usable] / scale, spectrum.intensity[usable], bounds=(lowest, np.inf)).x / scale
-    return np.asarray(smooth @ solved[n:]), [a * s for a, s in zip(solved[:n], shapes, strict=True)]
+    # Where no reference reaches, nothing was fitted and splines swing freely.
+    background = np.where(usable, smooth @ solved[n:], np.nan)
+    return background, [a * s for a, s in zip(solved[:n], shapes, strict=True)]
 
 
 def _mark(lower: Axes, analysis: Analysis, axis: FloatArray, rest: FloatArray) -> None:

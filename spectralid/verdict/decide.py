@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
 
 from spectralid.errors import InputError
-from spectralid.identify import Candidate, Identification
-from spectralid.library import Compound, ReferenceLibrary, Tier
+from spectralid.identify import Analysis, Identification
+from spectralid.library import ReferenceLibrary
+from spectralid.verdict import wording
 from spectralid.verdict.hazards import (
     UNKNOWN_PRECAUTIONS,
     Alarm,
     alarm_of,
-    hazard_lines,
-    precautions_of,
+    alarm_of_family,
+    precautions,
     worst,
 )
+from spectralid.verdict.naming import Findings, close, findings, raised
 from spectralid.verdict.policy import POLICY, Policy
 from spectralid.verdict.result import Verdict, VerdictKind
 
 __all__ = ["decide"]
 
-# Problems that leave nothing to match.
-_USELESS: Final = frozenset({"constant", "low_snr", "short_range", "missing"})
 
-_MINOR_COMPONENTS: Final = (
-    "This is a match of the whole spectrum only. Other components, even a large one and all the more "
-    "fentanyl at a few %, are not detected in this way and are not excluded by this result."
-)
-_LIBRARY_ONLY: Final = "Substances that are not in this library."
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All a verdict is made of."""
+
+    identification: Identification
+    library: ReferenceLibrary
+    policy: Policy
+    analysis: Analysis
+    found: Findings
+    families: tuple[str, ...]
 
 
 def decide(identification: Identification, library: ReferenceLibrary, *, policy: Policy = POLICY) -> Verdict:
@@ -45,14 +50,15 @@ def decide(identification: Identification, library: ReferenceLibrary, *, policy:
     Returns
     -------
     Verdict
-        In this order: ``POOR_SIGNAL`` where the scan is useless; ``NO_MATCH`` where nothing is like it;
-        ``IDENTIFIED`` where one compound is like it, clearly more than the next, on a reference that was
-        measured or published; else ``INCONCLUSIVE``.
+        In this order: ``POOR_SIGNAL`` where the scan is useless; ``IDENTIFIED`` or ``MIXTURE`` where what is
+        there may be named (`spectralid.verdict.naming`); ``FAMILY`` where a family above its threshold, or
+        one family of all that it may be, is all that is certain; ``NO_MATCH`` where nothing in the library
+        explains the scan; else ``INCONCLUSIVE``.
 
     Raises
     ------
     InputError
-        If the identification was made with another library.
+        If the identification was made with another library, or is a ranking without a joint fit.
     """
     if identification.library_sha256 != library.sha256:
         raise InputError(
@@ -60,141 +66,151 @@ def decide(identification: Identification, library: ReferenceLibrary, *, policy:
             f"{identification.library_version} ({identification.library_sha256[:12]}…), not with "
             f"{library.name!r} {library.version} ({library.sha256[:12]}…); decide with the same library."
         )
-    useless = [p for p in identification.quality.problems if p in _USELESS]
-    if useless:
+    analysis = identification.analysis
+    if identification.quality.useless:
         return _poor_signal(identification, library)
-    if not identification.candidates:
+    if analysis is None and identification.candidates:
+        raise InputError(
+            "The identification is a ranking only, which is no basis for a verdict; use identify."
+        )
+    if analysis is None or analysis.log_odds is None:
         return _not_comparable(identification, library)
-    if identification.candidates[0].score < policy.no_match_below:
-        return _no_match(identification, library, policy)
-    obstacles = _obstacles(identification, policy)
-    if obstacles:
-        return _inconclusive(identification, library, policy, obstacles)
-    return _identified(identification, library, policy)
+    case = _Case(
+        identification,
+        library,
+        policy,
+        analysis,
+        findings(identification, analysis, library, policy),
+        raised(identification, policy),
+    )
+    if case.found.certain:
+        return _named(case)
+    if families := _certain_families(case):
+        return _family(case, families)
+    if _insufficient(case):
+        return _poor_signal(identification, library)
+    if _nothing(case):
+        return _no_match(case)
+    return _inconclusive(case)
 
 
-def _close(identification: Identification, policy: Policy) -> list[Candidate]:
-    """The best candidate and every other within the margin of it."""
-    best = identification.candidates[0].score
-    return [c for c in identification.candidates if best - c.score < policy.margin]
+def _certain_families(case: _Case) -> tuple[str, ...]:
+    """Families above their threshold, and those of substances of which nothing else is open."""
+    settled = () if case.found.obstacles else case.found.substances
+    own = (f.family for f in settled if f.family and not f.obstacles)
+    return tuple(dict.fromkeys((*case.families, *own)))
 
 
-def _obstacles(identification: Identification, policy: Policy) -> list[str]:
-    """Why the best candidate may not be named; empty if it may."""
-    best = identification.candidates[0]
-    close = _close(identification, policy)
-    reasons: list[str] = []
-    if best.tier is Tier.COMPUTED:
-        reasons.append(
-            f"{best.compound_name} rests on a computed reference, which is a lead and never identifies."
-        )
-    if best.score < policy.identified_from:
-        reasons.append(f"The best score {best.score:.3f} is below {policy.identified_from:.2f}.")
-    if len(close) > 1:
-        reasons.append(
-            f"{close[1].compound_name} is within {policy.margin:.2f} of the best score; the spectrum does "
-            "not tell them apart."
-        )
-    if len(identification.candidates) == 1:
-        reasons.append("No second compound could be compared, so the score means little.")
-    if best.corroboration is None or best.corroboration < policy.corroboration:
-        agreement = (
-            "were not compared" if best.corroboration is None else f"agree to {best.corroboration:.2f} only"
-        )
-        reasons.append(f"The match rests on one band: the others {agreement}.")
-    if best.query_share < policy.bands_compared:
-        reasons.append(
-            f"Only {best.query_share:.0%} of the bands of this scan lie in the range of that reference."
-        )
-    if "saturated" in identification.quality.problems:
-        reasons.append("The detector was overloaded, so the band heights are wrong.")
-    return reasons
+def _insufficient(case: _Case) -> bool:
+    sure = case.identification.confidence
+    if sure is None or sure.insufficient is None:
+        return False
+    return sure.insufficient > max(sure.nothing or 0.0, sure.explained or 0.0)
 
 
-def _identified(identification: Identification, library: ReferenceLibrary, policy: Policy) -> Verdict:
-    best = identification.candidates[0]
-    compound = library.compound(best.compound_slug)
-    alarm = alarm_of(compound)
-    name = _name(best)
-    reasons = [
-        f"Score at least {policy.identified_from:.2f}, a lead of at least {policy.margin:.2f} over the next "
-        "compound, and bands beyond the strongest that agree."
-    ]
+def _nothing(case: _Case) -> bool:
+    """Whether nothing in the library is there; a component whose bands all are there is something."""
+    sure = case.identification.confidence
+    nothing = case.analysis.nothing if sure is None or sure.nothing is None else sure.nothing
+    return nothing > 0.5 and not any(c.holds for c in case.analysis.components)
+
+
+def _named(case: _Case) -> Verdict:
+    """``IDENTIFIED`` for one substance, ``MIXTURE`` for several or a family beside it."""
+    certain, substances = case.found.certain, case.found.substances
+    beside = tuple(f for f in case.families if f not in {c.family for c in certain})
+    open_ones = [f for f in substances if f not in certain]
+    compounds = case.found.compounds
+    alarm = worst(
+        [*map(alarm_of, compounds), *map(alarm_of_family, beside), *([Alarm.UNKNOWN] if open_ones else [])]
+    )
+    reasons = [wording.why_named(case.found, case.policy)]
+    reasons += wording.why_families(case.identification, beside)
+    reasons += [o for f in open_ones for o in f.obstacles]
     escalate = alarm is not Alarm.NOTICE
     if escalate:
         reasons.append("Escalated: the substance is hazardous, controlled, or its hazards are not on record.")
-    if compound.verification == "unverified":
+    if open_ones or beside:
+        escalate = True
+        reasons.append("Escalated: not all of the sample has a name.")
+    if any(c.verification == "unverified" for c in compounds):
         escalate = True
         reasons.append("Escalated: name and structure of this library entry are not verified.")
+    one = len(substances) == 1 and not beside
+    advice = case.identification.quality.advice
+    if one and wording.is_carrier(certain[0].choices[0]):
+        advice += (wording.ONLY_A_CARRIER,)
     return Verdict(
-        kind=VerdictKind.IDENTIFIED,
+        kind=VerdictKind.IDENTIFIED if one else VerdictKind.MIXTURE,
         alarm=alarm,
-        headline=name,
-        words=f"The scan as a whole matches {name}{_described(compound)}. This is presumptive: a laboratory "
-        "must confirm it.",
-        precautions=precautions_of(compound),
-        not_excluded=(_MINOR_COMPONENTS, *_uncompared(identification)),
-        evidence=_evidence(identification, library),
+        headline=wording.headline_of_names(case.found, beside),
+        words=wording.words_of_names(case.found, beside),
+        precautions=precautions(compounds, beside, unknown=bool(open_ones or beside)),
+        not_excluded=wording.not_excluded(case.identification, case.found, beside),
+        evidence=wording.evidence(case.identification, case.library),
         escalate=escalate,
-        reasons=tuple(reasons),
-        advice=identification.quality.advice,
-        named=(best.compound_slug,),
+        reasons=tuple(dict.fromkeys(reasons)),
+        advice=advice,
+        named=tuple(c.slug for f in certain for c in f.choices),
     )
 
 
-def _inconclusive(
-    identification: Identification, library: ReferenceLibrary, policy: Policy, obstacles: list[str]
-) -> Verdict:
-    close = _close(identification, policy)
-    # Alarm and precautions are those of all that it may be, named or not.
-    compounds = [library.compound(c.compound_slug) for c in close]
-    names = _listed([_name(c) for c in close[: policy.named_at_most]])
-    if len(close) > policy.named_at_most:
-        names += f" (and {len(close) - policy.named_at_most} more)"
-    best = close[0]
-    if best.tier is Tier.COMPUTED:
-        headline = f"lead only: {names}"
-        words = f"The scan is like {names}, but on a computed reference: a lead for a chemist, not a finding."
-    elif len(close) > 1 and len(obstacles) == 1:
-        # Being close to each other is all that stands between them and a name.
-        headline = f"one of: {names}"
-        words = f"The scan matches one of: {names}. They cannot be told apart by this scan."
-    else:
-        headline = f"most like {names}, not certain enough to name"
-        words = f"The scan is most like {names}, but not certainly enough to name it."
+def _family(case: _Case, families: tuple[str, ...]) -> Verdict:
+    return Verdict(
+        kind=VerdictKind.FAMILY,
+        alarm=worst([*map(alarm_of_family, families), *map(alarm_of, case.found.compounds)]),
+        headline=wording.headline_of_families(families),
+        words=wording.words_of_families(families, case.found),
+        precautions=precautions(case.found.compounds, families, unknown=True),
+        not_excluded=wording.not_excluded(case.identification, case.found, families),
+        evidence=wording.evidence(case.identification, case.library),
+        escalate=True,
+        reasons=(
+            *wording.why_families(case.identification, families),
+            *case.found.every_obstacle,
+            "Escalated: the member of the family is not certain.",
+        ),
+        advice=case.identification.quality.advice,
+        named=tuple(c.slug for f in case.found.substances for c in f.choices if f.family in families),
+    )
+
+
+def _inconclusive(case: _Case) -> Verdict:
+    headline, words = wording.of_the_undecided(case.identification, case.found, case.policy)
+    compounds = list(case.found.compounds)
+    if not compounds:
+        compounds = [case.library.compound(c.compound_slug) for c in close(case.identification, case.policy)]
     return Verdict(
         kind=VerdictKind.INCONCLUSIVE,
+        # Alarm and precautions are those of all that it may be, named or not.
         alarm=worst([Alarm.UNKNOWN, *map(alarm_of, compounds)]),
         headline=headline,
-        words=f"{words} This is presumptive.",
-        precautions=_joined(compounds),
-        not_excluded=(_MINOR_COMPONENTS, _LIBRARY_ONLY, *_uncompared(identification)),
-        evidence=_evidence(identification, library),
+        words=words,
+        precautions=precautions(compounds, unknown=True),
+        not_excluded=(wording.LIBRARY_ONLY, *wording.not_excluded(case.identification, case.found, ())),
+        evidence=wording.evidence(case.identification, case.library),
         escalate=True,
-        reasons=(*obstacles, "Escalated: the scan did not settle what it is."),
-        advice=identification.quality.advice,
-        named=tuple(c.compound_slug for c in close),
+        reasons=(*case.found.every_obstacle, "Escalated: the scan did not settle what it is."),
+        advice=case.identification.quality.advice,
+        named=tuple(c.slug for c in compounds),
     )
 
 
-def _no_match(identification: Identification, library: ReferenceLibrary, policy: Policy) -> Verdict:
-    best = identification.candidates[0]
+def _no_match(case: _Case) -> Verdict:
+    best = case.identification.candidates[0]
     return Verdict(
         kind=VerdictKind.NO_MATCH,
         alarm=Alarm.UNKNOWN,
-        headline="nothing in this library is like it closely enough",
-        words=f"No entry of the library is closely like this scan; the nearest is {_name(best)}. It may be "
-        "a substance the library does not hold, a mixture, or a scan from an instrument whose axis is off. "
-        "This is presumptive.",
+        headline="nothing in this library explains it",
+        words="No entry of the library, and no mixture of them, explains this scan; as a whole it is most "
+        f"like {best.compound_name}. It may be a substance the library does not hold, or a scan from an "
+        "instrument whose axis is off. This is presumptive.",
         precautions=UNKNOWN_PRECAUTIONS,
-        not_excluded=(_MINOR_COMPONENTS, _LIBRARY_ONLY, *_uncompared(identification)),
-        evidence=_evidence(identification, library),
+        not_excluded=(wording.LIBRARY_ONLY, *wording.not_excluded(case.identification, case.found, ())),
+        evidence=wording.evidence(case.identification, case.library),
         escalate=True,
-        reasons=(
-            f"The best score, {best.score:.3f} for {_name(best)}, is below {policy.no_match_below:.2f}.",
-            "Escalated: the substance has no name yet.",
-        ),
-        advice=identification.quality.advice,
+        reasons=(*case.found.every_obstacle, "Escalated: the substance has no name yet."),
+        advice=case.identification.quality.advice,
     )
 
 
@@ -206,7 +222,7 @@ def _not_comparable(identification: Identification, library: ReferenceLibrary) -
         words="No reference of the library has enough range in common with this scan. This is presumptive.",
         precautions=UNKNOWN_PRECAUTIONS,
         not_excluded=("Nothing is excluded: nothing could be compared.",),
-        evidence=_evidence(identification, library),
+        evidence=wording.evidence(identification, library),
         escalate=True,
         reasons=("Escalated: the library cannot answer for this scan.",),
         advice=identification.quality.advice,
@@ -215,6 +231,7 @@ def _not_comparable(identification: Identification, library: ReferenceLibrary) -
 
 def _poor_signal(identification: Identification, library: ReferenceLibrary) -> Verdict:
     quality = identification.quality
+    problems = ", ".join(p.replace("_", " ") for p in quality.problems)
     return Verdict(
         kind=VerdictKind.POOR_SIGNAL,
         alarm=Alarm.UNKNOWN,
@@ -222,63 +239,11 @@ def _poor_signal(identification: Identification, library: ReferenceLibrary) -> V
         words="The scan is too poor to say anything about the substance. This is presumptive.",
         precautions=UNKNOWN_PRECAUTIONS,
         not_excluded=("Nothing is excluded: a poor scan shows nothing about what is there.",),
-        evidence=_evidence(identification, library),
+        evidence=wording.evidence(identification, library),
         escalate=False,
         reasons=(
-            f"Signal quality: {', '.join(p.replace('_', ' ') for p in quality.problems)}.",
+            f"Signal quality: {problems or 'too weak to find what is there'}.",
             "Scan again first; if it stays poor, take a sample and ask reachback.",
         ),
-        advice=quality.advice,
+        advice=quality.advice or (wording.longer(identification),),
     )
-
-
-def _evidence(identification: Identification, library: ReferenceLibrary) -> tuple[str, ...]:
-    lines = [
-        f"{c.rank}. {_name(c)}: score {c.score:.3f}, {c.tier.value} reference"
-        for c in identification.candidates[:2]
-    ]
-    if lines:
-        low, high = identification.candidates[0].overlap_cm1
-        lines.append(f"Compared from {low:.0f} to {high:.0f} cm⁻¹. A score is a likeness, not a probability.")
-    snr = identification.quality.snr
-    lines.append(f"Signal to noise {snr:.0f}." if snr is not None else "Signal to noise could not be told.")
-    created = str(library.manifest.get("created", ""))[:10]
-    dated = f" of {created}" if created else ""
-    lines.append(
-        f"Library {library.name} {library.version}{dated}, {identification.n_references} references of this "
-        "technique."
-    )
-    return (*lines, *identification.assumptions)
-
-
-def _uncompared(identification: Identification) -> tuple[str, ...]:
-    count = len(identification.not_comparable)
-    if not count:
-        return ()
-    return (
-        f"{count} of {identification.n_references} references have too little range in common with this scan "
-        "and were not compared.",
-    )
-
-
-def _joined(compounds: list[Compound]) -> tuple[str, ...]:
-    """Precautions for whatever it may be, the unknown included, each once."""
-    lines = dict.fromkeys(UNKNOWN_PRECAUTIONS)
-    for compound in compounds:
-        lines.update(dict.fromkeys(hazard_lines(compound)))
-    return tuple(lines)
-
-
-def _described(compound: Compound) -> str:
-    facts = [compound.category.split("/")[0]] if compound.category else []
-    if compound.schedule not in ("", "none"):
-        facts.append(f"US schedule {compound.schedule}")
-    return f" ({', '.join(facts)})" if facts else ""
-
-
-def _name(candidate: Candidate) -> str:
-    return f"{candidate.compound_name} ({candidate.form})" if candidate.form else candidate.compound_name
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

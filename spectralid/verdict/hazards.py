@@ -12,7 +12,7 @@ from typing import Final
 
 from spectralid.library import Compound
 
-__all__ = ["UNKNOWN_PRECAUTIONS", "Alarm", "alarm_of", "hazard_lines", "precautions_of", "worst"]
+__all__ = ["UNKNOWN_PRECAUTIONS", "Alarm", "alarm_of", "alarm_of_family", "precautions", "worst"]
 
 
 class Alarm(StrEnum):
@@ -89,6 +89,19 @@ _FAMILY_HAZARD: Final[Mapping[str, str]] = {
 }
 
 
+# What a member of a family is handled as while nobody knows which it is.
+_OF_FAMILY: Final[Mapping[str, str]] = {
+    "fentanyl-related": "ultra-potent-opioid",
+    "nitazene": "ultra-potent-opioid",
+    "synthetic cannabinoid": "potent",
+    "synthetic cathinone": "controlled",
+    "amphetamine": "controlled",
+    "benzodiazepine": "controlled",
+    "barbiturate or other sedative": "controlled",
+    "anabolic steroid": "controlled",
+}
+
+
 def _hazards(compound: Compound) -> list[str]:
     named = set(compound.hazards)
     if compound.category in _FAMILY_HAZARD:
@@ -113,17 +126,37 @@ def alarm_of(compound: Compound) -> Alarm:
     return worst(alarms) if alarms else Alarm.NOTICE
 
 
-def precautions_of(compound: Compound) -> tuple[str, ...]:
-    """What to do about a compound, most urgent first, ending with what holds for every unknown sample."""
-    return (*hazard_lines(compound), _BASIC)
+def alarm_of_family(family: str) -> Alarm:
+    """How loudly to warn of a member of a family nobody named."""
+    hazard = _OF_FAMILY.get(family)
+    return _HAZARDS[hazard][0] if hazard else Alarm.UNKNOWN
 
 
-def hazard_lines(compound: Compound) -> tuple[str, ...]:
-    """What a compound's own hazards ask for, most urgent first."""
-    lines = [_HAZARDS[h][1] for h in _hazards(compound)]
-    if _is_unknown(compound):
+def precautions(
+    compounds: Iterable[Compound], families: Iterable[str] = (), *, unknown: bool = False
+) -> tuple[str, ...]:
+    """What to do about whatever is there, each line once.
+
+    Parameters
+    ----------
+    compounds : iterable of Compound
+        What it is, or may be.
+    families : iterable of str
+        Families it is of.
+    unknown : bool
+        Whether something has no name; it is then handled as the most dangerous plausible thing.
+
+    Returns
+    -------
+    tuple of str
+        Most urgent first.
+    """
+    compounds = list(compounds)
+    found = {h for c in compounds for h in _hazards(c)} | {_OF_FAMILY.get(f, "") for f in families}
+    lines = [text for hazard, (_, text) in _HAZARDS.items() if hazard in found]
+    if any(_is_unknown(c) for c in compounds):
         lines.append("The hazards of this substance are not on record here: handle it as dangerous.")
-    return tuple(lines)
+    return (*UNKNOWN_PRECAUTIONS, *lines) if unknown else (*lines, _BASIC)
 
 
 def worst(alarms: Iterable[Alarm]) -> Alarm:

@@ -12,20 +12,22 @@ __all__ = ["POLICY", "Policy"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Thresholds on the derivative-cosine of a whole-spectrum match.
+    """Thresholds of the rules for names.
 
-    They were set on one unit's 80 measured Raman spectra alone (`benchmarks/retrieval_thresholds.py`), which
-    were searched as other instruments would see them: axis error of 1 or 3 cm⁻¹ (one standard deviation),
-    broader bands, tilted response, signal to noise 15 to 100. With the rules below the right compound was
-    named in 72 % (1 cm⁻¹) and 45 % (3 cm⁻¹) of 960 queries, and with the compound taken out of the library a
-    wrong one in 0.1 % and 0 %. No spectrum of another instrument took part. Infrared uses the same numbers
-    without such a study.
+    With calibrated probabilities `named_from` decides. Without, odds of the joint fit alone mean little, and
+    a name needs the ranking by derivative-cosine to agree by the other thresholds, too. These were set on one
+    unit's 80 measured Raman spectra alone (`benchmarks/retrieval_thresholds.py`), which were searched as
+    other instruments would see them: axis error of 1 or 3 cm⁻¹ (one standard deviation), broader bands,
+    tilted response, signal to noise 15 to 100. By ranking alone the right compound was named in 72 % (1 cm⁻¹)
+    and 45 % (3 cm⁻¹) of 960 queries, and with the compound taken out of the library a wrong one in 0.1 % and
+    0 %. No spectrum of another instrument took part. Infrared uses the same numbers without such a study.
 
     Attributes
     ----------
-    no_match_below : float
-        Best score under which nothing in the library is like the spectrum. In that study 0 % and 1.2 % of the
-        right compounds fall below it, and three quarters of the spectra whose compound is not listed.
+    named_from : float
+        Probability a name needs.
+    family_false_alarms : float
+        Share of spectra without a member in which a family model may raise an alarm.
     identified_from : float
         Best score a name needs. The likest unlike pair, benzene and sodium sulfate, both with one strong band
         at 992 cm⁻¹, reaches 0.95: shape alone cannot tell such substances apart.
@@ -41,7 +43,8 @@ class Policy:
         Compounds listed when several are close.
     """
 
-    no_match_below: float = 0.75
+    named_from: float = 0.95
+    family_false_alarms: float = 0.001
     identified_from: float = 0.95
     margin: float = 0.05
     corroboration: float = 0.7
@@ -49,14 +52,9 @@ class Policy:
     named_at_most: int = 5
 
     def __post_init__(self) -> None:
-        if not 0 < self.no_match_below <= self.identified_from <= 1:
-            raise ParameterError(
-                "no_match_below, identified_from",
-                (self.no_match_below, self.identified_from),
-                "between 0 and 1, in this order",
-            )
-        if not 0 < self.margin < 1:
-            raise ParameterError("margin", self.margin, "between 0 and 1")
+        for name in ("named_from", "identified_from", "margin"):
+            if not 0 < getattr(self, name) < 1:
+                raise ParameterError(name, getattr(self, name), "between 0 and 1")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form, for the record of a verdict."""

@@ -89,6 +89,44 @@ def test_a_bad_file_is_reported_and_the_batch_goes_on(library, benzene, tmp_path
     assert "Traceback" not in captured.err
 
 
+def test_a_folder_in_processes_gives_what_one_process_gives(library, benzene, tmp_path, capsys) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number, name in enumerate(("ethanol", "aspirin", "benzene", "quartz")):
+        write(_bands(name, 0.01, seed=number), folder / f"{number}-{name}.csv")
+    (folder / "1b-broken.csv").write_bytes(b"")
+    (folder / ".hidden.csv").write_bytes(b"")
+    arguments = ["identify", str(folder), str(benzene), "--library", str(library)]
+    assert main(arguments) == Exit.UNREADABLE
+    serial = capsys.readouterr()
+    assert main([*arguments, "--jobs", "2"]) == Exit.UNREADABLE
+    assert capsys.readouterr() == serial
+    shown = [line.split(":")[0].rsplit("/", 1)[-1] for line in serial.out.splitlines()]
+    assert shown == ["0-ethanol.csv", "1-aspirin.csv", "2-benzene.csv", "3-quartz.csv", "unknown.csv"]
+    assert len(serial.err.splitlines()) == 1
+    assert main([*arguments, "--jobs", "0"]) == Exit.USAGE
+    capsys.readouterr()
+
+
+def test_the_scene_is_recorded(library, benzene, capsys) -> None:
+    facts = ["--context", "declared=flour", "--context", "instrument_class=bench"]
+    assert main(["identify", str(benzene), "--library", str(library), "--json", *facts]) == 0
+    (record,) = json.loads(capsys.readouterr().out)["results"]
+    assert record["identification"]["context"] == {"declared": "flour", "instrument_class": "bench"}
+    with pytest.raises(SystemExit) as stopped:
+        main(["identify", str(benzene), "--context", "flour"])
+    assert stopped.value.code == Exit.USAGE
+    assert "NAME=VALUE" in capsys.readouterr().err
+
+
+def test_the_chemist_sees_every_number(library, benzene, capsys) -> None:
+    assert main(["identify", str(benzene), "--library", str(library), "--verbose"]) == 0
+    out = capsys.readouterr().out
+    assert "For a chemist, every number behind it:" in out
+    assert "Log odds against nothing in the library" in out
+    assert read(benzene).sha256 in out
+
+
 def test_identify_saves_a_picture_per_spectrum(library, benzene, tmp_path, capsys) -> None:
     folder = tmp_path / "pictures"
     assert main(["identify", str(benzene), "-l", str(library), "--figures", str(folder)]) == 0
@@ -158,9 +196,9 @@ def test_convert_keeps_the_identity(benzene, tmp_path, target, capsys) -> None:
 
 def test_convert_never_overwrites_unasked(benzene, tmp_path, capsys) -> None:
     folder = tmp_path / "out"
-    arguments = ["convert", str(benzene), str(benzene), "--to", "jcamp-dx", "-o", str(folder)]
+    arguments = ["convert", *[str(benzene)] * 3, "--to", "jcamp-dx", "-o", str(folder)]
     assert main(arguments) == 0
-    assert len(list(folder.iterdir())) == 2  # two inputs of one name do not overwrite each other
+    assert len(list(folder.iterdir())) == 3  # inputs of one name do not overwrite each other
     before = {p: p.read_bytes() for p in folder.iterdir()}
     assert main(arguments) == Exit.USAGE
     assert {p: p.read_bytes() for p in folder.iterdir()} == before
@@ -182,6 +220,10 @@ def test_plot_writes_a_picture(benzene, tmp_path) -> None:
     assert main(["plot", str(benzene), "--baseline", "-o", str(picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main(["plot", str(benzene), "-o", str(tmp_path / "x.doc")]) == Exit.USAGE
+    drawn = picture.read_bytes()
+    assert main(["plot", str(benzene), "-o", str(picture)]) == Exit.USAGE
+    assert picture.read_bytes() == drawn
+    assert main(["plot", str(benzene), "-o", str(picture), "--force"]) == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["identify"], ["convert", "x"], ["--nonsense"]])
@@ -322,3 +364,43 @@ def test_library_info_tells_the_tiers_apart(tiered, library, capsys) -> None:
     plain = capsys.readouterr().out
     assert "fitness" not in plain
     assert "taught" not in plain
+
+
+@pytest.fixture
+def two_techniques(tmp_path: Path) -> Path:
+    """A library with Raman and infrared references of the same compounds."""
+    builder = LibraryBuilder("both")
+    for number, name in enumerate(BANDS):
+        compound = Compound(name, name.title())
+        builder.add(_bands(name, 0.002), compound, tier=Tier.MEASURED, licence="CC0-1.0")
+        builder.add(_infrared(number, 0.0005), compound, tier=Tier.MEASURED, licence="CC0-1.0")
+    path = tmp_path / "both.h5"
+    builder.write(path)
+    return path
+
+
+def _infrared(number: int, noise: float) -> Spectrum:
+    axis = np.arange(600.0, 3900.0, 4.0)
+    rng = np.random.default_rng(100 + number)
+    places = rng.uniform(700, 3600, 9)
+    y = (rng.uniform(0.2, 1.0, 9) * np.exp(-0.5 * ((axis[:, None] - places) / 12) ** 2)).sum(axis=1)
+    return Spectrum(axis, 0.5 * y + rng.normal(0, noise, axis.size), "ftir_atr", unit="absorbance")
+
+
+def test_two_techniques_of_one_item(two_techniques, benzene, tmp_path, capsys) -> None:
+    same, other = tmp_path / "same.jdx", tmp_path / "other.jdx"
+    write(_infrared(1, 0.001), same)
+    write(_infrared(2, 0.001), other)
+    arguments = ["--library", str(two_techniques)]
+    assert main(["fuse", str(benzene), str(same), *arguments]) == Exit.IDENTIFIED
+    out = capsys.readouterr().out
+    assert "Raman and infrared agree" in out
+    assert out.count("Benzene") >= 3
+    assert main(["fuse", str(benzene), str(other), *arguments, "--json"]) == Exit.INCONCLUSIVE
+    document = json.loads(capsys.readouterr().out)
+    assert document["fusion"]["outcome"] == "disagree"
+    assert document["fusion"]["infrared_only"] == ["Ethanol"]
+    assert main(["fuse", str(same), str(benzene), *arguments]) == Exit.UNREADABLE
+    assert "it states the technique ftir_atr, but raman was asked for" in capsys.readouterr().err
+    assert main(["fuse", str(benzene), str(tmp_path / "absent.jdx"), *arguments]) == Exit.UNREADABLE
+    capsys.readouterr()

@@ -172,12 +172,13 @@ def test_a_range_nobody_shares_gives_no_answer(library: ReferenceLibrary) -> Non
 def test_the_figure_shows_every_component_and_marks_what_is_left(library: ReferenceLibrary) -> None:
     spectrum = _scan({2: 0.4, 9: 0.25, 500: 0.35})
     result = analyse(spectrum, library)
-    upper, lower = analysis_figure(spectrum, result, library).axes
+    raw, upper, lower = analysis_figure(spectrum, result, library).axes
+    np.testing.assert_array_equal(raw.lines[0].get_ydata(), spectrum.intensity)
     labels = [text.get_text() for text in upper.get_legend().get_texts()]
     for component in result.components:
         assert any(label.startswith(component.compound_name) for label in labels)
     assert {t.get_text() for t in lower.texts} == {f"{u.position_cm1:.0f}" for u in result.unexplained}
-    assert "PRESUMPTIVE" in upper.get_title(loc="right")
+    assert "PRESUMPTIVE" in raw.get_title(loc="right")
 
 
 def test_the_command_prints_and_draws(

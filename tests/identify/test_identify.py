@@ -161,8 +161,8 @@ def test_same_input_gives_the_same_text(raman_library: ReferenceLibrary) -> None
 
 def test_records_of_other_forms_are_refused(raman_library: ReferenceLibrary) -> None:
     record = identify(raman(substance(GRID, 1)), raman_library).to_dict()
-    with pytest.raises(InputError, match="identification/1"):
-        Identification.from_dict({**record, "schema": "spectralid.identification/2"})
+    with pytest.raises(InputError, match="identification/2"):
+        Identification.from_dict({**record, "schema": "spectralid.identification/1"})
     damaged = {k: v for k, v in record.items() if k != "candidates"}
     with pytest.raises(InputError, match="damaged"):
         Identification.from_dict(damaged)

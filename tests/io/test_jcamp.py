@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
+import spectralid.io
 from spectralid.errors import FileError, UnreadableFileError, UnsupportedContentError
 from spectralid.io import _jcamp_blocks
 from spectralid.io._registry import HEAD_BYTES, ReadOptions, Source
@@ -296,7 +299,7 @@ def test_a_stated_laser_is_used_and_contradiction_refused(field):
     stated = RAMAN_NM.replace("##XUNITS", f"{field}\n##XUNITS")
     assert read(stated) == read(RAMAN_NM, laser_nm=785.0)
     with pytest.raises(FileError, match="532 nm was given"):
-        read(stated, laser_nm=532.0)
+        spectralid.io.read(io.BytesIO(stated.encode()), laser_nm=532.0)
 
 
 def test_centimetres_of_hundreds_are_reciprocal():

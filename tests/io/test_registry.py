@@ -122,6 +122,18 @@ def test_an_impossible_laser_is_refused(laser: float) -> None:
         read(io.BytesIO(TABLE), laser_nm=laser)
 
 
+@pytest.mark.parametrize("head", ["Raman shift (cm-1)", "Wavelength (nm)"])
+def test_a_laser_the_file_contradicts_is_refused(head: str) -> None:
+    first = 300 if head.startswith("Raman") else 800
+    rows = "".join(f"{first + 4 * i}\t{i % 7}\n" for i in range(40))
+    data = f"#Laser wavelength (nm): 532\n{head}\tIntensity\n{rows}".encode()
+    if head.startswith("Raman"):
+        assert read(io.BytesIO(data), laser_nm=532.1).acquisition.laser_nm == 532
+    with pytest.raises(FileError, match=r"532 nm, but 785 nm was given") as refused:
+        read(io.BytesIO(data), laser_nm=785.0, name="a.txt")
+    assert str(refused.value).startswith("a.txt")
+
+
 def test_formats_can_be_named_and_are_known_by_name() -> None:
     assert read(io.BytesIO(TABLE), format="text").n_points == 20
     with pytest.raises(ParameterError, match="text"):
@@ -146,9 +158,19 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     other = Spectrum(axis=[400.0, 409.0], intensity=[1.0, 2.0])
     with pytest.raises(ParameterError):
-        write([SPECTRUM, other], path)
+        write([SPECTRUM, other], path, overwrite=True)
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_file_that_is_there_is_replaced_only_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"old")
+    with pytest.raises(FileError, match="already"):
+        write(SPECTRUM, path)
+    assert path.read_bytes() == b"old"
+    write(SPECTRUM, path, overwrite=True)
+    assert read(path) == SPECTRUM
 
 
 def test_writing_names_what_is_wrong(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import tracemalloc
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import spectralid.io
 from spectralid.errors import FileError, UnreadableFileError, UnsupportedContentError
 from spectralid.io import ReadOptions, Source
 from spectralid.io.spc import FORMAT
@@ -424,13 +426,13 @@ def test_a_laser_that_contradicts_the_file_is_an_error() -> None:
     data = with_log(simple(), b"EXCIT_LINE = 785.21\r\n\0")
     assert read(data, laser_nm=785.0).acquisition.laser_nm == 785.21
     with pytest.raises(FileError, match=r"785\.21 nm, but 532 nm"):
-        read(data, laser_nm=532.0)
+        spectralid.io.read(io.BytesIO(data), laser_nm=532.0)
 
 
 def test_luminescence_beyond_any_raman_shift_is_refused() -> None:
     data = simple(x=NANOMETRE, y=COUNTS, first=900.0, last=1000.0)
     with pytest.raises(UnsupportedContentError, match="beyond any Raman shift"):
-        read(data, laser_nm=532.0)
+        spectralid.io.read(io.BytesIO(data), laser_nm=532.0)
 
 
 def test_absolute_wavenumbers_become_shifts_with_the_laser() -> None:

@@ -98,6 +98,22 @@ def test_origins_the_package_does_not_know_cost_only_the_positions() -> None:
     assert [s.name for s in found] == ["name (1)", "name (2)"]
 
 
+def test_a_file_the_package_gives_up_on_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from renishawWiRE import wdfReader
+
+    opened = []
+
+    def recording(*arguments: str) -> object:
+        opened.append(open(*arguments))  # noqa: SIM115
+        return opened[-1]
+
+    monkeypatch.setattr(wdfReader, "open", recording, raising=False)
+    data = wdf(np.arange(4.0), origins={UNHEARD_OF: [1.0]})
+    assert FORMAT.read(Source("a.wdf", data), ReadOptions())[0].n_points == 4
+    # Once given up on, and once without what it does not know.
+    assert [file.closed for file in opened] == [True, True]
+
+
 def test_a_wavelength_axis_is_converted_with_its_laser() -> None:
     nm = np.array([830.0, 820.0, 810.0, 800.0])
     (spectrum,) = read(wdf(np.array([4.0, 3.0, 2.0, 1.0]), nm, unit=NANOMETRE))

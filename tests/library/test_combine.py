@@ -105,14 +105,16 @@ class TestMerge:
         assert "6 references of 4 compounds" in text
         assert "4 were there more than once" in text
         assert "CC0-1.0" in text
-        assert main(["library", "merge", a, b, "-o", out, "--json"]) == 0
+        assert main(["library", "merge", a, b, "-o", out, "--json"]) == 2
+        assert "--force" in capsys.readouterr().err
+        assert main(["library", "merge", a, b, "-o", out, "--json", "--force"]) == 0
         assert json.loads(capsys.readouterr().out)["licences"] == {"CC0-1.0": 4, "not stated": 2}
         built(tmp_path / "b.h5", (band_spectrum(500), dataclasses.replace(compound(0), cas="50-36-2"), {}))
-        assert main(["library", "merge", a, b, "-o", out]) == 4
+        assert main(["library", "merge", a, b, "-o", out, "--force"]) == 4
         assert "contradict" in capsys.readouterr().err
-        assert main(["library", "merge", a, b, "-o", out, "--prefer", "last"]) == 0
+        assert main(["library", "merge", a, b, "-o", out, "--prefer", "last", "--force"]) == 0
         assert "settled by --prefer last: compound compound-0" in capsys.readouterr().err
-        assert main(["library", "merge", a, "-o", out]) == 2
+        assert main(["library", "merge", a, "-o", out, "--force"]) == 2
 
 
 class TestWatchList:
@@ -204,7 +206,10 @@ class TestSubset:
         assert "the library has no compound 'Heroin'" in text.err
         assert "no reference of talc fits" in text.err
         assert "1 references of 1 compounds" in text.out
+        assert main([*command, "--json"]) == 2
+        assert "--force" in capsys.readouterr().err
+        command.append("--force")
         assert main([*command, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["unmatched"] == ["Heroin"]
-        assert main(["library", "subset", str(library.path), "-o", out]) == 2
+        assert main(["library", "subset", str(library.path), "-o", out, "--force"]) == 2
         assert main([*command, "--category", "drug", "--tier", "literature"]) == 4

@@ -41,7 +41,7 @@ def jcamp(folder, name, position, unit="absorbance", **fields):
     spectrum = band_spectrum(
         position, technique="ftir_atr", unit=unit, acquisition=Acquisition(metadata=fields)
     )
-    write(spectrum.replace(name=name), folder / "one.jdx")
+    write(spectrum.replace(name=name), folder / "one.jdx", overwrite=True)
     return (folder / "one.jdx").read_bytes()
 
 

@@ -74,7 +74,7 @@ def test_header_before_file_name(tmp_path):
     facts = Acquisition(metadata={"CAS REGISTRY NO": "58-08-2"})
     put(folder, "Cocaine.jdx", 500, acquisition=facts)
     spectrum = put(folder, "sample 17.jdx", 600)
-    write(spectrum.replace(name="Theine"), folder / "sample 17.jdx")
+    write(spectrum.replace(name="Theine"), folder / "sample 17.jdx", overwrite=True)
     report = import_folder(folder, tmp_path / "out.h5", compounds=TABLE)
     assert [entry.compound_slug for entry in report.entries] == ["caffeine", "caffeine"]
     assert all("by its header" in entry.message for entry in report.entries)
@@ -83,7 +83,7 @@ def test_header_before_file_name(tmp_path):
 def test_a_collection_says_where_its_files_name_the_substance(tmp_path):
     folder = tmp_path / "in"
     spectrum = put(folder, "0017.jdx", 500)
-    write(spectrum.replace(name="#0017n - Cocaine HCl"), folder / "0017.jdx")
+    write(spectrum.replace(name="#0017n - Cocaine HCl"), folder / "0017.jdx", overwrite=True)
     put(folder, "Theine__R040031__x.jdx", 600)
     put(folder, "Unknown__R040032__x.jdx", 700)
     put(folder, "Unknown__R040033__x.jdx", 710)
@@ -278,7 +278,7 @@ def test_import_notices_a_file_changed_since_the_export(tmp_path):
     library = small_library(tmp_path)
     export_library(library, tmp_path / "out")
     changed = sorted((tmp_path / "out").glob("*raman*.jdx"))[0]
-    write(Spectrum([300.0, 400.0, 500.0], [1.0, 2.0, 1.0], technique="raman"), changed)
+    write(Spectrum([300.0, 400.0, 500.0], [1.0, 2.0, 1.0], technique="raman"), changed, overwrite=True)
     report = import_folder(tmp_path / "out", tmp_path / "again.h5", compounds=())
     (entry,) = report.with_outcome(Outcome.UNREADABLE)
     assert entry.file == changed.name
@@ -319,7 +319,11 @@ class TestCommands:
         assert main(arguments) == 0
         assert "1 imported, 0 unmatched, 0 duplicate, 0 unreadable." in capsys.readouterr().out
         (folder / "bad.csv").write_bytes(b"\x00\x01\x02" * 50)
-        assert main([*arguments, "--json", "--licence", "CC0-1.0"]) == 3
+        kept = (tmp_path / "mine.h5").read_bytes()
+        assert main([*arguments, "--json", "--licence", "CC0-1.0"]) == 2
+        assert "--force" in capsys.readouterr().err
+        assert (tmp_path / "mine.h5").read_bytes() == kept
+        assert main([*arguments, "--json", "--licence", "CC0-1.0", "--force"]) == 3
         report = json.loads(capsys.readouterr().out)
         assert report["counts"]["imported"] == 1
         assert [e["outcome"] for e in report["entries"] if e["file"] == "bad.csv"] == ["unreadable"]
@@ -331,7 +335,7 @@ class TestCommands:
     def test_info_and_verify(self, tmp_path, capsys):
         build_small(tmp_path / "small.h5")
         assert main(["library", "info", str(tmp_path / "small.h5")]) == 0
-        assert "6 references of 4 compounds" in capsys.readouterr().out
+        assert "6 references of 4 of 4 compounds" in capsys.readouterr().out
         assert main(["library", "info", str(tmp_path / "small.h5"), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["techniques"] == {"raman": 4, "ftir_atr": 2}
         assert main(["library", "verify", str(tmp_path / "small.h5")]) == 0

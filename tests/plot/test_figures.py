@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 
 from spectralid import LibraryBuilder, Spectrum, open_library
 from spectralid.errors import FileError, ParameterError
 from spectralid.identify import identify
 from spectralid.library import Compound, Tier
-from spectralid.plot import match_figure, save, spectrum_figure
+from spectralid.plot import _glyphs, match_figure, save, spectrum_figure
 
 AXIS = np.arange(300.0, 1800.0, 2.0)
 
@@ -87,3 +89,25 @@ def test_saving(tmp_path: Path) -> None:
 
 def test_drawing_leaves_pyplot_alone() -> None:
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_characters_no_font_has_are_spelled_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_glyphs, "FALLBACKS", ())
+    spectra = [_spectrum(1001).replace(name="混合样1, Größe µm"), _spectrum(900)]
+    figure = spectrum_figure(spectra, title="未知")
+    # Warnings are errors here, and a glyph that is missing is one.
+    save(figure, tmp_path / "a.png")
+    words = " ".join(t.get_text() for t in figure.findobj(Text))
+    assert r"\u6df7\u5408\u68371, Größe µm" in words
+    assert r"\u672a\u77e5" in words
+
+
+def test_another_font_draws_what_the_first_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = get_font(findfont(FontProperties())).get_charmap()
+    second = get_font(findfont(FontProperties(family="STIXGeneral"))).get_charmap()
+    character = chr(min(code for code in second if code not in first and chr(code).isprintable()))
+    monkeypatch.setattr(_glyphs, "FALLBACKS", ("No Such Font", "STIXGeneral"))
+    figure = spectrum_figure(_spectrum(1001), title=f"a {character}")
+    save(figure, tmp_path / "a.png")
+    (text,) = [t for t in figure.findobj(Text) if character in t.get_text()]
+    assert text.get_fontfamily()[-1] == "STIXGeneral"

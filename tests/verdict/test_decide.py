@@ -1,15 +1,18 @@
+"""Verdicts on fitted spectra where probabilities are not calibrated."""
+
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spectralid.errors import InputError, ParameterError
-from spectralid.identify import Identification, identify
+from spectralid.identify import Identification, identify, retrieve
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.spectrum import Acquisition, Spectrum
 from spectralid.verdict import Alarm, Policy, Verdict, VerdictKind, decide
@@ -31,7 +34,11 @@ def _entries() -> list[tuple[Compound, Spectrum, Tier]]:
     twin = substance(GRID, TWINS)
     nearly = twin + 0.1 * substance(GRID, TWIN_OF)
     special = [
-        (Compound("fentanyl", "Fentanyl", category="opioid/fentanyl-analogue"), 10, Tier.MEASURED),
+        (
+            Compound("fentanyl", "Fentanyl", category="opioid/fentanyl-analogue", fentanyl_related="yes"),
+            10,
+            Tier.MEASURED,
+        ),
         (Compound("tatp", "TATP", hazards=("explosive-sensitive",)), 11, Tier.LITERATURE),
         (Compound("newdrug", "Newdrug", hazards=("controlled",)), 12, Tier.COMPUTED),
         (Compound("mystery", "Mystery powder"), 13, Tier.MEASURED),
@@ -63,8 +70,13 @@ def scan(values: np.ndarray, noise: float = 0.003) -> Spectrum:
     return raman(1000 * with_noise(values + 2.0, noise), name="scan")
 
 
+def uncalibrated(spectrum: Spectrum, references: ReferenceLibrary, **options: Any) -> Identification:
+    """A result without calibrated probabilities, whatever record is installed."""
+    return replace(identify(spectrum, references, **options), confidence=None)
+
+
 def verdict_of(spectrum: Spectrum, references: ReferenceLibrary, policy: Policy | None = None) -> Verdict:
-    identification = identify(spectrum, references)
+    identification = uncalibrated(spectrum, references)
     return decide(identification, references, policy=policy) if policy else decide(identification, references)
 
 
@@ -78,6 +90,7 @@ def every_kind(references: ReferenceLibrary) -> dict[str, Verdict]:
         "hazard unknown": verdict_of(scan(substance(GRID, 13)), references),
         "twins": verdict_of(scan(substance(GRID, TWINS)), references),
         "halfway": verdict_of(scan(substance(GRID, 1) + 0.7 * substance(GRID, 77)), references),
+        "mixture": verdict_of(scan(substance(GRID, 1) + 0.2 * substance(GRID, 10)), references),
         "nothing": verdict_of(scan(substance(GRID, 99)), references),
         "noise": verdict_of(scan(np.zeros(GRID.size), 1.0), references),
         "constant": verdict_of(raman(np.ones(GRID.size)), references),
@@ -90,7 +103,7 @@ def verdicts(references: ReferenceLibrary) -> dict[str, Verdict]:
     return every_kind(references)
 
 
-def test_each_kind_this_method_gives_is_reached(verdicts: dict[str, Verdict]) -> None:
+def test_each_kind_an_uncalibrated_result_gives_is_reached(verdicts: dict[str, Verdict]) -> None:
     assert {case: v.kind for case, v in verdicts.items()} == {
         "identified": VerdictKind.IDENTIFIED,
         "opioid": VerdictKind.IDENTIFIED,
@@ -99,6 +112,7 @@ def test_each_kind_this_method_gives_is_reached(verdicts: dict[str, Verdict]) ->
         "hazard unknown": VerdictKind.IDENTIFIED,
         "twins": VerdictKind.INCONCLUSIVE,
         "halfway": VerdictKind.INCONCLUSIVE,
+        "mixture": VerdictKind.INCONCLUSIVE,
         "nothing": VerdictKind.NO_MATCH,
         "noise": VerdictKind.POOR_SIGNAL,
         "constant": VerdictKind.POOR_SIGNAL,
@@ -151,8 +165,9 @@ def test_identified_names_one_compound_with_its_evidence(
     assert verdict.alarm is Alarm.NOTICE
     assert not verdict.escalate
     evidence = " ".join(verdict.evidence)
-    assert re.search(r"1\. Compound 1: score (0\.9|1\.0)", evidence)
-    assert "2. " in evidence
+    assert re.search(r"1\. Compound 1 (0\.9|1\.0)\d+, 2\. ", evidence)
+    assert "Compound 1: 11 of 11 bands beyond doubt, probability 100.0%, not calibrated" in evidence
+    assert "both methods had to agree" in verdict.reasons[0]
     assert "Library test 7 of 2026-01-02, 11 references" in evidence
     assert "not a probability" in evidence
 
@@ -185,16 +200,32 @@ def test_unverified_entries_escalate(references: ReferenceLibrary) -> None:
 
 def test_close_compounds_are_all_named(verdicts: dict[str, Verdict]) -> None:
     verdict = verdicts["twins"]
-    assert verdict.headline.startswith("one of: Left twin")
+    assert verdict.headline == "one of: Left twin or Right twin"
+    assert any("does not tell Left twin from Right twin" in r for r in verdict.reasons)
     assert set(verdict.named) == {"left", "right"}
     assert verdict.escalate
     assert any("Toxic" in p for p in verdict.precautions)
 
 
-def test_something_in_between_is_not_named(verdicts: dict[str, Verdict]) -> None:
+def test_what_is_not_explained_overrides_the_name(verdicts: dict[str, Verdict]) -> None:
     verdict = verdicts["halfway"]
-    assert "not certain enough to name" in verdict.headline
-    assert any("below 0.95" in r for r in verdict.reasons)
+    assert verdict.headline == "something that is not explained, and bands like those of Compound 1"
+    # The strongest bands of the substance that no entry is.
+    assert re.search(r"Nothing found accounts for the bands at .*902", verdict.reasons[0])
+    assert any("may itself be fentanyl-related" in n for n in verdict.not_excluded)
+
+
+def test_a_second_component_is_told_and_warned_of_though_the_whole_looks_like_the_first(
+    verdicts: dict[str, Verdict],
+) -> None:
+    # Derivative-cosine 0.97 with the first alone, 0.63 ahead of the next: that named it before.
+    verdict = verdicts["mixture"]
+    assert verdict.headline.startswith("most like a mixture of Compound 1 and Fentanyl")
+    assert verdict.alarm is Alarm.DANGER
+    assert verdict.escalate
+    assert set(verdict.named) == {"compound-1", "fentanyl"}
+    assert re.search(r"Fentanyl, about (1\d|2\d)% of the signal", verdict.words)
+    assert any("not calibrated" in r for r in verdict.reasons)
 
 
 def test_nothing_like_it_says_so_and_escalates(verdicts: dict[str, Verdict]) -> None:
@@ -215,25 +246,27 @@ def test_poor_signal_gives_advice_before_anything_else(verdicts: dict[str, Verdi
 @pytest.mark.parametrize("score_floor", [0.5, 0.75, 0.95])
 def test_a_computed_reference_never_identifies(references: ReferenceLibrary, score_floor: float) -> None:
     lenient = Policy(
-        no_match_below=score_floor,
+        named_from=0.01,
         identified_from=score_floor,
         margin=0.01,
         corroboration=-1.0,
         bands_compared=0.0,
     )
     # Not even where it is the very spectrum that was scanned.
-    found = identify(scan(substance(GRID, 12), 1e-6), references, leads=True)
+    found = uncalibrated(scan(substance(GRID, 12), 1e-6), references, leads=True)
     assert found.leads[0].compound_slug == "newdrug"
     verdict = decide(found, references, policy=lenient)
     assert verdict.kind is VerdictKind.NO_MATCH
     assert "newdrug" not in verdict.named
     assert "Newdrug" not in verdict.text()
     # A record of an earlier version may hold one as a candidate.
-    found = identify(scan(substance(GRID, 1), 1e-6), references)
-    best = replace(found.candidates[0], tier=Tier.COMPUTED)
-    verdict = decide(replace(found, candidates=(best, *found.candidates[1:])), references, policy=lenient)
+    found = uncalibrated(scan(substance(GRID, 1), 1e-6), references)
+    assert decide(found, references, policy=lenient).kind is VerdictKind.IDENTIFIED
+    assert found.analysis is not None
+    (component,) = found.analysis.components
+    lead = replace(found.analysis, components=(replace(component, tier=Tier.COMPUTED),))
+    verdict = decide(replace(found, analysis=lead), references, policy=lenient)
     assert verdict.kind is VerdictKind.INCONCLUSIVE
-    assert verdict.headline == "lead only: Compound 1"
     assert any("never identifies" in r for r in verdict.reasons)
 
 
@@ -242,6 +275,7 @@ def test_one_band_in_common_is_no_name(references: ReferenceLibrary) -> None:
     verdict = verdict_of(scan(bands(GRID, [992, 1180, 1585], [1, 0.1, 0.08]), 1e-4), references)
     assert verdict.kind is VerdictKind.INCONCLUSIVE
     assert [r for r in verdict.reasons if "rests on one band" in r]
+    assert [r for r in verdict.reasons if re.search(r"accounts for the bands at 118\d, 158\d", r)]
     assert not [r for r in verdict.reasons if "below 0.95" in r]
 
 
@@ -254,7 +288,8 @@ def test_one_band_of_two_substances_is_not_said_to_be_one_of_them(tmp_path: Path
         scan(bands(GRID, [992.5, 1180, 1585], [1, 0.1, 0.08]), 1e-4), library(tmp_path, entries)
     )
     assert set(verdict.named) == {"a", "b"}
-    assert re.fullmatch(r"most like (A or B|B or A), not certain enough to name", verdict.headline)
+    assert not verdict.headline.startswith("one of")
+    assert re.search(r"(A or B|B or A)", verdict.headline)
 
 
 def test_overloaded_detector_gives_no_name(references: ReferenceLibrary) -> None:
@@ -308,21 +343,23 @@ def _cut(seed: int, axis: np.ndarray) -> Spectrum:
 
 
 def test_salt_or_hydrate_is_part_of_the_name(references: ReferenceLibrary) -> None:
-    identification = identify(scan(substance(GRID, 1)), references)
-    best = replace(identification.candidates[0], form="monohydrate")
-    verdict = decide(replace(identification, candidates=(best, *identification.candidates[1:])), references)
+    identification = uncalibrated(scan(substance(GRID, 1)), references)
+    assert identification.analysis is not None
+    best = replace(identification.analysis.components[0], form="monohydrate")
+    analysis = replace(identification.analysis, components=(best,))
+    verdict = decide(replace(identification, analysis=analysis), references)
     assert verdict.headline == "Compound 1 (monohydrate)"
 
 
 def test_identification_of_another_library_is_refused(references: ReferenceLibrary, tmp_path: Path) -> None:
     other = library(tmp_path, _entries()[:3])
-    identification = identify(scan(substance(GRID, 1)), references)
+    identification = uncalibrated(scan(substance(GRID, 1)), references)
     with pytest.raises(InputError, match="same library"):
         decide(identification, other)
 
 
 def test_a_stored_identification_gives_the_same_verdict(references: ReferenceLibrary) -> None:
-    identification = identify(scan(substance(GRID, 10)), references)
+    identification = uncalibrated(scan(substance(GRID, 10)), references)
     again = Identification.from_json(identification.to_json())
     assert decide(again, references) == decide(identification, references)
 
@@ -335,7 +372,7 @@ def test_verdict_is_json_ready(verdicts: dict[str, Verdict]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"no_match_below": 0.96}, {"no_match_below": 0.0}, {"identified_from": 1.2}, {"margin": 0.0}]
+    "wrong", [{"named_from": 1.0}, {"named_from": 0.0}, {"identified_from": 1.2}, {"margin": 0.0}]
 )
 def test_policy_refuses_numbers_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(ParameterError):
@@ -356,16 +393,20 @@ def test_choice_between_two_warns_as_loudly_as_the_worse(tmp_path: Path) -> None
     assert set(verdict.named) == {"mild", "bad"}
 
 
-def test_no_match_begins_where_the_policy_says(references: ReferenceLibrary) -> None:
-    identification = identify(scan(substance(GRID, 1)), references)
-    candidates = identification.candidates
+def test_a_ranking_is_no_basis_for_a_verdict(references: ReferenceLibrary) -> None:
+    with pytest.raises(InputError, match="ranking only"):
+        decide(retrieve(scan(substance(GRID, 1)), references), references)
 
-    def kind_at(score: float) -> VerdictKind:
-        scored = tuple(replace(c, score=score - 0.2 * i) for i, c in enumerate(candidates))
-        return decide(replace(identification, candidates=scored), references).kind
 
-    assert kind_at(0.751) is VerdictKind.INCONCLUSIVE
-    assert kind_at(0.749) is VerdictKind.NO_MATCH
+def test_both_methods_must_agree_without_calibration(references: ReferenceLibrary) -> None:
+    found = uncalibrated(scan(substance(GRID, 1)), references)
+    first, second = found.candidates[:2]
+    other = replace(second, rank=1, score=0.99)
+    verdict = decide(replace(found, candidates=(other, replace(first, rank=2, score=0.5))), references)
+    assert verdict.kind is VerdictKind.INCONCLUSIVE
+    assert any("ranking disagrees" in r for r in verdict.reasons)
+    low = replace(found, candidates=tuple(replace(c, score=c.score * 0.95) for c in found.candidates))
+    assert decide(low, references).kind is VerdictKind.INCONCLUSIVE
 
 
 def test_dangerous_candidate_counts_however_few_are_asked_for(tmp_path: Path) -> None:
@@ -381,7 +422,7 @@ def test_dangerous_candidate_counts_however_few_are_asked_for(tmp_path: Path) ->
     ]
     references = library(tmp_path, entries)
     for top in (2, 3, 10):
-        verdict = decide(identify(scan(base), references, top=top), references)
+        verdict = decide(uncalibrated(scan(base), references, top=top), references)
         assert verdict.kind is VerdictKind.INCONCLUSIVE
         assert verdict.alarm is Alarm.DANGER
         assert "c6" in verdict.named

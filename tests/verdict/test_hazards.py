@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from spectralid.identify.families import FAMILIES
 from spectralid.library import Compound
-from spectralid.verdict.hazards import Alarm, alarm_of, precautions_of, worst
+from spectralid.verdict.hazards import Alarm, alarm_of, alarm_of_family, precautions, worst
 
 
 def compound(**facts: object) -> Compound:
@@ -48,10 +49,29 @@ def test_alarm(facts: dict[str, object], alarm: Alarm) -> None:
 
 
 def test_most_urgent_precaution_comes_first() -> None:
-    lines = precautions_of(compound(hazards=("flammable", "toxic", "explosive-sensitive")))
+    lines = precautions([compound(hazards=("flammable", "toxic", "explosive-sensitive"))])
     assert lines[0].startswith("Explosive")
     assert [line.split(":")[0] for line in lines[1:3]] == ["Flammable", "Toxic"]
     assert "Gloves" in lines[-1]
+
+
+def test_precautions_of_several_are_sorted_and_said_once() -> None:
+    mild, bad = compound(hazards=("flammable",)), compound(hazards=("flammable", "ultra-potent-opioid"))
+    lines = precautions([mild, bad])
+    assert lines == precautions([bad, mild])
+    assert lines[0].startswith("Ultra-potent opioid")
+    assert sum("Flammable" in line for line in lines) == 1
+    assert precautions([mild], unknown=True)[0].startswith("Not named")
+
+
+def test_every_watched_family_has_a_precaution() -> None:
+    for family in FAMILIES:
+        if family == "sugar or polyol":
+            continue
+        assert alarm_of_family(family) in (Alarm.DANGER, Alarm.WARNING)
+        assert len(precautions([], [family])) == 2
+    assert alarm_of_family("fentanyl-related") is alarm_of_family("nitazene") is Alarm.DANGER
+    assert alarm_of_family("something new") is Alarm.UNKNOWN
 
 
 def test_worst_of_nothing_is_unknown() -> None:

@@ -1,0 +1,2 @@
+def figures(results, out):
+    pass

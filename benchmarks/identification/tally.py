@@ -1,0 +1,320 @@
+"""What the answers of each simulated track amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import power
+import triage
+from measures import Measure, macro, proportion, rate, roc, threshold_at
+from tracks import DETECTED, OURS, WATCHED, Answer
+
+Found = tuple[list[Measure], dict[str, list[dict[str, Any]]], dict[str, Any]]
+ORACLE = "oracle, on the same scans"
+# Baselines get a threshold at which so many scans without the target are false alarms: more lenient than the
+# oracle's one in a thousand, which so few scans could not show.
+_BASELINE_ALARMS = 0.05
+_LEAST_PAIRS = 8
+
+
+def methods(answers: Sequence[Answer]) -> list[str]:
+    """Methods that looked at any of them."""
+    return list(dict.fromkeys(m for a in answers for m in a.said))
+
+
+def heard(answers: Sequence[Answer], method: str) -> list[Answer]:
+    """Answers that hold what a method says."""
+    return [a for a in answers if method in a.said]
+
+
+def alarms(answer: Answer, method: str, of_slug: Mapping[str, str]) -> set[str]:
+    """Watched families a method warns of."""
+    if method in (OURS, DETECTED):
+        return answer.alarms
+    return {of_slug.get(s, "") for s in answer.said[method].named} & set(WATCHED)
+
+
+def score(answer: Answer, method: str, of_slug: Mapping[str, str], family: str = "") -> float:
+    """How strongly a method speaks for a family, or for any watched one."""
+    if method == OURS:
+        found = answer.families
+    else:
+        found = {}
+        for slug, amount in answer.said[method].amounts.items():
+            name = of_slug.get(slug, "")
+            found[name] = max(found.get(name, 0.0), amount)
+    return max((v for f, v in found.items() if f in WATCHED and family in ("", f)), default=0.0)
+
+
+def pure(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+    """A."""
+    out = []
+    for group in dict.fromkeys(a.query.group for a in answers):
+        for m in methods(answers):
+            mine = heard([a for a in answers if a.query.group == group], m)
+            out.append(proportion("A", group, m, "top-1", (a.said[m].best in a.query.true for a in mine)))
+            out.append(
+                proportion(
+                    "A",
+                    group,
+                    m,
+                    "named rightly",
+                    (bool(a.said[m].named & a.query.true.keys()) for a in mine),
+                )
+            )
+            out.append(
+                proportion(
+                    "A",
+                    group,
+                    m,
+                    "named wrongly",
+                    (bool(a.said[m].named - a.query.true.keys()) for a in mine),
+                )
+            )
+            if m == DETECTED:
+                continue
+            watched = [a for a in mine if a.query.family]
+            out.append(
+                proportion(
+                    "A", group, m, "alarm on a watched family",
+                    (a.query.family in alarms(a, m, of_slug) for a in watched),
+                )
+            )  # fmt: skip
+            rest = [a for a in mine if not a.query.family]
+            out.append(proportion("A", group, m, "false alarms", (bool(alarms(a, m, of_slug)) for a in rest)))
+    return out, {}, {}
+
+
+def screening(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+    """B."""
+    out: list[Measure] = []
+    curves: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for m in methods(answers):
+        if m == DETECTED:
+            continue
+        mine = heard(answers, m)
+        there = [a for a in mine if a.query.family]
+        without = [a for a in mine if not a.query.family]
+        negatives = np.array([score(a, m, of_slug) for a in without])
+        level = threshold_at(negatives, 0.001)
+        at: dict[str, list[bool]] = {f: [] for f in WATCHED}
+        own: dict[str, list[bool]] = {f: [] for f in WATCHED}
+        for a in there:
+            at[a.query.family].append(score(a, m, of_slug, a.query.family) >= level)
+            own[a.query.family].append(a.query.family in alarms(a, m, of_slug))
+        name = "macro true-positive rate"
+        out.append(macro("B", "mixtures", m, f"{name} at ≤ 0.1 % false alarms", list(at.values())))
+        out.append(macro("B", "mixtures", m, f"{name} as it alarms", list(own.values())))
+        out.append(
+            proportion(
+                "B",
+                "mixtures",
+                m,
+                "false alarms as it alarms",
+                (bool(alarms(a, m, of_slug)) for a in without),
+            )
+        )
+        positives = np.array([score(a, m, of_slug, a.query.family) for a in there])
+        false, true = roc(positives, negatives)
+        curves[m] = {"false": false.tolist(), "true": true.tolist(), "negatives": len(without)}
+        if m == OURS:
+            for f in WATCHED:
+                if at[f]:
+                    members = {
+                        s for a in there if a.query.family == f for s in a.query.true if of_slug[s] == f
+                    }
+                    rows.append(
+                        {
+                            "family": f,
+                            "members": len(members),
+                            "at ≤ 0.1 % false alarms": proportion("B", f, m, "", at[f]).text(),
+                            "as it alarms": proportion("B", f, m, "", own[f]).text(),
+                        }
+                    )
+    return out, {"B: by family, spectralid": rows}, {"roc": curves}
+
+
+def limits(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+    """E."""
+    out: list[Measure] = []
+    curves: dict[str, Any] = {}
+    for group in dict.fromkeys(a.query.group for a in answers):
+        mine = [a for a in answers if a.query.group == group]
+        null, there = [a for a in mine if not a.query.x], [a for a in mine if a.query.x]
+        pairs = np.array([a.query.pair for a in there])
+        x = np.array([a.query.x for a in there])
+        x_library = np.array([a.query.x_library for a in there])
+        for m in [DETECTED, OURS, *(m for m in methods(mine) if m not in (OURS, DETECTED)), ORACLE]:
+            hit = _detects(m, null)
+            hits = np.array([hit(a) for a in there])
+            value, low, high = power.efficiency(x, hits, pairs)
+            out.append(Measure("E", group, m, "η", value, low, high, len(there), "×"))
+            if group != "photons alone":
+                value, low, high = power.efficiency(x_library, hits, pairs)
+                name = "η against the best linear use of the library"
+                out.append(Measure("E", group, m, name, value, low, high, len(there), "×"))
+            out.append(proportion("E", group, m, "found where none is", (hit(a) for a in null)))
+            curves.setdefault(group, {})[m] = [
+                {"x": float(v), "n": int((x == v).sum()), "hits": int(hits[x == v].sum())}
+                for v in np.unique(x)
+            ]
+        lods = [a.query.oracle.lod90 for a in null if a.query.oracle is not None]
+        low, middle, high = (float(q) for q in np.quantile(lods, [0.1, 0.5, 0.9]))
+        name = "the oracle's limit: median share (a tenth below – a tenth above)"
+        out.append(Measure("E", group, ORACLE, name, middle, low, high, len(lods), ""))
+    return out, {}, {"power": curves}
+
+
+def _detects(method: str, null: Sequence[Answer]) -> Callable[[Answer], bool]:
+    """Whether a method reports the target of a scan."""
+    if method == ORACLE:
+        return lambda a: a.oracle_detects
+    if method in (OURS, DETECTED):
+        return lambda a: a.query.target in a.said[method].named
+    amounts = np.array([a.said[method].amounts.get(a.query.target, 0.0) for a in null])
+    level = threshold_at(amounts, _BASELINE_ALARMS)
+    return lambda a: a.said[method].amounts.get(a.query.target, 0.0) >= level
+
+
+def mixtures(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+    """E2."""
+    return [m for g in dict.fromkeys(a.query.group for a in answers) for m in names("E2", g, answers)], {}, {}
+
+
+def names(track: str, group: str, answers: Sequence[Answer]) -> list[Measure]:
+    """Components found, right and false, of one group."""
+    out = []
+    for m in methods(answers):
+        mine = heard([a for a in answers if a.query.group == group], m)
+        if not mine:
+            continue
+        found = [(s in a.said[m].named) for a in mine for s in a.query.true]
+        said = [(s in a.query.true) for a in mine for s in a.said[m].named]
+        out.append(proportion(track, group, m, "recall", found))
+        out.append(proportion(track, group, m, "precision", said))
+        false = (len(a.said[m].named - a.query.true.keys()) for a in mine)
+        out.append(rate(track, group, m, "false per scan", false))
+        whole = (a.said[m].named == a.query.true.keys() for a in mine if a.query.known)
+        out.append(proportion(track, group, m, "all right, nothing else", whole))
+    return out
+
+
+def fentanyl(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+    """E3."""
+    out = []
+    for group in dict.fromkeys(a.query.group for a in answers):
+        mine = [a for a in answers if a.query.group == group]
+        kinds = {group: mine}
+        if any(a.query.family for a in mine):
+            kinds[f"{group} where the oracle ≥ 99 %"] = [a for a in mine if a.query.power >= 0.99]
+            kinds[f"{group} where the library allows ≥ 99 %"] = [
+                a for a in mine if a.query.power_library >= 0.99
+            ]
+        for kind, some in kinds.items():
+            for m in methods(mine):
+                if m != DETECTED:
+                    hits = ("fentanyl-related" in alarms(a, m, of_slug) for a in heard(some, m))
+                    out.append(proportion("E3", kind, m, "alarm", hits))
+    pairs = {a.query.pair for a in answers if a.query.family}
+    rows = [
+        {
+            "members of the family": len({p.split(" in ")[0] for p in pairs}),
+            "cutting agents": len({p.split(" in ")[1] for p in pairs}),
+            "pairs": len(pairs),
+        }
+    ]
+    return out, {"E3: independent substances": rows}, {}
+
+
+def open_set(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+    """F."""
+    out = []
+    for m in methods(answers):
+        by: dict[str, list[Answer]] = {}
+        for a in heard(answers, m):
+            by.setdefault(a.query.group, []).append(a)
+        kept = (a.said[m].named == a.query.true.keys() for a in by.get("in the library", ()))
+        out.append(proportion("F", "in the library", m, "kept", kept))
+        wrong = (bool(a.said[m].named) for a in by.get("unknown alone", ()))
+        out.append(proportion("F", "unknown alone", m, "wrongly named", wrong))
+        mixed = by.get("unknown in a mixture", [])
+        out.append(
+            proportion("F", "unknown in a mixture", m, "noticed", (not a.said[m].named for a in mixed))
+        )
+        false = (bool(a.said[m].named - a.query.true.keys()) for a in mixed)
+        out.append(proportion("F", "unknown in a mixture", m, "wrongly named", false))
+    return out, {}, {}
+
+
+TRACKS: Mapping[str, Callable[[Sequence[Answer], Mapping[str, str]], Found]] = {
+    "A": pure, "B": screening, "E": limits, "E2": mixtures, "E3": fentanyl, "F": open_set,
+    "H": lambda answers, of_slug: triage.escalation(answers),
+}  # fmt: skip
+
+
+def leaks(measures: Sequence[Measure], pairs: int) -> list[str]:
+    """Limits below the oracle's beyond their interval; fewer than eight pairs have no interval to speak of."""
+    if pairs < _LEAST_PAIRS:
+        return []
+    return [
+        f"{m.group}, {m.method}: {m.text()}"
+        for m in measures
+        if m.name == "η" and m.method in (OURS, DETECTED, ORACLE) and m.high < 1
+    ]
+
+
+def failures(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Three cases that went wrong, chosen by rule and not by taste."""
+
+    def wrong(a: Answer) -> set[str]:
+        return set(a.said[OURS].named) - a.query.true.keys()
+
+    rules: list[tuple[str, list[Answer], Callable[[Answer], float]]] = [
+        (
+            "A wrong name: of all scans on which one was given, the one with the highest odds",
+            [a for a in answers if wrong(a)],
+            lambda a: a.log_odds,
+        ),
+        (
+            "A watched family missed although the oracle finds it: the one with the largest share of it",
+            [a for a in answers if a.query.track == "E3" and a.query.family and a.query.power >= 0.99
+             and a.query.family not in a.alarms],
+            lambda a: a.query.true[a.query.target],
+        ),
+        (
+            "A pure substance of the library that was not named: the one with the highest odds",
+            [a for a in answers if a.query.track in ("A", "F") and a.query.known and len(a.query.true) == 1
+             and not a.said[OURS].named],
+            lambda a: a.log_odds,
+        ),
+    ]  # fmt: skip
+    found = []
+    for rule, some, by in rules:
+        if not some:
+            found.append({"rule": rule, "cases": 0})
+            continue
+        worst = max(some, key=lambda a: (by(a), a.sha256))
+        spectrum = worst.query.scan()
+        found.append(
+            {
+                "rule": rule,
+                "cases": len(some),
+                "of": len(answers),
+                "track": worst.query.track,
+                "scans of": worst.query.group,
+                "true": dict(worst.query.true),
+                "nothing else in it": worst.query.known,
+                "components": [list(c) for c in worst.components],
+                "log_odds": worst.log_odds,
+                "explained": worst.explained,
+                "unexplained_cm1": list(worst.unexplained),
+                "alarms": sorted(worst.alarms),
+                "family": worst.query.family,
+                "axis": np.round(spectrum.axis, 2).tolist(),
+                "intensity": np.round(spectrum.intensity, 1).tolist(),
+            }
+        )
+    return found
