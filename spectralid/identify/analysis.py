@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,70 +15,34 @@ from spectralid.calibration.record import STEP
 from spectralid.identify.checks import BandAgreement, UnexplainedBand, band_agreement, unexplained_bands
 from spectralid.identify.families import members
 from spectralid.identify.hypotheses import Explanation, Scene
+from spectralid.identify.instrument_model import InstrumentModel, instrument_model_for
 from spectralid.identify.limits import smallest_shares
 from spectralid.identify.mismatch import Freedom, Mismatch
 from spectralid.identify.noise import noise_variance
-from spectralid.identify.posterior import equivalents, posterior
+from spectralid.identify.posterior import EQUIVALENT_NATS, posterior, swap_costs
 from spectralid.identify.references import ReferenceSet, background_shapes
-from spectralid.identify.selection import Settings, ShiftPrior, log_odds, select
+from spectralid.identify.selection import ShiftPrior, log_odds, select
 from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import Spectrum
 
-__all__ = ["Analyser", "Analysis", "Component", "Engine", "engine_for"]
+__all__ = ["Analyser", "Analysis", "Component"]
 
 SCHEMA: Final = "spectralid.analysis/1"
-METHOD: Final = f"joint-fit/1, spectralid {spectralid.__version__}"
+METHOD: Final = f"joint-fit/2, spectralid {spectralid.__version__}"
 # Bands of what is there disagree more than this by chance alone in one of a thousand cases.
 _CONSISTENT: Final = 1e-3
 # A component that rests on a single band may be anybody's.
 _WITHOUT_BEST_Z: Final = 3.0
+# Compounds listed in place of a component.
+_RIVALS: Final = 10
 # Two-sided 95 % of a normal distribution.
 _Z95: Final = 1.959964
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Numbers the joint fit rests on.
-
-    Attributes
-    ----------
-    mismatch : Mismatch
-        How far a reference may be from the same substance on another instrument.
-    prior : ShiftPrior
-        What is known of the axis.
-    settings : Settings
-        How far the search goes.
-    nothing_score : float
-        Log odds of *nothing in the library* before the spectrum is looked at, overconfidence included.
-    """
-
-    mismatch: Mismatch
-    prior: ShiftPrior
-    settings: Settings
-    nothing_score: float
-
-
-_SETTINGS: Final = Settings()
-_PRIORS: Final = {
-    False: ShiftPrior(sd_cm1=2.0, wide_cm1=8.0, share=0.2),
-    True: ShiftPrior(sd_cm1=1.0, wide_cm1=4.0, share=0.1),
-}
 # A calibration is of its session: temperature moves an axis by some tenths. In this share of scans it is
 # worth nothing.
 _LEAST_SHIFT_SD: Final = 0.5
 _CALIBRATION_FAILS: Final = 0.02
-# Set by hand on other people's spectra of the substances of one unit (`benchmarks/identification`, track
-# *instruments*), which are development data since; to be estimated from replicates.
-_MISMATCH: Final = Mismatch(
-    gain=0.3, band=0.15, shift_cm1=1.5, width_cm2=10.0, resolution_cm2=10.0, shape=0.05, floor=0.015
-)
-
-
-def engine_for(references: ReferenceSet) -> Engine:
-    """The numbers for a set of references."""
-    return Engine(
-        _MISMATCH, _PRIORS[references.technique.is_infrared], _SETTINGS, nothing_score=0.0, unlike=_UNLIKE
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +61,10 @@ class Component:
         Probability that the compound is there, given everything that was weighed; not yet calibrated.
     equivalent : tuple of str
         Compounds that could take its place at next to no cost.
+    gain : float
+        Log odds that the explanation would lose without it.
+    rivals : tuple of (str, float)
+        Compounds in its place and the log odds that would cost, least first, at most ten.
     bands : BandAgreement
         Whether its bands agree on its amount.
     holds : bool
@@ -113,6 +81,8 @@ class Component:
     share_high: float
     probability: float
     equivalent: tuple[str, ...]
+    gain: float
+    rivals: tuple[tuple[str, float], ...]
     bands: BandAgreement
     holds: bool
 
@@ -122,7 +92,8 @@ class Component:
         return plain | {
             "tier": self.tier.value,
             "equivalent": list(self.equivalent),
-            "bands": {f.name: list(getattr(self.bands, f.name)) for f in fields(self.bands)},
+            "rivals": [list(r) for r in self.rivals],
+            "bands": self.bands.to_dict(),
         }
 
 
@@ -144,6 +115,8 @@ class Analysis:
         Estimated error of the axis.
     unexplained : tuple of UnexplainedBand
         Bands no component accounts for, clearest first.
+    strongest_unexplained_z : float
+        Standard deviations by which the clearest bump of what is left stands out, band or not.
     smallest_shares : mapping of str to float
         Smallest detectable share of each family in this scan.
     assumptions : tuple of str
@@ -158,6 +131,7 @@ class Analysis:
     nothing: float
     shift_cm1: float
     unexplained: tuple[UnexplainedBand, ...]
+    strongest_unexplained_z: float
     smallest_shares: Mapping[str, float]
     assumptions: tuple[str, ...] = ()
 
@@ -195,6 +169,7 @@ class Analysis:
             "nothing": self.nothing,
             "shift_cm1": self.shift_cm1,
             "unexplained": [{f.name: getattr(u, f.name) for f in fields(u)} for u in self.unexplained],
+            "strongest_unexplained_z": self.strongest_unexplained_z,
             "smallest_shares": dict(self.smallest_shares),
             "assumptions": list(self.assumptions),
         }
@@ -256,16 +231,16 @@ class Analyser:
         The library; measured and literature references take part.
     references : ReferenceSet
         Prepared references of the technique.
-    engine : Engine, optional
-        The numbers it works with; those of `engine_for` if not given.
+    instrument : InstrumentModel, optional
+        What is taken for granted of the instrument; that of any instrument if not given.
     """
 
     def __init__(
-        self, library: ReferenceLibrary, references: ReferenceSet, engine: Engine | None = None
+        self, library: ReferenceLibrary, references: ReferenceSet, instrument: InstrumentModel | None = None
     ) -> None:
         self.library = library
         self.references = references
-        self.engine = engine or engine_for(references)
+        self.instrument = instrument or instrument_model_for(references.technique)
         self._background = background_shapes(references.grid, references.technique)
         self._freedom = Freedom(references.grid)
         self._families = members(library.compounds, (r.compound_slug for r in references.rows))
@@ -278,6 +253,10 @@ class Analyser:
         spectrum : Spectrum
             Of the technique of the references; infrared as absorbance.
         """
+        return self.scenes(spectrum)(self.instrument.mismatch)
+
+    def scenes(self, spectrum: Spectrum) -> Callable[[Mismatch], Scene]:
+        """The scene of a spectrum under whatever mismatch is asked for; see `scene`."""
         from spectralid.preprocess.despike import Despike
         from spectralid.preprocess.resample import resample
 
@@ -288,14 +267,12 @@ class Analyser:
         lowest = float(np.nanmin(values))
         height = float(np.nanmax(values)) - lowest or 1.0
         noise = noise_variance(spectrum, grid) / height**2
-        return Scene(
-            (values - lowest) / height,
-            noise,
-            self.references,
-            self._background,
-            self.engine.mismatch,
-            self._freedom,
-        )
+        scaled = (values - lowest) / height
+
+        def under(mismatch: Mismatch) -> Scene:
+            return Scene(scaled, noise, self.references, self._background, mismatch, self._freedom)
+
+        return under
 
     def analyse(
         self,
@@ -320,24 +297,24 @@ class Analyser:
             What was taken for granted in making it comparable.
         """
         scene = self.scene(spectrum)
-        prior = prior or calibrated_prior(spectrum) or self.engine.prior
-        found = select(scene, prior, self.engine.settings)
+        prior = prior or calibrated_prior(spectrum) or self.instrument.prior
+        found = select(scene, prior, self.instrument.settings)
         if found.best is None:
-            return self._result(original or spectrum, assumptions, (), None, 1.0, 0.0, (), {})
+            return self._result(original or spectrum, assumptions, (), None, 1.0, 0.0, ((), 0.0), {})
         best, bands, refused = self._supported(scene, found.best)
-        score = log_odds(best, prior, self.engine.settings, len(self.references))
+        score = log_odds(best, prior, self.instrument.settings, len(self.references))
         explored = [
             (e, s)
             for e, s in found.explored
             if set(e.rows) != set(best.rows) and not refused.intersection(e.rows)
         ]
         explored.append((best, score))
-        chances = posterior(explored, self.references, nothing_score=self.engine.nothing_score)
+        chances = posterior(explored, self.references, nothing_score=self.instrument.nothing_score)
         left = scene.left_over(best)
         return self._result(
             original or spectrum,
             assumptions,
-            self._components(explored, best, bands, chances.present),
+            self._components(explored, best, bands, chances.present, self._gains(scene, best, score, prior)),
             score,
             chances.nothing,
             best.shift_cm1,
@@ -360,21 +337,34 @@ class Analyser:
             kept = [r for i, r in enumerate(best.rows) if i != worst]
             best = scene.explain(kept, best.shift_cm1)
 
+    def _gains(self, scene: Scene, best: Explanation, score: float, prior: ShiftPrior) -> list[float]:
+        """Log odds that `best` would lose without each of its components."""
+        if len(best.rows) == 1:
+            return [score]
+        n, settings = len(self.references), self.instrument.settings
+        without = [scene.explain([r for r in best.rows if r != gone], best.shift_cm1) for gone in best.rows]
+        return [score - log_odds(e, prior, settings, n) for e in without]
+
     def _components(
         self,
         explored: Sequence[tuple[Explanation, float]],
         best: Explanation,
         bands: Sequence[BandAgreement],
         present: Mapping[int, float],
+        gains: Sequence[float],
     ) -> tuple[Component, ...]:
-        rivals = equivalents(explored, best)
+        costs = swap_costs(explored, best)
         total = float(best.amounts.sum())
         if total <= 0:
             return ()  # The best of all explanations is none of its reference.
         found = []
-        for row, amount, sd, agreement in zip(best.rows, best.amounts, best.sd, bands, strict=True):
+        parts = zip(best.rows, best.amounts, best.sd, bands, gains, strict=True)
+        for row, amount, sd, agreement, gain in parts:
             info = self.references.rows[row]
-            others = {self.references.rows[r].compound_slug for r in rivals[row]} - {info.compound_slug}
+            rivals: dict[str, float] = {}
+            for other, cost in sorted(costs[row], key=lambda item: item[1]):
+                rivals.setdefault(self.references.rows[other].compound_slug, cost)
+            rivals.pop(info.compound_slug, None)
             # The rest of the signal is known far better than this part of it.
             rest = total - float(amount)
             low, high = max(0.0, amount - _Z95 * sd), amount + _Z95 * sd
@@ -389,7 +379,9 @@ class Analyser:
                     share_low=float(low / (low + rest)) if rest > 0 else 1.0,
                     share_high=float(high / (high + rest)) if rest > 0 else 1.0,
                     probability=present[int(self.references.compound[row])],
-                    equivalent=tuple(sorted(others)),
+                    equivalent=tuple(sorted(s for s, cost in rivals.items() if cost <= EQUIVALENT_NATS)),
+                    gain=gain,
+                    rivals=tuple(rivals.items())[:_RIVALS],
                     bands=agreement,
                     holds=_holds(agreement),
                 )
@@ -404,18 +396,19 @@ class Analyser:
         score: float | None,
         nothing: float,
         shift_cm1: float,
-        unexplained: tuple[UnexplainedBand, ...],
+        unexplained: tuple[tuple[UnexplainedBand, ...], float],
         limits: Mapping[str, float],
     ) -> Analysis:
         return Analysis(
             spectrum_sha256=spectrum.sha256,
             library_sha256=self.library.sha256,
-            method=METHOD,
+            method=f"{METHOD}, {self.instrument.name}",
             components=components,
             log_odds=score,
             nothing=nothing,
             shift_cm1=shift_cm1,
-            unexplained=unexplained,
+            unexplained=unexplained[0],
+            strongest_unexplained_z=unexplained[1],
             smallest_shares=limits,
             assumptions=tuple(assumptions),
         )

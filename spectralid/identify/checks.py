@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ _MISSING_SHARE: Final = 0.4
 _MISSING_Z: Final = 3.0
 
 _BUMP_FWHM_CM1: Final = 14.0
-_BUMP_STEP_CM1: Final = 6.0
+_BUMPS: Final = 40
 # Chance alone reaches 5 in one of a thousand spectra of 400 places. 24 simulated pure substances on other
 # units reached 5.7, but for one; mixtures with an unknown mostly 7 and more (`benchmarks/identification`).
 UNEXPLAINED_Z: Final = 6.0
@@ -55,6 +55,17 @@ class BandAgreement:
     missing_cm1: tuple[float, ...]
     consistency: float
     without_best_z: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form."""
+        return {
+            "positions_cm1": list(self.positions_cm1),
+            "ratios": list(self.ratios),
+            "sd": list(self.sd),
+            "missing_cm1": list(self.missing_cm1),
+            "consistency": self.consistency,
+            "without_best_z": self.without_best_z,
+        }
 
     @property
     def supported(self) -> int:
@@ -125,7 +136,7 @@ def band_agreement(scene: Scene, explanation: Explanation, index: int) -> BandAg
     common = scene.freedom.common(total, mismatch, gain=total - signals[index])
     reduced = reduce(Banded(lower, known), scene.values, means, scene.background, common)
     information = reduced.information + 1e-9 * np.diag(np.diag(reduced.information) + 1e-12)
-    covariance = np.linalg.inv(information)
+    covariance: FloatArray = np.asarray(np.linalg.inv(information), dtype=np.float64)
     amounts = covariance @ reduced.right
     whole = max(float(explanation.amounts[index]), 1e-12)
     n = len(peaks)
@@ -140,8 +151,8 @@ def band_agreement(scene: Scene, explanation: Explanation, index: int) -> BandAg
         tuple(ratios.tolist()),
         tuple(noise.tolist()),
         tuple(positions[missing].tolist()),
-        _consistency(ratios, covariance[:n, :n] / whole**2, spread),
-        _without_best(amounts[:n], covariance[:n, :n]),
+        _consistency(ratios, np.asarray(covariance[:n, :n]) / whole**2, spread),
+        _without_best(amounts[:n], np.asarray(covariance[:n, :n])),
     )
 
 
@@ -172,8 +183,10 @@ def _windows(grid: FloatArray, peaks: FloatArray) -> FloatArray:
     return np.asarray((grid[:, None] >= low) & (grid[:, None] < high), dtype=np.float64)
 
 
-def unexplained_bands(scene: Scene, left: LeftOver, *, shift_cm1: float) -> tuple[UnexplainedBand, ...]:
-    """Bands that stand out from what an explanation leaves, strongest first.
+def unexplained_bands(
+    scene: Scene, left: LeftOver, *, shift_cm1: float
+) -> tuple[tuple[UnexplainedBand, ...], float]:
+    """Bands that stand out from what an explanation leaves, and how far the clearest bump does.
 
     Parameters
     ----------
@@ -183,11 +196,24 @@ def unexplained_bands(scene: Scene, left: LeftOver, *, shift_cm1: float) -> tupl
         What the explanation leaves of it.
     shift_cm1 : float
         Common shift; positions are given on the corrected axis.
+
+    Returns
+    -------
+    tuple of UnexplainedBand, float
+        The second is the highest significance of any bump, whether or not it counts as a band.
     """
+    from scipy.ndimage import gaussian_filter1d
+
     grid = scene.references.grid
-    step = max(1, round(_BUMP_STEP_CM1 / float(grid[1] - grid[0])))
-    centres = np.flatnonzero(scene.known)[::step]
     sigma = _BUMP_FWHM_CM1 / 2.3548
+    # Where a band would stand out if neighbouring points were independent; the best of those are asked.
+    reach = sigma / float(grid[1] - grid[0])
+    rough = gaussian_filter1d(left.weights(), reach) / np.sqrt(
+        gaussian_filter1d(left.precision, reach) + 1e-300
+    )
+    inner = rough[1:-1]
+    tops = np.flatnonzero((inner >= rough[:-2]) & (inner > rough[2:]) & scene.known[1:-1]) + 1
+    centres = tops[np.argsort(-rough[tops], kind="stable")[:_BUMPS]]
     z, information = left.significance(np.exp(-0.5 * ((grid[:, None] - grid[None, centres]) / sigma) ** 2))
     height = np.zeros(centres.size)
     np.divide(z, np.sqrt(information), out=height, where=information > 0)
@@ -199,4 +225,4 @@ def unexplained_bands(scene: Scene, left: LeftOver, *, shift_cm1: float) -> tupl
         here = float(grid[centres[i]]) - shift_cm1
         if share[i] >= UNEXPLAINED_SHARE and all(abs(here - f.position_cm1) > 2 * _APART_CM1 for f in found):
             found.append(UnexplainedBand(here, float(share[i]), float(z[i])))
-    return tuple(found)
+    return tuple(found), float(z.max(initial=0.0))

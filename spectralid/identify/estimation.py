@@ -75,8 +75,9 @@ def estimate_mismatch(
 ) -> MismatchEstimate:
     """Find the mismatch under which spectra of known substances are most likely given their references.
 
-    Empirical Bayes: the amounts, the background and whatever a coefficient stands for are integrated out, the
-    standard deviations maximise what is left (type-II maximum likelihood; MacKay, Neural Comput. 1992, 4, 415).
+    Empirical Bayes: the amounts, the background and whatever a coefficient stands for are integrated out,
+    the standard deviations maximise what is left (type-II maximum likelihood; MacKay, Neural Comput. 1992,
+    4, 415).
 
     Parameters
     ----------

@@ -221,7 +221,7 @@ class Evidencer:
         """What is left of a scene beside those components of an explanation whose rows are in `keep`."""
         shift = explanation.shift_cm1 if explanation else 0.0
         shapes = [scene.references.moved(row, shift) for row in keep]
-        return self.rest(scene.values, shapes)
+        return self.rest(np.where(scene.known, scene.values, np.nan), shapes)
 
     def features(self, rest: Rest) -> FloatArray:
         """Direction of what is left, strengths compressed, as slopes at two widths; shape (n_features,)."""

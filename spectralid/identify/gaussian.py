@@ -4,9 +4,9 @@ One form serves the whole engine::
 
     y = M a + N b + F c + e,    b ~ N(0, B²),  c ~ N(0, I),  e ~ N(0, V)
 
-``M`` are shapes whose amounts are wanted, ``N`` shapes of which next to nothing is known (background; B is many
-times the spectrum), ``F`` what has a known spread along the whole axis (response, axis). ``V`` is banded: noise, and whatever is local — heights,
-places and widths of single bands.
+``M`` are shapes whose amounts are wanted, ``N`` shapes of which next to nothing is known (background; B is
+many times the spectrum), ``F`` what has a known spread along the whole axis (response, axis). ``V`` is
+banded: noise, and whatever is local, which is heights, places and widths of single bands.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ class Banded:
         Points that are known; the others carry nothing.
     """
 
-    __slots__ = ("_factor", "known", "log_det")
+    __slots__ = ("_factor", "known", "log_det", "precision")
 
     def __init__(self, lower: FloatArray, known: npt.NDArray[np.bool_]) -> None:
         from scipy.linalg.lapack import dpbtrf
 
         diagonals = np.array(lower)
+        # Of each point for itself, whatever its neighbours do.
+        self.precision: FloatArray = known / lower[0]
         if not known.all():
             # A point that is not known is made independent of the rest, and its rows are zero from then on.
             for d in range(1, len(diagonals)):
@@ -84,7 +86,8 @@ class Reduced:
     log_det : float
         Log determinant of the covariance, the flat shapes included.
     nuisance : tuple of ndarray
-        Coefficients of ``N`` and ``F`` with no amount at all, shape (q,), and their change with each amount, (q, k).
+        Coefficients of ``N`` and ``F`` with no amount at all, shape (q,), and what each amount takes from
+        them, shape (q, k).
     """
 
     information: FloatArray
@@ -188,7 +191,12 @@ class LeftOver:
     def weights(self) -> FloatArray:
         """Weights v on the axis with ``v · s = whiten(s) · y`` for every shape ``s``, shape (n,)."""
         n = self._noise.known.size
-        return self._noise.back(self.y[:n, None])[:, 0]
+        return np.asarray(self._noise.back(self.y[:n, None])[:, 0])
+
+    @property
+    def precision(self) -> FloatArray:
+        """One over the variance of each point for itself, shape (n,); 0 where not known."""
+        return self._noise.precision
 
     def significance(self, columns: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Standard deviations of each shape, (n, k), that the rest holds, and the shapes' information.

@@ -20,8 +20,8 @@ __all__ = ["Explanation", "Scene"]
 # The prior of an amplitude is this many times its estimate wide: it costs each component a few nats and moves
 # no estimate.
 _WIDE: Final = 3.0
-# Bands nobody has a reference for: distance in cm⁻¹ at which they are independent, and the distance over which
-# the spectrum's own strength is taken.
+# Bands nobody has a reference for: distance in cm⁻¹ at which they are independent, and the distance over
+# which the spectrum's own strength is taken.
 _FREE_BAND_REACH: Final = 18.0
 _FREE_BAND_STRENGTH: Final = 12.0
 _ROUNDS: Final = 2
@@ -111,13 +111,13 @@ class Scene:
 
     def known_for(self, rows: Sequence[int]) -> npt.NDArray[np.bool_]:
         """Points that the spectrum and every one of `rows` know."""
-        return np.logical_and.reduce([self.known, *(self.references.known[r] for r in rows)])
+        return np.asarray(np.logical_and.reduce([self.known, *(self.references.known[r] for r in rows)]))
 
     def nothing(self, known: npt.NDArray[np.bool_]) -> float:
         """Log evidence of *nothing in the library* at the points of `known`.
 
-        Bands of any height wherever the spectrum has bands: their strength follows the spectrum itself, so that
-        this explanation is good at what it claims.
+        Bands of any height wherever the spectrum has bands: their strength follows the spectrum itself, so
+        that this explanation is good at what it claims.
         """
         key = np.packbits(known).tobytes()
         if key not in self._nothing:

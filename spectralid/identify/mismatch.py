@@ -72,7 +72,8 @@ GAIN_SPACING: Final = 500.0
 LOCAL_REACH: Final = 30.0
 """Distance in cm⁻¹ at which two bands differ independently."""
 
-# What an axis may still be off after the common shift was found: everywhere, and per 1,000 cm⁻¹ from its middle.
+# What an axis may still be off after the common shift was found: everywhere, and per 1,000 cm⁻¹ from its
+# middle.
 _AXIS_CM1: Final = 1.0
 _STRETCH: Final = 1.0
 

@@ -11,7 +11,7 @@ from spectralid.identify.hypotheses import Explanation
 from spectralid.identify.references import ReferenceSet
 from spectralid.spectrum import FloatArray
 
-__all__ = ["Posterior", "equivalents", "posterior"]
+__all__ = ["EQUIVALENT_NATS", "Posterior", "posterior", "swap_costs"]
 
 # Swapping one entry for another costs less than this many nats: χ²(1) at 95 %, halved.
 EQUIVALENT_NATS = 1.92
@@ -61,14 +61,16 @@ def posterior(
     return Posterior(float(weights[0]), present, weights[1:])
 
 
-def equivalents(explored: Sequence[tuple[Explanation, float]], best: Explanation) -> dict[int, list[int]]:
-    """References of `best` with those that could take their place at next to no cost."""
+def swap_costs(
+    explored: Sequence[tuple[Explanation, float]], best: Explanation
+) -> dict[int, list[tuple[int, float]]]:
+    """References weighed in the place of each of `best`, the rest kept, with the log odds that costs."""
     scores = {frozenset(e.rows): s for e, s in explored}
     top = scores.get(frozenset(best.rows), -np.inf)
-    out: dict[int, list[int]] = {r: [] for r in best.rows}
+    out: dict[int, list[tuple[int, float]]] = {r: [] for r in best.rows}
     for rows, score in scores.items():
         gone = [r for r in best.rows if r not in rows]
         come = [r for r in rows if r not in best.rows]
-        if len(gone) == 1 == len(come) and score >= top - EQUIVALENT_NATS:
-            out[gone[0]].append(come[0])
+        if len(gone) == 1 == len(come):
+            out[gone[0]].append((come[0], float(top - score)))
     return out

@@ -281,14 +281,11 @@ class _Rest:
     @classmethod
     def of(cls, scene: Scene, base: Explanation) -> Self:
         left = scene.left_over(base)
-        signals = scene.shapes(base.rows, base.shift_cm1) * base.amounts[:, None]
-        diagonal = scene.noise + scene.freedom.local(signals, scene.mismatch)[0]
         # A reference is moved along by moving what it is multiplied with.
         grid = scene.references.grid
-        known = scene.known_for(base.rows)
         weights, precision = (
             np.interp(grid + base.shift_cm1, grid, x, 0.0, 0.0).astype(np.float32)
-            for x in (left.weights(), known / diagonal)
+            for x in (left.weights(), left.precision)
         )
         return cls(scene, base, left, weights, precision)
 

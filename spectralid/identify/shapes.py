@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from spectralid.errors import ParameterError
 from spectralid.spectrum import FloatArray
 
-__all__ = ["bump", "splines"]
+__all__ = ["bump", "hats", "splines"]
 
 
 def splines(grid: FloatArray, spacing: float) -> FloatArray:
@@ -38,6 +40,17 @@ def splines(grid: FloatArray, spacing: float) -> FloatArray:
     inner = 2 / 3 - u**2 + u**3 / 2
     outer = (2 - u) ** 3 / 6
     return np.asarray(np.where(u < 1, inner, np.where(u < 2, outer, 0.0)))
+
+
+def hats(grid: FloatArray, spacing: float) -> FloatArray:
+    """Triangles over a grid, twice `spacing` wide at the foot; they add up to 1.
+
+    Parameters and errors are those of `splines`; the result has shape (n_grid, n_hats).
+    """
+    _positive(spacing)
+    pieces = max(1, math.ceil((grid[-1] - grid[0]) / spacing))
+    centres = grid[0] + spacing * np.arange(pieces + 1)
+    return np.asarray(np.maximum(0.0, 1 - np.abs(grid[:, None] - centres[None, :]) / spacing))
 
 
 def bump(distance: FloatArray) -> FloatArray:
