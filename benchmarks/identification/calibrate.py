@@ -52,8 +52,8 @@ RECORD = ROOT / "libraries" / "confidence.json"
 FIGURE = ROOT / "docs" / "images" / "identification-reliability.png"
 # Scans of each part at scale 1.
 COUNTS = {"raman": 1500, "infrared": 1000}
-# What real scans weigh. Calibrated on simulated ones alone, 5 of 36 names given to real spectra of development
-# substances were wrong: the world is not as kind as its simulation.
+# What real scans weigh. Calibrated on simulated ones alone, 5 of 36 names given to real Raman spectra of
+# development substances were wrong: the world is not as kind as its simulation.
 REAL_SHARE = 0.3
 # Bins of fewer cases are left out of the figure.
 LEAST_DRAWN = 8
@@ -74,7 +74,7 @@ class Judged:
 
     @property
     def real(self) -> bool:
-        return bool(self.answer["instrument"] == labelled.REAL_CLASS)
+        return bool(self.answer["instrument"] != labelled.SIMULATED_CLASS)
 
 
 def collect(scale: float, workers: int, parts: Sequence[Part]) -> list[dict[str, Any]]:
@@ -94,10 +94,11 @@ def weighted(examples: Sequence[Labelled]) -> list[Labelled]:
     out = []
     for technique in labelled.TECHNIQUES.values():
         own = [e for e in examples if e.technique is technique]
-        real = sum(e.instrument == labelled.REAL_CLASS for e in own)
+        real = sum(e.instrument != labelled.SIMULATED_CLASS for e in own)
         weight = REAL_SHARE / (1 - REAL_SHARE) * (len(own) - real) / max(1, real)
         out += [
-            replace(e, weight=max(1.0, weight)) if e.instrument == labelled.REAL_CLASS else e for e in own
+            replace(e, weight=max(1.0, weight)) if e.instrument != labelled.SIMULATED_CLASS else e
+            for e in own
         ]
     return out
 
@@ -166,7 +167,7 @@ def groups(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Judged]]]:
         for real in (False, True):
             some = [j for j in judged if j.answer["technique"] == technique and j.real == real]
             some = [j for j in some if j.confidence.calibrated]
-            where = f"{technique}, {'real, other instruments' if real else 'simulated'}"
+            where = f"{technique}, {'real' if real else 'simulated'}"
             yield where, some
             for size in ("one", "several"):
                 own = [j for j in some if (len(j.confidence.components) > 1) == (size == "several")]
@@ -287,7 +288,7 @@ def diagram(judged: Sequence[Judged], technique: str) -> list[tuple[str, list[Bi
         ("component, as the engine gives it", reliability_bins(before, right, bins=10), "0.6"),
         ("component, calibrated", reliability_bins(p, right, bins=10), "C0"),
         ("nothing in the library, calibrated", reliability_bins(chance, nothing, bins=10), "C1"),
-        ("component, real spectra, calibrated", reliability_bins(measured, so, bins=5), "C2"),
+        ("component, calibrated, real spectra", reliability_bins(measured, so, bins=5), "C2"),
     )
     return [
         (label, shown, colour)
@@ -316,7 +317,7 @@ def figure(judged: Sequence[Judged]) -> Figure:
                 capsize=2,
                 label=label,
             )
-        axis.set_title("Raman" if technique == "raman" else "Infrared (simulated)")
+        axis.set_title("Raman" if technique == "raman" else "Infrared")
         axis.set_xlabel("stated probability")
     axes[0].set_ylabel("share that was so, test substances")
     axes[0].legend(fontsize=8, loc="upper left")
