@@ -6,6 +6,7 @@ member itself is in no library. Training is `spectralid.identify.family_training
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+import spectralid
 from spectralid.errors import LibraryError, ParameterError
 from spectralid.identify.family_evidence import Evidencer, Rest, class_gains
 from spectralid.identify.hypotheses import Explanation, Scene
@@ -228,6 +230,27 @@ class FamilyModel:
         plain = {"site_trust": dict(self.site_trust), "facts": dict(self.facts)}
         return FamilyModel, tuple((values | plain).values())
 
+    @classmethod
+    def of(cls, library: ReferenceLibrary, technique: Technique, *, tier: Tier | None = None) -> Self:
+        """The model kept beside a library, trained and kept there if there is none that belongs to it.
+
+        Where nothing can be written it is trained anew each time. Parameters and errors are those of `train`.
+        """
+        kind = "infrared" if technique.is_infrared else "raman"
+        path = library.path.with_suffix(f".{kind}{'-' + tier.value if tier else ''}.families")
+        if path.exists():
+            with contextlib.suppress(LibraryError):
+                kept = cls.load(path)
+                if (
+                    kept.facts["library_sha256"] == library.sha256
+                    and kept.facts["spectralid"] == spectralid.__version__
+                ):
+                    return kept
+        model = cls.train(library, technique, tier=tier)
+        with contextlib.suppress(OSError):
+            model.save(path)
+        return model
+
     # ------------------------------------------------------------------ use
 
     def evidencer(self) -> Evidencer:
@@ -396,7 +419,7 @@ class FamilyModel:
     # ------------------------------------------------------------------ storage
 
     def to_bytes(self) -> bytes:
-        """The model as an ``npz`` file of plain arrays; the same model gives the same bytes."""
+        """The model as an ``npz`` file of plain arrays without pickles."""
         plain = {
             "schema": SCHEMA,
             "technique": self.technique.value,
