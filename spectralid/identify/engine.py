@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any, Final
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 import spectralid
 from spectralid import _bundled
@@ -187,7 +187,7 @@ class Identifier:
                 self.library, ReferenceSet.from_library(self.library, query.technique)
             )
         # One thread is faster for one spectrum, and the last bits do not depend on how many there are.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with self._threads.limit(limits=1, user_api="blas"):
             return self._analysers[key].analyse(
                 query, prior=prior, original=original, assumptions=assumptions
             )
@@ -213,9 +213,15 @@ class Identifier:
         scene = self._analysers[key].scene(query)
         position = {info.id: row for row, info in enumerate(scene.references.rows)}
         rows = [position[c.reference_id] for c in analysis.components]
-        with threadpool_limits(limits=1, user_api="blas"):
+        with self._threads.limit(limits=1, user_api="blas"):
             explanation = scene.explain(rows, analysis.shift_cm1) if rows else None
             return model.findings(scene, explanation, evidencer=evidencer)
+
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        import scipy.linalg  # noqa: F401 - what is not loaded yet would not be limited.
+
+        return ThreadpoolController()
 
     @cached_property
     def _family_of(self) -> Mapping[str, str]:
