@@ -22,13 +22,13 @@ from spectralid.identify.confidence import (
     SOMETHING_ELSE,
     Confidence,
     ConfidenceRecord,
-    Model,
     apply,
     conformal_set,
     label_chances,
     load_record,
 )
 from spectralid.identify.confidence_fit import Labelled, conformal_quantile, fit
+from spectralid.identify.confidence_record import Model
 from spectralid.identify.features import features
 from spectralid.identify.reliability import (
     brier,
