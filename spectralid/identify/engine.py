@@ -61,7 +61,8 @@ class Identifier:
     record : ConfidenceRecord, optional
         What calibrates its results; the one that comes with spectralid if not given.
     families : iterable of FamilyModel, optional
-        What finds families whose member is in no library, at most one for Raman and one for infrared.
+        What finds families whose member is in no library, at most one for Raman and one for infrared; those
+        kept beside the library (`FamilyModel.of`, ``spectralid library families``) if not given.
     """
 
     def __init__(
@@ -69,11 +70,11 @@ class Identifier:
         library: ReferenceLibrary,
         *,
         record: ConfidenceRecord | None = None,
-        families: Iterable[FamilyModel] = (),
+        families: Iterable[FamilyModel] | None = None,
     ) -> None:
         self.library = library
         self.record = record or bundled_record()
-        self.families = tuple(families)
+        self.families = kept_models(library) if families is None else tuple(families)
         self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in self.families}
         self._indices: dict[bool, RetrievalIndex | None] = {}
         self._lead_indices: dict[bool, LeadIndex | None] = {}
@@ -315,6 +316,12 @@ def _made(
     library: ReferenceLibrary, record: ConfidenceRecord | None, families: tuple[FamilyModel, ...]
 ) -> Identifier:
     return Identifier(library, record=record, families=families)
+
+
+def kept_models(library: ReferenceLibrary) -> tuple[FamilyModel, ...]:
+    """The family models kept beside a library."""
+    kept = (FamilyModel.kept(library, kind) for kind in (Technique.RAMAN, Technique.FTIR))
+    return tuple(model for model in kept if model)
 
 
 @cache

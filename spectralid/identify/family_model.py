@@ -236,20 +236,33 @@ class FamilyModel:
 
         Where nothing can be written it is trained anew each time. Parameters and errors are those of `train`.
         """
-        kind = "infrared" if technique.is_infrared else "raman"
-        path = library.path.with_suffix(f".{kind}{'-' + tier.value if tier else ''}.families")
-        if path.exists():
-            with contextlib.suppress(LibraryError):
-                kept = cls.load(path)
-                if (
-                    kept.facts["library_sha256"] == library.sha256
-                    and kept.facts["spectralid"] == spectralid.__version__
-                ):
-                    return kept
+        if kept := cls.kept(library, technique, tier=tier):
+            return kept
         model = cls.train(library, technique, tier=tier)
         with contextlib.suppress(OSError):
-            model.save(path)
+            model.save(cls.place(library, technique, tier=tier))
         return model
+
+    @classmethod
+    def kept(
+        cls, library: ReferenceLibrary, technique: Technique, *, tier: Tier | None = None
+    ) -> Self | None:
+        """The model kept beside a library; ``None`` if there is none, or none that belongs to it."""
+        path = cls.place(library, technique, tier=tier)
+        if not path.exists():
+            return None
+        try:
+            model = cls.load(path)
+        except LibraryError:
+            return None
+        made_for = (model.facts["library_sha256"], model.facts["spectralid"])
+        return model if made_for == (library.sha256, spectralid.__version__) else None
+
+    @staticmethod
+    def place(library: ReferenceLibrary, technique: Technique, *, tier: Tier | None = None) -> Path:
+        """The file beside a library in which its model is kept."""
+        kind = "infrared" if technique.is_infrared else "raman"
+        return library.path.with_suffix(f".{kind}{'-' + tier.value if tier else ''}.families")
 
     # ------------------------------------------------------------------ use
 
