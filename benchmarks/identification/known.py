@@ -24,7 +24,9 @@ from spectralid.library import Compound, Tier
 SEED = 20261122
 # Share of the minerals that the library holds.
 HELD = 0.75
-MIXTURES = 50
+# Of either part: minerals of the library, as many it lacks, and mixtures.
+MINERALS = 40
+MIXTURES = 40
 
 Truth = dict[str, Any]
 
@@ -67,14 +69,13 @@ def minerals(data: Path, folder: Path) -> Iterator[tuple[Path, Spectrum, Truth]]
     builder.write(path)
     own = {s: specimens[s][-1] for s in slugs if s in held and len(specimens[s]) > 1}
     strange = {s: specimens[s][-1] for s in slugs if s not in held}
-    for slug, file in (*own.items(), *strange.items()):
-        known = slug in held
-        true = [slug] if known else []
-        role = "pure" if known else "absent"
-        yield path, _read(file), _truth("infrared", "laboratory", part(slug), role, true, not known)
     for which in ("development", "test"):
         mine = [s for s in own if part(s) == which]
         others = [s for s in strange if part(s) == which]
+        for slug in mine[:MINERALS]:
+            yield path, _read(own[slug]), _truth("infrared", "laboratory", which, "pure", [slug], False)
+        for slug in others[:MINERALS]:
+            yield path, _read(strange[slug]), _truth("infrared", "laboratory", which, "absent", [], True)
         for number in range(MIXTURES):
             first = str(rng.choice(mine))
             unknown = number % 2 == 1
