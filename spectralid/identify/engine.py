@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any, Final
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 import spectralid
@@ -18,9 +19,9 @@ from spectralid.identify.analysis import Analyser, Analysis
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding, FamilyModel
+from spectralid.identify.large import reference_set
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
-from spectralid.identify.references import ReferenceSet
 from spectralid.identify.result import Candidate, Identification
 from spectralid.identify.retrieval import RetrievalIndex, SearchResult
 from spectralid.identify.selection import ShiftPrior
@@ -37,6 +38,9 @@ _MINIMUM_TOP: Final = 2
 # Candidates this close to the best belong to the answer, however few were asked for; wider than any margin
 # a verdict asks for.
 CLOSE: Final = 0.10
+
+# Sizes of intensities whose squares, and sums and ratios of those, floating point holds.
+_MODERATE: Final = (1e-70, 1e70)
 
 _RATIO: Final = frozenset(
     {IntensityUnit.TRANSMITTANCE, IntensityUnit.PERCENT_TRANSMITTANCE, IntensityUnit.REFLECTANCE}
@@ -184,9 +188,7 @@ class Identifier:
     ) -> Analysis:
         key = query.technique.is_infrared
         if key not in self._analysers:
-            self._analysers[key] = Analyser(
-                self.library, ReferenceSet.from_library(self.library, query.technique)
-            )
+            self._analysers[key] = Analyser(self.library, reference_set(self.library, query.technique))
         # One thread is faster for one spectrum, and the last bits do not depend on how many there are.
         with self._threads.limit(limits=1, user_api="blas"):
             return self._analysers[key].analyse(
@@ -273,7 +275,7 @@ class Identifier:
                 f"{' and '.join(sorted({_WORDS[t] for t in offered})) or 'nothing'} only; use a library of "
                 "that technique."
             )
-        return self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum
+        return _moderate(self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum)
 
     def _absorbance(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
         if spectrum.unit is IntensityUnit.SINGLE_BEAM:
@@ -328,6 +330,16 @@ def kept_models(library: ReferenceLibrary) -> tuple[FamilyModel, ...]:
 def bundled_record() -> ConfidenceRecord | None:
     """The record that comes with spectralid; ``None`` where none was built."""
     return load_record() if _bundled.path("libraries", "confidence.json").exists() else None
+
+
+def _moderate(spectrum: Spectrum) -> Spectrum:
+    """Divided by a power of two where floating point cannot hold squares; nothing rests on such a size."""
+    largest = float(np.nanmax(np.abs(spectrum.intensity)))
+    if largest == 0 or _MODERATE[0] < largest < _MODERATE[1]:
+        return spectrum
+    exponent = -math.frexp(largest)[1]
+    sd = None if spectrum.sd is None else np.ldexp(spectrum.sd, exponent)
+    return spectrum.replace(intensity=np.ldexp(spectrum.intensity, exponent), sd=sd)
 
 
 def _known(value: float) -> float | None:
