@@ -146,7 +146,7 @@ class Baselines:
         return self._reported(whole)
 
     def lasso(self, query: np.ndarray) -> Said:
-        """scikit-learn's sparse regression with amounts of at least 0, at a hundredth of the largest penalty."""
+        """scikit-learn's sparse regression, amounts at least 0, at a hundredth of the largest penalty."""
         from sklearn.linear_model import Lasso
 
         largest = float((self.unit @ query).max()) / query.size
@@ -215,7 +215,10 @@ def _can_compare(technique: Technique) -> bool:
 
 
 class _RamanSpy:
-    """RamanSPy's second published protocol (the first calls what NumPy 2 no longer has) on both sides, then its spectral angle."""
+    """RamanSPy's second published protocol on both sides, then its spectral angle.
+
+    The first protocol calls what NumPy 2 no longer has.
+    """
 
     def __init__(self, grid: np.ndarray, rows: np.ndarray, slugs: np.ndarray) -> None:
         import ramanspy

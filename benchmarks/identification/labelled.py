@@ -1,15 +1,13 @@
 """Analyses whose truth is known: what calibration is fitted to and measured on.
 
 Scans of development substances and of test substances (`splits.py`) are drawn in the same way, from two
-simulated worlds (Raman: `generator.py`; infrared: `infrared.py`), and taken from real spectra of other
-people's instruments (`../cross_instrument_queries.csv`). The library holds three quarters of all substances
-of a world, each by one scan of a good unit; every query comes from a unit of its own, other grains, and its
-own light, fluorescence and composition.
+simulated worlds (Raman: `generator.py`; infrared: `infrared.py`), and taken from real spectra (`known.py`).
+A simulated library holds three quarters of all substances of a world, each by one scan of a good unit; every
+query comes from a unit of its own, other grains, and its own light, fluorescence and composition.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import sys
@@ -23,12 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import generator
 import infrared
+import known
 import numpy as np
-from _wasatch import wasatch_library
-from cross_instrument import QUERIES
 from splits import Part, part
 
-from spectralid import LibraryBuilder, SpectralIDError, Spectrum, Technique, open_library, read_all
+from spectralid import LibraryBuilder, Spectrum, Technique, open_library
 from spectralid.identify import Identifier
 from spectralid.identify.confidence_fit import Labelled
 from spectralid.identify.families import family_of
@@ -37,7 +34,6 @@ from spectralid.library import Compound, Tier
 SEED = 20261122
 TECHNIQUES = {"raman": Technique.RAMAN, "infrared": Technique.FTIR_ATR}
 LIBRARY_SHARE = 0.75
-REAL_CLASS = "other people's instruments"
 SIMULATED_CLASS = "simulated units"
 
 # What is scanned, and how often: an assumption every probability rests on, stated in the record.
@@ -111,12 +107,12 @@ def simulated(world: World, which: Part, number: int) -> tuple[Spectrum, dict[st
     outside = [s for s in world.outside if part(s.slug) == which]
     kind = str(rng.choice([k for k, _ in MIX], p=[p for _, p in MIX]))
     if kind.startswith("one substance the"):
-        known, strangers = 0, 1
+        n_known, strangers = 0, 1
     elif kind.startswith("a substance"):
-        known, strangers = 1, 1
+        n_known, strangers = 1, 1
     else:
-        known, strangers = (1 if kind.startswith("one") else int(kind[0])), 0
-    chosen = [inside[i] for i in rng.choice(len(inside), known, replace=False)]
+        n_known, strangers = (1 if kind.startswith("one") else int(kind[0])), 0
+    chosen = [inside[i] for i in rng.choice(len(inside), n_known, replace=False)]
     chosen += [outside[i] for i in rng.choice(len(outside), strangers, replace=False)]
     n = len(chosen)
     shares = LEAST_SHARE + (1 - n * LEAST_SHARE) * rng.dirichlet(np.ones(n))
@@ -172,30 +168,6 @@ def development_hashes() -> list[str]:
     return sorted(hashlib.sha256(s.encode()).hexdigest()[:12] for s in slugs)
 
 
-def real(data: Path) -> Iterator[tuple[Spectrum, dict[str, Any]]]:
-    """Pure substances the library of one portable unit holds, and substances it lacks, from other units."""
-    with QUERIES.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["role"] in ("pure", "absent")]
-    for row in rows:
-        try:
-            spectrum = read_all(data / row["collection"] / row["file"], technique="raman")[0]
-        except SpectralIDError:
-            continue
-        pure = row["role"] == "pure"
-        yield (
-            spectrum,
-            {
-                "part": part(row["substance"] or row["note"] or row["file"]),
-                "technique": "raman",
-                "instrument": REAL_CLASS,
-                "kind": f"real: {row['role']}",
-                "true": [row["substance"]] if pure else [],
-                "unknown": not pure,
-                "families": [],
-            },
-        )
-
-
 @dataclass(frozen=True)
 class Job:
     """A query that is still to be made: scan `number` of a part of a simulated world, or a real spectrum."""
@@ -211,10 +183,9 @@ def jobs(
     drawn: dict[str, World], data: Path, folder: Path, parts: Sequence[Part], counts: dict[str, int]
 ) -> Iterator[Job]:
     """Every query of the parts wanted, techniques and parts taking turns."""
-    measured = Path(wasatch_library(data, folder).path)
-    for spectrum, truth in real(data):
+    for path, spectrum, truth in (*known.portable(data, folder), *known.minerals(data, folder)):
         if truth["part"] in parts:
-            yield Job(measured, real=(spectrum, truth))
+            yield Job(path, real=(spectrum, truth))
     for number in range(max(counts.values())):
         for which in parts:
             for technique, world in drawn.items():

@@ -64,7 +64,7 @@ class Oracle:
 def grain_columns(
     substance: generator.Substance, scanner: generator.Unit, spread: generator.Spread
 ) -> np.ndarray:
-    """Covariance of a grain's signal as columns, shape (n_points, 3 · n_lines): small changes of each line."""
+    """Covariance of a grain's signal as columns, (n_points, 3 · n_lines): small changes of each line."""
     rng = np.random.default_rng(0)  # nothing is drawn: the spread is zero
 
     def line(i: int, move: float = 0.0, broaden: float = 1.0) -> np.ndarray:

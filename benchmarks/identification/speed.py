@@ -50,7 +50,7 @@ def _timed(path: Path, n: int) -> tuple[list[float], list[float], float]:
     from spectralid import Technique, open_library
     from spectralid.identify import Identifier, RetrievalIndex
 
-    everything = [s for s in generator.substances()]
+    everything = generator.substances()
     rng = np.random.default_rng(3)
     library = open_library(path)
     identifier = Identifier(library)
@@ -61,7 +61,7 @@ def _timed(path: Path, n: int) -> tuple[list[float], list[float], float]:
         parts = list(zip(tracks.Maker.draw(rng, everything, k), tracks.shares(rng, k), strict=True))
         spectrum = generator.scan(parts, generator.unit(rng), rng)
         started = time.process_time()
-        identifier.analyse(spectrum)
+        identifier.identify(spectrum)
         times.append(time.process_time() - started)
         query = index.on_grid(spectrum)[None]
         started = time.process_time()

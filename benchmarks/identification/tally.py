@@ -9,9 +9,10 @@ import numpy as np
 import power
 import triage
 from measures import Measure, macro, proportion, rate, roc, threshold_at
-from tracks import DETECTED, OURS, WATCHED, Answer
+from tracks import DETECTED, EACH, EXPLAINED, OURS, WATCHED, Answer
 
 Found = tuple[list[Measure], dict[str, list[dict[str, Any]]], dict[str, Any]]
+MODEL = "spectralid, family model alone"
 ORACLE = "oracle, on the same scans"
 # Baselines get a threshold at which so many scans without the target are false alarms: more lenient than the
 # oracle's one in a thousand, which so few scans could not show.
@@ -31,20 +32,28 @@ def heard(answers: Sequence[Answer], method: str) -> list[Answer]:
 
 def alarms(answer: Answer, method: str, of_slug: Mapping[str, str]) -> set[str]:
     """Watched families a method warns of."""
-    if method in (OURS, DETECTED):
+    if method == OURS:
         return answer.alarms
+    if method in (EXPLAINED, DETECTED):
+        return answer.detected.keys() & set(WATCHED)
     return {of_slug.get(s, "") for s in answer.said[method].named} & set(WATCHED)
 
 
 def score(answer: Answer, method: str, of_slug: Mapping[str, str], family: str = "") -> float:
     """How strongly a method speaks for a family, or for any watched one."""
+    found: Mapping[str, float]
     if method == OURS:
-        found = answer.families
+        found = answer.stated
+    elif method == DETECTED:
+        found = answer.detected
+    elif method == MODEL:
+        found = answer.by_model
     else:
-        found = {}
+        amounts: dict[str, float] = {}
         for slug, amount in answer.said[method].amounts.items():
             name = of_slug.get(slug, "")
-            found[name] = max(found.get(name, 0.0), amount)
+            amounts[name] = max(amounts.get(name, 0.0), amount)
+        found = amounts
     return max((v for f, v in found.items() if f in WATCHED and family in ("", f)), default=0.0)
 
 
@@ -73,7 +82,7 @@ def pure(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
                     (bool(a.said[m].named - a.query.true.keys()) for a in mine),
                 )
             )
-            if m == DETECTED:
+            if m == EXPLAINED:
                 continue
             watched = [a for a in mine if a.query.family]
             out.append(
@@ -92,10 +101,9 @@ def screening(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
     out: list[Measure] = []
     curves: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
-    for m in methods(answers):
-        if m == DETECTED:
-            continue
-        mine = heard(answers, m)
+    modelled = [MODEL] if any(a.by_model for a in answers) else []
+    for m in [m for m in methods(answers) if m != EXPLAINED] + modelled:
+        mine = answers if m == MODEL else heard(answers, m)
         there = [a for a in mine if a.query.family]
         without = [a for a in mine if not a.query.family]
         negatives = np.array([score(a, m, of_slug) for a in without])
@@ -104,19 +112,14 @@ def screening(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
         own: dict[str, list[bool]] = {f: [] for f in WATCHED}
         for a in there:
             at[a.query.family].append(score(a, m, of_slug, a.query.family) >= level)
-            own[a.query.family].append(a.query.family in alarms(a, m, of_slug))
+            if m != MODEL:
+                own[a.query.family].append(a.query.family in alarms(a, m, of_slug))
         name = "macro true-positive rate"
         out.append(macro("B", "mixtures", m, f"{name} at ≤ 0.1 % false alarms", list(at.values())))
-        out.append(macro("B", "mixtures", m, f"{name} as it alarms", list(own.values())))
-        out.append(
-            proportion(
-                "B",
-                "mixtures",
-                m,
-                "false alarms as it alarms",
-                (bool(alarms(a, m, of_slug)) for a in without),
-            )
-        )
+        if m != MODEL:
+            out.append(macro("B", "mixtures", m, f"{name} as it alarms", list(own.values())))
+            false_ones = (bool(alarms(a, m, of_slug)) for a in without)
+            out.append(proportion("B", "mixtures", m, "false alarms as it alarms", false_ones))
         positives = np.array([score(a, m, of_slug, a.query.family) for a in there])
         false, true = roc(positives, negatives)
         curves[m] = {"false": false.tolist(), "true": true.tolist(), "negatives": len(without)}
@@ -137,7 +140,7 @@ def screening(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
     return out, {"B: by family, spectralid": rows}, {"roc": curves}
 
 
-def limits(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+def limits(answers: Sequence[Answer], _: Mapping[str, str]) -> Found:
     """E."""
     out: list[Measure] = []
     curves: dict[str, Any] = {}
@@ -147,7 +150,7 @@ def limits(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
         pairs = np.array([a.query.pair for a in there])
         x = np.array([a.query.x for a in there])
         x_library = np.array([a.query.x_library for a in there])
-        for m in [DETECTED, OURS, *(m for m in methods(mine) if m not in (OURS, DETECTED)), ORACLE]:
+        for m in [DETECTED, EXPLAINED, OURS, *(m for m in methods(mine) if m not in EACH), ORACLE]:
             hit = _detects(m, null)
             hits = np.array([hit(a) for a in there])
             value, low, high = power.efficiency(x, hits, pairs)
@@ -172,14 +175,14 @@ def _detects(method: str, null: Sequence[Answer]) -> Callable[[Answer], bool]:
     """Whether a method reports the target of a scan."""
     if method == ORACLE:
         return lambda a: a.oracle_detects
-    if method in (OURS, DETECTED):
+    if method in EACH:
         return lambda a: a.query.target in a.said[method].named
     amounts = np.array([a.said[method].amounts.get(a.query.target, 0.0) for a in null])
     level = threshold_at(amounts, _BASELINE_ALARMS)
     return lambda a: a.said[method].amounts.get(a.query.target, 0.0) >= level
 
 
-def mixtures(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+def mixtures(answers: Sequence[Answer], _: Mapping[str, str]) -> Found:
     """E2."""
     return [m for g in dict.fromkeys(a.query.group for a in answers) for m in names("E2", g, answers)], {}, {}
 
@@ -215,7 +218,7 @@ def fentanyl(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
             ]
         for kind, some in kinds.items():
             for m in methods(mine):
-                if m != DETECTED:
+                if m != EXPLAINED:
                     hits = ("fentanyl-related" in alarms(a, m, of_slug) for a in heard(some, m))
                     out.append(proportion("E3", kind, m, "alarm", hits))
     pairs = {a.query.pair for a in answers if a.query.family}
@@ -229,7 +232,7 @@ def fentanyl(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
     return out, {"E3: independent substances": rows}, {}
 
 
-def open_set(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
+def open_set(answers: Sequence[Answer], _: Mapping[str, str]) -> Found:
     """F."""
     out = []
     for m in methods(answers):
@@ -251,22 +254,22 @@ def open_set(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
 
 TRACKS: Mapping[str, Callable[[Sequence[Answer], Mapping[str, str]], Found]] = {
     "A": pure, "B": screening, "E": limits, "E2": mixtures, "E3": fentanyl, "F": open_set,
-    "H": lambda answers, of_slug: triage.escalation(answers),
+    "H": lambda answers, _: triage.escalation(answers),
 }  # fmt: skip
 
 
 def leaks(measures: Sequence[Measure], pairs: int) -> list[str]:
-    """Limits below the oracle's beyond their interval; fewer than eight pairs have no interval to speak of."""
+    """Limits below the oracle's beyond their interval; a handful of pairs has none to speak of."""
     if pairs < _LEAST_PAIRS:
         return []
     return [
         f"{m.group}, {m.method}: {m.text()}"
         for m in measures
-        if m.name == "η" and m.method in (OURS, DETECTED, ORACLE) and m.high < 1
+        if m.name == "η" and m.method in (*EACH, ORACLE) and m.high < 1
     ]
 
 
-def failures(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> list[dict[str, Any]]:
+def failures(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Three cases that went wrong, chosen by rule and not by taste."""
 
     def wrong(a: Answer) -> set[str]:
@@ -308,6 +311,7 @@ def failures(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> list[dict
                 "true": dict(worst.query.true),
                 "nothing else in it": worst.query.known,
                 "components": [list(c) for c in worst.components],
+                "verdict": worst.kind,
                 "log_odds": worst.log_odds,
                 "explained": worst.explained,
                 "unexplained_cm1": list(worst.unexplained),

@@ -19,14 +19,19 @@ import splits
 from baselines import Baselines, Said
 
 from spectralid import LibraryBuilder, Spectrum, Technique, open_library
-from spectralid.identify import Analysis, Identifier
+from spectralid.identify import Analysis, Identification, Identifier
 from spectralid.identify.families import FAMILIES, family_of
-from spectralid.library import Compound, Tier
+from spectralid.identify.family_model import FamilyModel
+from spectralid.library import Compound, ReferenceLibrary, Tier
+from spectralid.verdict import POLICY, decide
+from spectralid.verdict.naming import findings, raised
 
 LIBRARY_SHARE = 0.75
 SEED = 20261122
-OURS, DETECTED = "spectralid", "spectralid, detected"
-"""What is named (the library explains the spectrum), and what is in the best explanation with odds for it."""
+OURS, EXPLAINED, DETECTED = "spectralid", "spectralid, explained", "spectralid, detected"
+"""What the verdict names, what the joint fit holds where the library explains the whole spectrum, and what it
+holds where there are odds for it."""
+EACH = (OURS, EXPLAINED, DETECTED)
 WATCHED = tuple(f for f in FAMILIES if f != "sugar or polyol")
 FENTANYL = "fentanyl-related"
 CUTTING = ("adulterant/", "cutting-agent/")
@@ -83,11 +88,30 @@ class Query:
 
 @dataclass
 class Answer:
-    """What was said of one query."""
+    """What was said of one query.
+
+    Attributes
+    ----------
+    query : Query
+        The query.
+    said : mapping of str to Said
+        What each method says.
+    kind : str
+        Kind of the verdict.
+    alarms : set of str
+        Watched families the verdict warns of.
+    detected, by_model, stated : mapping of str to float
+        Families in the joint fit with the standard deviations of their amount, those the family model speaks
+        for with its log ratio, and the calibrated probability of each.
+    """
 
     query: Query
     said: dict[str, Said] = field(default_factory=dict)
-    families: dict[str, float] = field(default_factory=dict)
+    kind: str = ""
+    alarms: set[str] = field(default_factory=set)
+    detected: dict[str, float] = field(default_factory=dict)
+    by_model: dict[str, float] = field(default_factory=dict)
+    stated: dict[str, float] = field(default_factory=dict)
     log_odds: float = -1e9
     nothing: float = 1.0
     explained: bool = False
@@ -97,11 +121,6 @@ class Answer:
     oracle_detects: bool = False
     seconds: float = 0.0
     sha256: str = ""
-
-    @property
-    def alarms(self) -> set[str]:
-        """Watched families that raised an alarm."""
-        return {f for f in self.families if f in WATCHED}
 
 
 @dataclass(frozen=True)
@@ -377,6 +396,12 @@ _ENGINES: dict[str, tuple[Identifier, dict[str, str]]] = {}
 _BASELINES: dict[tuple[str, str, bool], Baselines] = {}
 
 
+def train(path: str, technique: Technique = Technique.RAMAN) -> None:
+    """Learn the families of a library and keep the model beside it, where the engine finds it."""
+    with open_library(path) as library:
+        FamilyModel.of(library, technique)
+
+
 def engine(path: str) -> tuple[Identifier, dict[str, str]]:
     """Engine of a library and the family of each of its compounds; kept by each process."""
     if path not in _ENGINES:
@@ -394,7 +419,7 @@ def baselines(path: str, technique: Technique, which: str) -> Baselines:
 
 
 def families_of(analysis: Analysis, of_slug: Mapping[str, str]) -> dict[str, float]:
-    """Families with a member in an explanation that has the odds for it: standard deviations of their amount."""
+    """Families in an explanation that has the odds for it, with standard deviations of their amount."""
     if (analysis.log_odds or 0.0) <= 0:
         return {}
     found: dict[str, float] = {}
@@ -412,9 +437,9 @@ def answer(query: Query) -> Answer:
     spectrum = query.scan()
     identifier, of_slug = engine(query.library)
     started = time.process_time()
-    analysis = identifier.analyse(spectrum)
+    found = identifier.identify(spectrum)
     out = Answer(query, seconds=time.process_time() - started, sha256=spectrum.sha256)
-    fill(out, analysis, of_slug)
+    fill(out, found, identifier.library, of_slug)
     if query.oracle is not None:
         out.oracle_detects = query.oracle.detects(spectrum.intensity)
     if query.compare:
@@ -422,15 +447,33 @@ def answer(query: Query) -> Answer:
     return out
 
 
-def fill(out: Answer, analysis: Analysis, of_slug: Mapping[str, str]) -> None:
-    """Put what an analysis says into an answer."""
+def fill(out: Answer, found: Identification, library: ReferenceLibrary, of_slug: Mapping[str, str]) -> None:
+    """Put what an identification says into an answer."""
+    verdict = decide(found, library)
+    out.kind = verdict.kind.value
+    out.by_model = {f.family: f.log_ratio for f in found.families}
+    analysis = found.analysis
+    if analysis is None or analysis.log_odds is None:
+        out.said.update({m: Said("", frozenset(), {}) for m in EACH})
+        return
     amounts = {c.compound_slug: c.share for c in analysis.components}
     best = next(iter(amounts), "")
-    odds = analysis.log_odds if analysis.log_odds is not None else -1e9
-    out.log_odds, out.nothing, out.explained = odds, analysis.nothing, analysis.explained
+    out.log_odds, out.nothing, out.explained = analysis.log_odds, analysis.nothing, analysis.explained
     out.unexplained = tuple(u.position_cm1 for u in analysis.unexplained)
     out.components = tuple((c.compound_slug, c.share, c.share_low, c.share_high) for c in analysis.components)
     out.limits = dict(analysis.smallest_shares)
-    out.families = families_of(analysis, of_slug)
-    out.said[OURS] = Said(best, frozenset(amounts) if analysis.explained else frozenset(), amounts)
-    out.said[DETECTED] = Said(best, frozenset(amounts) if odds > 0 else frozenset(), amounts)
+    out.detected = families_of(analysis, of_slug)
+    out.stated = dict(found.confidence.families) if found.confidence else {}
+    named: set[str] = set()
+    rules = findings(found, analysis, library, POLICY)
+    carriers = () if rules.obstacles else tuple(f for f in rules.carriers if f.certain)
+    for finding in (*rules.certain, *carriers):
+        choices = [c.slug for c in finding.choices]
+        # Several that cannot be told apart are named as such; that is right if one of them is there.
+        named.add(next((s for s in choices if s in out.query.true), choices[0]))
+    settled = set(verdict.named) if verdict.kind.value in ("identified", "mixture", "family") else set()
+    families = {*raised(found, POLICY), *(of_slug.get(s, "") for s in settled)}
+    out.alarms = families & set(WATCHED)
+    out.said[OURS] = Said(best, frozenset(named), amounts)
+    out.said[EXPLAINED] = Said(best, frozenset(amounts) if analysis.explained else frozenset(), amounts)
+    out.said[DETECTED] = Said(best, frozenset(amounts) if analysis.log_odds > 0 else frozenset(), amounts)

@@ -32,14 +32,15 @@ def base_rate(data: Path | None = None) -> float:
 
 
 def escalated(answer: Answer, largest_limit: float = 1.0) -> bool:
-    """Whether a scan goes to the laboratory: nothing was settled by it.
+    """Whether a scan goes to the laboratory because nothing was settled by it.
 
-    No watched family raised an alarm and either the library does not explain the scan, or more fentanyl than
-    `largest_limit` (a share of the signal) could have hidden in it.
+    There is no alarm for a watched family and either the verdict names nothing, or more fentanyl than
+    `largest_limit` (a share of the signal) could have hidden in the scan. What is settled and hazardous is
+    reported and escalated too, but it was not missed; the published share counts the unsettled.
     """
     if answer.alarms:
         return False
-    return not answer.said[OURS].named or answer.limits.get(FENTANYL, 0.0) > largest_limit
+    return answer.kind not in ("identified", "mixture") or answer.limits.get(FENTANYL, 0.0) > largest_limit
 
 
 def missed(answer: Answer, largest_limit: float = 1.0) -> bool:

@@ -13,16 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralid.errors import ParameterError
-from spectralid.identify.confidence import (
-    SCAN_EVENTS,
-    SOMETHING_ELSE,
-    ConfidenceRecord,
-    Model,
-    kind_of,
-    label_chances,
-    size_of,
-    standardised,
-)
+from spectralid.identify.confidence import SOMETHING_ELSE, kind_of, label_chances, size_of
+from spectralid.identify.confidence_record import SCAN_EVENTS, ConfidenceRecord, Model, standardised
 from spectralid.identify.features import features
 from spectralid.spectrum import FloatArray, Technique
 

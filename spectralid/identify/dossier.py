@@ -28,17 +28,15 @@ def dossier(identification: Identification) -> str:
         "",
     ]
     fit = one.analysis
-    if fit is None:
-        lines.append("Joint fit: none was made, so that nothing can be concluded from this result.")
-    else:
-        lines += [f"Joint fit of the whole library ({fit.method}):", fit.explain()]
     lines += _confidence(one)
     lines += [f"Family, {_family(f)}" for f in one.families]
     said = fit.assumptions if fit else ()
     lines += [f"Taken for granted: {a}" for a in one.assumptions if a not in said]
     if fit is None:
-        lines.append("Presumptive: only a laboratory confirms.")
-    return "\n".join(lines)
+        return "\n".join(
+            [*lines, "No joint fit was made, so that nothing can be concluded: presumptive at best."]
+        )
+    return "\n".join([*lines, "", f"Joint fit of the whole library ({fit.method}):", fit.explain()])
 
 
 def _quality(one: Identification) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cache, cached_property
 from typing import Any, Final
 
-from threadpoolctl import threadpool_limits
+import numpy as np
+from threadpoolctl import ThreadpoolController
 
 import spectralid
 from spectralid import _bundled
@@ -18,9 +19,9 @@ from spectralid.identify.analysis import Analyser, Analysis
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding, FamilyModel
+from spectralid.identify.large import reference_set
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
-from spectralid.identify.references import ReferenceSet
 from spectralid.identify.result import Candidate, Identification
 from spectralid.identify.retrieval import RetrievalIndex, SearchResult
 from spectralid.identify.selection import ShiftPrior
@@ -37,6 +38,9 @@ _MINIMUM_TOP: Final = 2
 # Candidates this close to the best belong to the answer, however few were asked for; wider than any margin
 # a verdict asks for.
 CLOSE: Final = 0.10
+
+# Sizes of intensities whose squares, and sums and ratios of those, floating point holds.
+_MODERATE: Final = (1e-70, 1e70)
 
 _RATIO: Final = frozenset(
     {IntensityUnit.TRANSMITTANCE, IntensityUnit.PERCENT_TRANSMITTANCE, IntensityUnit.REFLECTANCE}
@@ -61,7 +65,8 @@ class Identifier:
     record : ConfidenceRecord, optional
         What calibrates its results; the one that comes with spectralid if not given.
     families : iterable of FamilyModel, optional
-        What finds families whose member is in no library, at most one for Raman and one for infrared.
+        What finds families whose member is in no library, at most one for Raman and one for infrared; those
+        kept beside the library (`FamilyModel.of`, ``spectralid library families``) if not given.
     """
 
     def __init__(
@@ -69,11 +74,11 @@ class Identifier:
         library: ReferenceLibrary,
         *,
         record: ConfidenceRecord | None = None,
-        families: Iterable[FamilyModel] = (),
+        families: Iterable[FamilyModel] | None = None,
     ) -> None:
         self.library = library
         self.record = record or bundled_record()
-        self.families = tuple(families)
+        self.families = kept_models(library) if families is None else tuple(families)
         self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in self.families}
         self._indices: dict[bool, RetrievalIndex | None] = {}
         self._lead_indices: dict[bool, LeadIndex | None] = {}
@@ -183,11 +188,9 @@ class Identifier:
     ) -> Analysis:
         key = query.technique.is_infrared
         if key not in self._analysers:
-            self._analysers[key] = Analyser(
-                self.library, ReferenceSet.from_library(self.library, query.technique)
-            )
+            self._analysers[key] = Analyser(self.library, reference_set(self.library, query.technique))
         # One thread is faster for one spectrum, and the last bits do not depend on how many there are.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with self._threads.limit(limits=1, user_api="blas"):
             return self._analysers[key].analyse(
                 query, prior=prior, original=original, assumptions=assumptions
             )
@@ -213,9 +216,15 @@ class Identifier:
         scene = self._analysers[key].scene(query)
         position = {info.id: row for row, info in enumerate(scene.references.rows)}
         rows = [position[c.reference_id] for c in analysis.components]
-        with threadpool_limits(limits=1, user_api="blas"):
+        with self._threads.limit(limits=1, user_api="blas"):
             explanation = scene.explain(rows, analysis.shift_cm1) if rows else None
             return model.findings(scene, explanation, evidencer=evidencer)
+
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        import scipy.linalg  # noqa: F401 - what is not loaded yet would not be limited.
+
+        return ThreadpoolController()
 
     @cached_property
     def _family_of(self) -> Mapping[str, str]:
@@ -266,7 +275,7 @@ class Identifier:
                 f"{' and '.join(sorted({_WORDS[t] for t in offered})) or 'nothing'} only; use a library of "
                 "that technique."
             )
-        return self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum
+        return _moderate(self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum)
 
     def _absorbance(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
         if spectrum.unit is IntensityUnit.SINGLE_BEAM:
@@ -311,10 +320,26 @@ def _made(
     return Identifier(library, record=record, families=families)
 
 
+def kept_models(library: ReferenceLibrary) -> tuple[FamilyModel, ...]:
+    """The family models kept beside a library."""
+    kept = (FamilyModel.kept(library, kind) for kind in (Technique.RAMAN, Technique.FTIR))
+    return tuple(model for model in kept if model)
+
+
 @cache
 def bundled_record() -> ConfidenceRecord | None:
     """The record that comes with spectralid; ``None`` where none was built."""
     return load_record() if _bundled.path("libraries", "confidence.json").exists() else None
+
+
+def _moderate(spectrum: Spectrum) -> Spectrum:
+    """Divided by a power of two where floating point cannot hold squares; nothing rests on such a size."""
+    largest = float(np.nanmax(np.abs(spectrum.intensity)))
+    if largest == 0 or _MODERATE[0] < largest < _MODERATE[1]:
+        return spectrum
+    exponent = -math.frexp(largest)[1]
+    sd = None if spectrum.sd is None else np.ldexp(spectrum.sd, exponent)
+    return spectrum.replace(intensity=np.ldexp(spectrum.intensity, exponent), sd=sd)
 
 
 def _known(value: float) -> float | None:

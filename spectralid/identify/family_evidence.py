@@ -214,8 +214,8 @@ class Evidencer:
         slope = np.gradient(fit, self._step)
         tolerance = np.sqrt(variance + (_BAND * fit) ** 2 + (0.5 * _SHIFT * slope) ** 2)
         left = np.where(known, bands - fit, 0.0)
-        share = float(np.clip(left.sum() / max(bands.sum(), 1e-12), 0.0, 1.0))
-        return Rest(left, tolerance, known, explained, share)
+        share = float(np.maximum(left, 0.0).sum() / max(bands.sum(), 1e-12))
+        return Rest(left, tolerance, known, explained, min(share, 1.0))
 
     def of_scene(self, scene: Scene, explanation: Explanation | None, keep: Sequence[int] = ()) -> Rest:
         """What is left of a scene beside those components of an explanation whose rows are in `keep`."""

@@ -6,6 +6,7 @@ member itself is in no library. Training is `spectralid.identify.family_training
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+import spectralid
 from spectralid.errors import LibraryError, ParameterError
 from spectralid.identify.family_evidence import Evidencer, Rest, class_gains
 from spectralid.identify.hypotheses import Explanation, Scene
@@ -228,6 +230,40 @@ class FamilyModel:
         plain = {"site_trust": dict(self.site_trust), "facts": dict(self.facts)}
         return FamilyModel, tuple((values | plain).values())
 
+    @classmethod
+    def of(cls, library: ReferenceLibrary, technique: Technique, *, tier: Tier | None = None) -> Self:
+        """The model kept beside a library, trained and kept there if there is none that belongs to it.
+
+        Where nothing can be written it is trained anew each time. Parameters and errors are those of `train`.
+        """
+        if kept := cls.kept(library, technique, tier=tier):
+            return kept
+        model = cls.train(library, technique, tier=tier)
+        with contextlib.suppress(OSError):
+            model.save(cls.place(library, technique, tier=tier))
+        return model
+
+    @classmethod
+    def kept(
+        cls, library: ReferenceLibrary, technique: Technique, *, tier: Tier | None = None
+    ) -> Self | None:
+        """The model kept beside a library; ``None`` if there is none, or none that belongs to it."""
+        path = cls.place(library, technique, tier=tier)
+        if not path.exists():
+            return None
+        try:
+            model = cls.load(path)
+        except LibraryError:
+            return None
+        made_for = (model.facts["library_sha256"], model.facts["spectralid"])
+        return model if made_for == (library.sha256, spectralid.__version__) else None
+
+    @staticmethod
+    def place(library: ReferenceLibrary, technique: Technique, *, tier: Tier | None = None) -> Path:
+        """The file beside a library in which its model is kept."""
+        kind = "infrared" if technique.is_infrared else "raman"
+        return library.path.with_suffix(f".{kind}{'-' + tier.value if tier else ''}.families")
+
     # ------------------------------------------------------------------ use
 
     def evidencer(self) -> Evidencer:
@@ -396,7 +432,7 @@ class FamilyModel:
     # ------------------------------------------------------------------ storage
 
     def to_bytes(self) -> bytes:
-        """The model as an ``npz`` file of plain arrays; the same model gives the same bytes."""
+        """The model as an ``npz`` file of plain arrays without pickles."""
         plain = {
             "schema": SCHEMA,
             "technique": self.technique.value,

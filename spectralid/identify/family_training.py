@@ -128,12 +128,12 @@ def train(
         )
 
     held = [(f, model(fold != f)) for f in np.unique(fold)]
-    weighed, truth = _held_out(evidencer, samples, held, fold, labels, families)
+    weighed, truth, row = _held_out(evidencer, samples, held, fold, labels, families)
     calibration = _calibrated(weighed, truth)
     ratios = weighed @ calibration[:-1] + calibration[-1]
     from spectralid.identify.family_model import FALSE_ALARM_RATES
 
-    thresholds = _thresholds(ratios, truth, FALSE_ALARM_RATES)
+    thresholds = _thresholds(ratios, truth, np.array([*slugs, ""])[row], FALSE_ALARM_RATES)
     least = np.array([_low(weighed[truth[:, i], i, 1]) for i in range(len(families))])
     everything = model(np.ones(len(chosen), dtype=bool))
     return replace(
@@ -372,10 +372,10 @@ def _held_out(
     fold: npt.NDArray[np.intp],
     labels: Sequence[str],
     families: Sequence[str],
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+) -> tuple[FloatArray, npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
     """Every simulated spectrum weighed by the model that did not see its substance.
 
-    Returns weighings (n, n_families, N_WEIGHED) and whether each is of each family.
+    Returns weighings (n, n_families, N_WEIGHED), whether each is of each family, and the row it is of.
     """
     models = dict(held)
     numbers = sorted(models)
@@ -387,7 +387,7 @@ def _held_out(
         weighed.append(unseen.weigh(evidencer, samples.rests[i]).values)
     label = np.array([*labels, ""])[samples.row[used]]
     truth = label[:, None] == np.array(families)[None, :]
-    return np.array(weighed), truth
+    return np.array(weighed), truth, samples.row[used]
 
 
 def _calibrated(weighed: FloatArray, truth: npt.NDArray[np.bool_]) -> FloatArray:
@@ -408,13 +408,23 @@ def _calibrated(weighed: FloatArray, truth: npt.NDArray[np.bool_]) -> FloatArray
     return np.append(coefficients, float(solver.intercept_[0]) - float(coefficients @ centre))
 
 
-def _thresholds(ratios: FloatArray, truth: npt.NDArray[np.bool_], rates: Sequence[float]) -> FloatArray:
-    """Log ratios that so many held-out spectra without a member exceed, their tail taken as exponential."""
+def _thresholds(
+    ratios: FloatArray, truth: npt.NDArray[np.bool_], slug: npt.NDArray[np.str_], rates: Sequence[float]
+) -> FloatArray:
+    """Log ratios that so many held-out spectra without a member exceed, their tail taken as exponential.
+
+    A substance counts once, however many spectra of it were drawn.
+    """
     out = np.empty((ratios.shape[1], len(rates)))
     for i in range(ratios.shape[1]):
-        null = np.sort(ratios[~truth[:, i], i])
-        start = float(np.quantile(null, _TAIL))
-        excess = float((null[null > start] - start).mean())
+        null = ~truth[:, i]
+        _, which, count = np.unique(slug[null], return_inverse=True, return_counts=True)
+        order = np.argsort(ratios[null, i])
+        height, weight = ratios[null, i][order], 1.0 / count[which][order]
+        reached = np.cumsum(weight) / weight.sum()
+        start = float(height[np.searchsorted(reached, _TAIL)])
+        tail = height > start
+        excess = float(np.average(height[tail] - start, weights=weight[tail])) if tail.any() else 0.0
         out[i] = [start + excess * math.log((1 - _TAIL) / rate) for rate in rates]
     return out
 

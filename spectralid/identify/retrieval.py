@@ -84,11 +84,19 @@ def _unique_rows(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], In
     return mask[first], which.reshape(-1)
 
 
+def _moderate(values: FloatArray) -> FloatArray:
+    """Rows divided by a power of two near their largest value, so that squares neither overflow nor vanish.
+
+    No score depends on the size of a spectrum, and a power of two changes no digit.
+    """
+    largest = np.max(np.abs(values), axis=1, initial=0.0, where=np.isfinite(values), keepdims=True)
+    _, exponent = np.frexp(largest)
+    return np.asarray(np.ldexp(values, -exponent))
+
+
 def _unit(derivatives: FloatArray) -> FloatArray:
     """Rows scaled to unit energy, missing as zero; flat rows stay zero."""
-    filled = np.where(np.isfinite(derivatives), derivatives, 0.0)
-    # By the largest value first, so that squares of raw counts neither overflow nor vanish.
-    filled /= np.maximum(np.abs(filled).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    filled = _moderate(np.where(np.isfinite(derivatives), derivatives, 0.0))
     norm = np.sqrt(np.einsum("ij,ij->i", filled, filled))
     return filled / np.where(norm > 0, norm, 1.0)[:, None]
 
@@ -209,7 +217,6 @@ class RetrievalIndex:
         derivatives: Float32Array | MappedMatrix
         release: Callable[[], None] = _nothing
         if isinstance(library, ReferenceLibrary) and len(rows) > large.LARGE:
-            release = library.release
             shape = intensities.shape
 
             def make(writer: Writer) -> None:
@@ -220,11 +227,17 @@ class RetrievalIndex:
                     writer.append("derivatives", part.derivatives)
                     writer.append("energy", part.energy)
                     of_row.append(masks.add(part.known))
-                    release()
+                    library.release()
                 put_masks(writer, masks, of_row)
 
             file = prepared_for(library, technique, "search", make, f"{window} {_BLOCK}")
             derivatives = MappedMatrix(file, "derivatives")
+
+            def release_both() -> None:
+                library.release()
+                file.release()
+
+            release = release_both
             energy = np.array(file.arrays["energy"])
             masks = Masks(file.arrays["masks"], file.arrays["mask_of_row"], grid.size)
         else:
@@ -335,7 +348,8 @@ class RetrievalIndex:
         within : float
             Compounds whose score is less than this below the best are there too, however many.
         """
-        return self._search(self.on_grid(spectrum)[np.newaxis], k, per_compound=True, within=within)[0]
+        query = self._checked(self.on_grid(spectrum)[np.newaxis])
+        return self._search(query, k, per_compound=True, within=within)[0]
 
     def search_many(self, queries: npt.ArrayLike, k: int = 10) -> list[SearchResult]:
         """The `k` references most like each query.
@@ -358,7 +372,7 @@ class RetrievalIndex:
         x = np.asarray(queries, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != self.grid.size:
             raise ParameterError("queries", x.shape, f"an array of shape (n_queries, {self.grid.size})")
-        return x
+        return _moderate(x)
 
     def _search(
         self, x: FloatArray, k: int, *, per_compound: bool, within: float = 0.0
@@ -372,10 +386,10 @@ class RetrievalIndex:
             slopes = first_derivative(part, self.window)
             with self._one_thread():
                 scores = self._cosines(slopes)
-            results += [
-                self._result(*row, k, per_compound, within) for row in zip(part, slopes, scores, strict=True)
-            ]
-            self._release()
+            for row in zip(part, slopes, scores, strict=True):
+                results.append(self._result(*row, k, per_compound, within))
+                # Now and not after all of them: a system may map megabytes around each row looked at.
+                self._release()
         return results
 
     def _cosines(self, slopes: FloatArray) -> FloatArray:

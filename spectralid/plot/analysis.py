@@ -80,7 +80,9 @@ def analysis_figure(
     raw.legend(frameon=False, loc="upper right", fontsize="small")
     line(upper, axis, target / peak, MEASURED, "measured − background")
     for place, (component, part) in enumerate(zip(analysis.components, parts, strict=True)):
-        label = f"{component.compound_name}  {component.share:.0%} of the signal"
+        label = component.compound_name
+        if len(parts) > 1:
+            label += f"  {component.share:.0%} of the signal"
         if not component.holds:
             label += "  (bands do not agree)"
         line(upper, axis, part / peak, _COLOURS[min(place, len(_COLOURS) - 1)], label)

@@ -203,8 +203,8 @@ def _no_match(case: _Case) -> Verdict:
         alarm=Alarm.UNKNOWN,
         headline="nothing in this library explains it",
         words="No entry of the library, and no mixture of them, explains this scan; as a whole it is most "
-        f"like {best.compound_name}. It may be a substance the library does not hold, or a scan from an "
-        "instrument whose axis is off. This is presumptive.",
+        f"like {best.compound_name}. It may be a substance the library does not hold, alone or beside "
+        "others, or a scan from an instrument whose axis is off. This is presumptive.",
         precautions=UNKNOWN_PRECAUTIONS,
         not_excluded=(wording.LIBRARY_ONLY, *wording.not_excluded(case.identification, case.found, ())),
         evidence=wording.evidence(case.identification, case.library),

@@ -10,10 +10,11 @@ import pytest
 from spectralid.errors import LibraryError
 from spectralid.identify import Identification, Identifier, identify_many
 from spectralid.identify.analysis import Analyser
-from spectralid.identify.family_model import FamilyModel
-from spectralid.identify.references import ReferenceSet
+from spectralid.identify.family_evidence import Evidencer, Rest, class_gains
+from spectralid.identify.family_model import FamilyFinding, FamilyModel, site_hint
+from spectralid.identify.references import AREA, ReferenceSet
 from spectralid.library import Compound, ReferenceLibrary, Tier
-from spectralid.spectrum import FloatArray, Technique
+from spectralid.spectrum import FloatArray, Spectrum, Technique
 from tests.identify.builders import GRID, bands, library, raman, substance, with_noise
 
 COMMON = {
@@ -58,17 +59,24 @@ def model(held: ReferenceLibrary) -> FamilyModel:
     return FamilyModel.train(held, Technique.RAMAN)
 
 
-def best(model: FamilyModel, held: ReferenceLibrary, values: FloatArray):  # type: ignore[no-untyped-def]
-    analyser = Analyser(held, ReferenceSet.from_library(held, Technique.RAMAN))
-    return model.findings(analyser.scene(raman(with_noise(values, 0.01))))[0]
+@pytest.fixture(scope="module")
+def analyser(held: ReferenceLibrary) -> Analyser:
+    return Analyser(held, ReferenceSet.from_library(held, Technique.RAMAN))
 
 
-def test_a_member_nobody_has_measured_gets_its_family(model: FamilyModel, held: ReferenceLibrary) -> None:
+def best(model: FamilyModel, analyser: Analyser, values: FloatArray, beside: str = "") -> FamilyFinding:
+    """What the model finds first, given one known component or none."""
+    scene = analyser.scene(raman(with_noise(values, 0.01)))
+    rows = [i for i, r in enumerate(analyser.references.rows) if r.compound_slug == beside]
+    return model.findings(scene, scene.explain(rows, 0.0) if rows else None)[0]
+
+
+def test_a_member_nobody_has_measured_gets_its_family(model: FamilyModel, analyser: Analyser) -> None:
     for category, family in (
         ("opioid/fentanyl-analogue", "fentanyl-related"),
         ("opioid/nitazene", "nitazene"),
     ):
-        found = best(model, held, member(category, 9000))
+        found = best(model, analyser, member(category, 9000))
         assert found.family == family
         assert found.alarm(0.01)
         assert found.members_trained_on == 7
@@ -92,22 +100,62 @@ def test_a_result_holds_what_the_model_found_beside_its_components(
     assert again == found
 
 
-def test_strangers_raise_no_alarm(model: FamilyModel, held: ReferenceLibrary) -> None:
-    alarms = sum(best(model, held, substance(GRID, 5000 + i)).alarm(0.01) for i in range(20))
+def test_strangers_raise_no_alarm(model: FamilyModel, analyser: Analyser) -> None:
+    alarms = sum(best(model, analyser, substance(GRID, 5000 + i)).alarm(0.01) for i in range(20))
     assert alarms <= 1
 
 
-def test_a_stored_model_says_the_same(model: FamilyModel, held: ReferenceLibrary, tmp_path: Path) -> None:
+def test_a_member_shows_beside_a_known_component(model: FamilyModel, analyser: Analyser) -> None:
+    known = substance(GRID, 1003)
+    member_too = 0.75 * known / known.sum() + 0.25 * (drug := member("opioid/nitazene", 9002)) / drug.sum()
+    found = best(model, analyser, member_too / member_too.max(), "stranger-3")
+    assert found.family == "nitazene"
+    assert found.alarm(0.01)
+    assert any("stranger-3" in reference for reference in found.beside)
+    assert 0.1 < found.share_left < 0.35
+    assert not best(model, analyser, known, "stranger-3").alarm(0.01)
+
+
+def test_relatives_of_the_unknown_do_not_explain_it_away(model: FamilyModel, analyser: Analyser) -> None:
+    drug = member("opioid/nitazene", 9003)
+    found = best(model, analyser, drug, "nitazene-2")
+    assert found.family == "nitazene"
+    assert found.beside == ()
+
+
+def test_computed_members_give_a_lead_only(tmp_path: Path) -> None:
+    entries = [
+        (compound(f"nitazene-{i}", "opioid/nitazene"), raman(member("opioid/nitazene", i)), Tier.COMPUTED)
+        for i in range(5)
+    ]
+    entries += [
+        (compound(f"stranger-{i}", "industrial/acid-base"), raman(substance(GRID, 2000 + i)), Tier.COMPUTED)
+        for i in range(10)
+    ]
+    measured = (compound("water", "solvent"), raman(substance(GRID, 1)), Tier.MEASURED)
+    held = library(tmp_path, [*entries, measured])
+    model = FamilyModel.train(held, Technique.RAMAN, tier=Tier.COMPUTED)
+    assert model.tier is Tier.COMPUTED
+    scene = Analyser(held, ReferenceSet.from_library(held, Technique.RAMAN)).scene(
+        raman(with_noise(member("opioid/nitazene", 77), 0.01))
+    )
+    found = model.findings(scene)[0]
+    assert found.family == "nitazene"
+    assert found.lead_only
+    assert found.to_dict()["lead_only"]
+
+
+def test_a_stored_model_says_the_same(model: FamilyModel, analyser: Analyser, tmp_path: Path) -> None:
     model.save(tmp_path / "families.npz")
     again = FamilyModel.load(tmp_path / "families.npz")
     assert again.sha256 == model.sha256
     assert again.facts == model.facts
     values = member("opioid/nitazene", 9001)
-    assert best(again, held, values) == best(model, held, values)
+    assert best(again, analyser, values) == best(model, analyser, values)
 
 
-def test_training_again_gives_the_same_bytes(model: FamilyModel, held: ReferenceLibrary) -> None:
-    assert FamilyModel.train(held, Technique.RAMAN).to_bytes() == model.to_bytes()
+def test_training_again_gives_the_same_model(model: FamilyModel, held: ReferenceLibrary) -> None:
+    assert FamilyModel.train(held, Technique.RAMAN).sha256 == model.sha256
 
 
 def test_what_is_left_out_leaves_no_trace(held: ReferenceLibrary) -> None:
@@ -127,3 +175,75 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npz").write_bytes(b"not a model")
     with pytest.raises(LibraryError, match="no family model"):
         FamilyModel.load(tmp_path / "x.npz")
+
+
+def test_a_model_is_kept_beside_its_library(tmp_path: Path) -> None:
+    def entries(first: int) -> list[tuple[Compound, Spectrum, Tier]]:
+        return [
+            (
+                compound(f"n-{i}", "opioid/nitazene"),
+                raman(member("opioid/nitazene", first + i)),
+                Tier.MEASURED,
+            )
+            for i in range(3)
+        ] + [
+            (compound(f"s-{i}", "industrial/acid-base"), raman(substance(GRID, first + i)), Tier.MEASURED)
+            for i in range(4)
+        ]
+
+    held = library(tmp_path, entries(10))
+    first = FamilyModel.of(held, Technique.RAMAN)
+    (file,) = tmp_path.glob("*.families")
+    written = file.stat().st_mtime_ns
+    assert FamilyModel.of(held, Technique.RAMAN).sha256 == first.sha256
+    assert file.stat().st_mtime_ns == written
+    # Another library in its place: what was kept is not for this one.
+    other = library(tmp_path, entries(50))
+    again = FamilyModel.of(other, Technique.RAMAN)
+    assert again.facts["library_sha256"] == other.sha256
+    assert again.sha256 != first.sha256
+
+
+@pytest.mark.parametrize(
+    ("likeness", "hint"),
+    [
+        ([0.9, 0.9, 0.5, 0.5], "D"),
+        ([0.5, 0.5, 0.9, 0.9], "E"),
+        ([0.7, 0.7, 0.7, 0.7], ""),
+    ],
+)
+def test_the_site_of_the_nearest_members_is_hinted_at(likeness: list[float], hint: str) -> None:
+    assert site_hint(["D", "D", "E", "E"], likeness, {"D": 1.0, "E": 1.0}) == hint
+    # A site whose hints did not hold for held-out members is not hinted at.
+    assert "D" not in site_hint(["D", "D", "E", "E"], likeness, {"E": 1.0})
+
+
+def test_the_gain_of_a_class_is_that_of_the_dense_model() -> None:
+    rng = np.random.default_rng(3)
+    n = 60
+    mean, directions = np.abs(rng.normal(size=n)), 0.3 * rng.normal(size=(2, n))
+    y = 4 * mean + 4 * directions.T @ rng.normal(size=2) + rng.normal(size=n)
+    rest = Rest(y, np.ones(n), np.ones(n, dtype=bool), np.empty((n, 0)), 1.0)
+
+    def dense(amount: float) -> float:
+        covariance = np.eye(n) + amount**2 * directions.T @ directions
+        off = y - amount * mean
+        log_det = np.linalg.slogdet(covariance)[1]
+        return float((y @ y - off @ np.linalg.solve(covariance, off) - log_det) / (y @ y))
+
+    found = class_gains(np.concatenate([mean[None], directions])[None], rest)[0]
+    assert found == pytest.approx(max(dense(a) for a in np.linspace(0, 8, 801)), abs=0.01)
+
+
+def test_a_known_component_is_taken_out_and_the_rest_stays() -> None:
+    known, unknown = substance(GRID, 5), bands(GRID, [700.0, 1250.0], [1.0, 0.8])
+    shape = known * AREA / (known.sum() * 3.0)
+    glow = 2 + np.cos((GRID - 500) / 1500)
+    evidencer = Evidencer(GRID, Technique.RAMAN)
+    rest = evidencer.rest(3 * known + 0.5 * unknown + glow, [shape])
+    height = float((3 * known + 0.5 * unknown).max())
+    at = np.searchsorted(GRID, [700.0, 1250.0])
+    assert rest.values[at] * height == pytest.approx([0.5, 0.4], rel=0.25)
+    # Features know direction, not strength or what the spectrum was multiplied with.
+    again = evidencer.rest(10 * (3 * known + 0.5 * unknown + glow), [shape])
+    assert evidencer.features(again) @ evidencer.features(rest) == pytest.approx(1.0, abs=1e-6)

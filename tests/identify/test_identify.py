@@ -16,6 +16,18 @@ from tests.identify.builders import GRID, library, raman, substance, with_noise
 IR_AXIS = np.arange(600.0, 3900.0, 4.0)
 
 
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_the_size_of_a_spectrum_decides_nothing(raman_library: ReferenceLibrary, size: float) -> None:
+    values = 1000 + 3000 * with_noise(substance(GRID, 2), 0.01)
+    usual, extreme = (identify(raman(values * k), raman_library) for k in (1.0, size))
+    assert extreme.candidates[0].compound_slug == "compound-2"
+    assert extreme.candidates[0].score == pytest.approx(usual.candidates[0].score)
+    assert usual.analysis is not None
+    assert extreme.analysis is not None
+    named = [c.compound_slug for c in usual.analysis.components]
+    assert [c.compound_slug for c in extreme.analysis.components] == named == ["compound-2"]
+
+
 def infrared(seed: int, **facts: object) -> Spectrum:
     facts = {"technique": Technique.FTIR_ATR, "unit": IntensityUnit.ABSORBANCE, **facts}
     return Spectrum(IR_AXIS, 0.5 * substance(IR_AXIS, seed), **facts)

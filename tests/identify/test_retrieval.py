@@ -186,7 +186,7 @@ def test_no_query_gives_no_result(index: RetrievalIndex) -> None:
 
 def test_values_of_any_size_match_alike(index: RetrievalIndex) -> None:
     values = library_values()[:5]
-    for scale in (1e-150, 1e150):
+    for scale in (1e-300, 1e-150, 1e150, 1e300):
         for i, result in enumerate(index.search_many(values * scale, k=1)):
             assert result.hits[0].reference.id == f"ref-{i:03d}"
             assert result.hits[0].score == pytest.approx(1.0, abs=1e-6)
