@@ -12,7 +12,8 @@ class Exit(IntEnum):
 
     Over several inputs the command ends with the first that applies: 3 if any input could not be read, else
     the highest verdict code, so that 0 means every input was read and identified.
-    `DIFFERENT` is the answer of ``library diff`` alone.
+    `DIFFERENT` is the answer of ``library diff`` alone. `INTERRUPTED` (Ctrl-C) and `PIPE_CLOSED` (whoever
+    read the output has gone) are 128 plus the signal, as shells have it.
     """
 
     IDENTIFIED = 0
@@ -27,3 +28,5 @@ class Exit(IntEnum):
     NO_MATCH = 13
     POOR_SIGNAL = 14
     DIFFERENT = 20
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141

@@ -37,7 +37,7 @@ _EPILOG: Final = """\
 exit codes:
             0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
             2 usage · 3 unreadable input · 4 library · 5 device · 1 internal error
-            20 different (library diff)
+            20 different (library diff) · 130 interrupted · 141 reader of the output gone
 All results are presumptive until a laboratory confirms them."""
 
 
@@ -107,14 +107,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, less) has gone; Python would complain again while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, as a shell would say it
+        return Exit.PIPE_CLOSED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"spectralid: {where}{error.strerror or error}.", file=sys.stderr)
         return Exit.UNREADABLE
     except KeyboardInterrupt:
         print("spectralid: interrupted; what was already written is kept.", file=sys.stderr)
-        return 130
+        return Exit.INTERRUPTED
     except Exception as error:
         # A defect of ours. An officer can do nothing with a traceback; a developer asks for it.
         if os.environ.get("SPECTRALID_DEBUG"):

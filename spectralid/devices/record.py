@@ -170,6 +170,7 @@ class Measurement:
             "checksum_absent": not all(frames.verified for frames in taken),
             "interlock_unknown": self.interlock is Interlock.UNKNOWN,
             "stale_integration_discarded": self.stale > 0,
+            "integration_unverified": self._actual_ms() is None,
             "saturated": bool(np.any(full > 0)),
             "light_unsteady": unsteady,
             "retake": unsteady or bool(np.any(full >= _SATURATED_SHARE)),
@@ -195,7 +196,8 @@ class Measurement:
     def _actual_ms(self) -> float | None:
         """Integration time by what the frames say, where they say it."""
         told = [frame.integration_ms for frame in self.sample.raw if frame.integration_ms is not None]
-        return float(np.mean(told)) if told else None
+        # One that does not say it may have been taken with another.
+        return float(np.mean(told)) if len(told) == len(self.sample.raw) else None
 
     def _facts(self, taken: list[Frames], full: FloatArray, dead: int) -> dict[str, str]:
         switched = self.interlock is not None

@@ -352,8 +352,9 @@ class Session:
             Counts over Raman shift, dark subtracted, with the standard deviation of each point where at least
             two frames were averaged. Flags, of which ``retake`` means that it is not fit for matching:
             ``checksum_verified`` or ``checksum_absent``, ``dark_absent``, ``dead_pixels``,
-            ``fewer_averages``, ``interlock_unknown``, ``repeated_frames``, ``retake``, ``saturated``,
-            ``stale_integration_discarded``, ``temperature_drift``, ``uncalibrated_axis``.
+            ``fewer_averages``, ``integration_unverified``, ``interlock_unknown``, ``repeated_frames``,
+            ``retake``, ``saturated``, ``stale_integration_discarded``, ``temperature_drift``,
+            ``uncalibrated_axis``.
 
         Raises
         ------

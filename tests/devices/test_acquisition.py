@@ -112,6 +112,23 @@ def test_light_that_ends_too_soon_leaves_fewer_averages():
     assert spectrum.acquisition.metadata["dark_frames"] == "4"
 
 
+def test_integration_is_verified_by_the_frames_or_not_at_all():
+    def measured(silent):
+        driver = FakeDriver()
+        acquire = driver.acquire
+        driver.acquire = lambda: replace(
+            acquire(), integration_ms=None if driver.frames % 2 in silent else 100.0
+        )
+        return run(driver).acquisition
+
+    assert "integration_unverified" not in measured(()).flags
+    # A frame that does not say it may have been taken with another.
+    facts = measured((0,))
+    assert "integration_unverified" in facts.flags
+    assert facts.integration_ms == 100.0
+    assert "integration_actual_ms" not in facts.metadata
+
+
 def test_checksum_of_a_single_frame_counts():
     driver = FakeDriver()
     acquire = driver.acquire

@@ -34,7 +34,12 @@ def test_scan_shows_the_bands_of_the_sample(line):
         # Half a pixel (up to 2 cm⁻¹) on top of the axis error of about 1 cm⁻¹.
         assert np.abs(strongest - position).min() <= 3.0, position
     assert spectrum.acquisition.serial == "SIM785L-0001"
-    assert spectrum.acquisition.flags == {"checksum_verified", "interlock_unknown", "uncalibrated_axis"}
+    assert spectrum.acquisition.flags == {
+        "checksum_verified",
+        "integration_unverified",
+        "interlock_unknown",
+        "uncalibrated_axis",
+    }
     difference = (spectrum.intensity - again.intensity) / np.hypot(spectrum.sd, again.sd)
     # The median of |t| is 0.70 for Student's t with the 12 degrees of freedom of four times four frames.
     assert np.median(np.abs(difference)) == pytest.approx(0.70, abs=0.08)

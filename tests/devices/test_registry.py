@@ -112,7 +112,7 @@ def test_example_driver_scans(installed):
         "acme",
         "closed",
     )
-    assert facts.flags == {"checksum_verified", "uncalibrated_axis"}
+    assert facts.flags == {"checksum_verified", "integration_unverified", "uncalibrated_axis"}
     strongest = spectrum.axis[np.argmax(spectrum.intensity)]
     assert strongest == pytest.approx(1e7 / 785 - 1e7 / (800 + 0.5 * 90), abs=15)
 

@@ -64,7 +64,12 @@ def test_numbers_and_facts():
         4,
         "Kim",
     )
-    assert facts.flags == {"checksum_verified", "interlock_unknown", "uncalibrated_axis"}
+    assert facts.flags == {
+        "checksum_verified",
+        "integration_unverified",
+        "interlock_unknown",
+        "uncalibrated_axis",
+    }
     assert facts.metadata["saturated_points"] == "0"
     assert [step.name for step in spectrum.history] == ["dark_subtraction"]
     assert spectrum.history[0].parameters["sha256"] == facts.metadata["dark_frames_sha256"]
