@@ -10,6 +10,7 @@ from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import SignalQuality, signal_quality
 from spectralid.identify.result import Candidate, Identification
 from spectralid.identify.retrieval import RetrievalIndex, SearchResult
+from spectralid.identify.instrument_model import InstrumentModel, read_instrument_model, write_instrument_model
 from spectralid.identify.selection import ShiftPrior
 from spectralid.identify.similarity import derivative_cosine, hit_quality_index
 

@@ -103,8 +103,8 @@ class Analysis:
 
     Attributes
     ----------
-    spectrum_sha256, library_sha256, method : str
-        What was analysed, with what, how.
+    spectrum_sha256, library_sha256, method, instrument : str
+        What was analysed, with what, how, and the instrument model that was taken for granted.
     components : tuple of Component
         Best explanation, largest share first; empty where no reference could be compared.
     log_odds : float or None
@@ -126,6 +126,7 @@ class Analysis:
     spectrum_sha256: str
     library_sha256: str
     method: str
+    instrument: str
     components: tuple[Component, ...]
     log_odds: float | None
     nothing: float
@@ -163,6 +164,7 @@ class Analysis:
             "spectrum_sha256": self.spectrum_sha256,
             "library_sha256": self.library_sha256,
             "method": self.method,
+            "instrument": self.instrument,
             "explained": self.explained,
             "components": [c.to_dict() for c in self.components],
             "log_odds": self.log_odds,
@@ -185,7 +187,7 @@ class Analysis:
         lines = [
             f"Log odds against nothing in the library: {self.log_odds:+.1f} "
             f"(probability of nothing in the library {self.nothing:.1%}, not calibrated)",
-            f"Axis: estimated shift {self.shift_cm1:+.1f} cm⁻¹",
+            f"Axis: estimated shift {self.shift_cm1:+.1f} cm⁻¹; instrument model: {self.instrument}",
             "Components (shares of the signal, not by weight):" if self.components else "Components: none",
         ]
         for c in self.components:
@@ -402,7 +404,8 @@ class Analyser:
         return Analysis(
             spectrum_sha256=spectrum.sha256,
             library_sha256=self.library.sha256,
-            method=f"{METHOD}, {self.instrument.name}",
+            method=METHOD,
+            instrument=self.instrument.name,
             components=components,
             log_odds=score,
             nothing=nothing,

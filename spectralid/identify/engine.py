@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -20,6 +20,7 @@ from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, 
 from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding, FamilyModel
 from spectralid.identify.large import reference_set
+from spectralid.identify.instrument_model import InstrumentModel
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
 from spectralid.identify.result import Candidate, Identification
@@ -28,6 +29,9 @@ from spectralid.identify.selection import ShiftPrior
 from spectralid.identify.similarity import DERIVATIVE_WIDTH
 from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
+
+if TYPE_CHECKING:
+    from spectralid.identify.estimation import MismatchEstimate
 
 __all__ = ["METHOD", "Identifier", "analyse", "identify", "retrieve"]
 
@@ -86,7 +90,7 @@ class Identifier:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What was prepared is prepared again where it arrives.
-        return _made, (self.library, self.record, self.families)
+        return _made, (self.library, self.record, self.families, self.instruments)
 
     def identify(
         self,
@@ -186,14 +190,50 @@ class Identifier:
     def _joint_fit(
         self, query: Spectrum, original: Spectrum, prior: ShiftPrior | None, assumptions: Sequence[str]
     ) -> Analysis:
-        key = query.technique.is_infrared
-        if key not in self._analysers:
-            self._analysers[key] = Analyser(self.library, reference_set(self.library, query.technique))
         # One thread is faster for one spectrum, and the last bits do not depend on how many there are.
         with self._threads.limit(limits=1, user_api="blas"):
-            return self._analysers[key].analyse(
+            return self._analyser(query.technique).analyse(
                 query, prior=prior, original=original, assumptions=assumptions
             )
+
+    def _analyser(self, technique: Technique) -> Analyser:
+        key = technique.is_infrared
+        if key not in self._analysers:
+            references = reference_set(self.library, technique)
+            self._analysers[key] = Analyser(self.library, references, self._instruments.get(key))
+        return self._analysers[key]
+
+    def characterise(
+        self,
+        known: Sequence[tuple[Spectrum, str]],
+        name: str,
+        *,
+        progress: Callable[[int, float], None] | None = None,
+    ) -> tuple[InstrumentModel, MismatchEstimate]:
+        """Model of the instrument that spectra of known pure substances come from.
+
+        Parameters
+        ----------
+        known : sequence of (Spectrum, str)
+            Spectra of one technique and the slug of each one's compound, at least 8.
+        name : str
+            Name of the instrument or class of instruments.
+        progress : callable, optional
+            Called with the number of each step and what it gained, in nats per spectrum.
+
+        Raises
+        ------
+        ParameterError
+            If a compound has no reference of the technique, or there are too few spectra.
+        """
+        from spectralid.identify.estimation import characterise
+
+        queries = [(self._comparable(spectrum, []), slug) for spectrum, slug in known]
+        if len({query.technique.is_infrared for query, _ in queries}) > 1:
+            raise ParameterError("known", "Raman and infrared", "spectra of one technique")
+        technique = queries[0][0].technique if queries else Technique.RAMAN
+        with self._threads.limit(limits=1, user_api="blas"):
+            return characterise(self._analyser(technique), queries, name, progress=progress)
 
     def _confidence(
         self, analysis: Analysis, technique: Technique, context: Mapping[str, str]
@@ -315,9 +355,12 @@ class Identifier:
 
 
 def _made(
-    library: ReferenceLibrary, record: ConfidenceRecord | None, families: tuple[FamilyModel, ...]
+    library: ReferenceLibrary,
+    record: ConfidenceRecord | None,
+    families: tuple[FamilyModel, ...],
+    instruments: tuple[InstrumentModel, ...],
 ) -> Identifier:
-    return Identifier(library, record=record, families=families)
+    return Identifier(library, record=record, families=families, instruments=instruments)
 
 
 def kept_models(library: ReferenceLibrary) -> tuple[FamilyModel, ...]:

@@ -1,4 +1,4 @@
-"""How far references are off, estimated from spectra whose substance is known."""
+"""An instrument characterised: how far references are off on it, from spectra whose substance is known."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from typing import Final
 import numpy as np
 
 from spectralid.errors import ParameterError
-from spectralid.identify.hypotheses import Scene
+from spectralid.identify.analysis import Analyser
+from spectralid.identify.hypotheses import Explanation, Scene
+from spectralid.identify.instrument_model import InstrumentModel
 from spectralid.identify.mismatch import Mismatch
+from spectralid.spectrum import Spectrum
 
-__all__ = ["MismatchEstimate", "Replicate", "estimate_mismatch"]
+__all__ = ["MismatchEstimate", "Replicate", "characterise", "estimate_mismatch"]
 
 _LEAST_PAIRS: Final = 8
 # Share of the pairs that may be something else than they are said to be; the worst are left out each time.
 _TRIMMED: Final = 0.1
 # No spread is estimated smaller or larger than this, relative to the start: what the data do not tell stays.
 _SMALLEST, _LARGEST = 0.02, 10.0
+# Evidence counts for more where the spread of references was measured than where it was guessed.
+_CHARACTERISED: Final = 2.0
 # A log-normal prior of this width around the start holds what the data say nothing of.
 _PRIOR_SD: Final = 1.0
 
@@ -70,7 +75,7 @@ def estimate_mismatch(
     pairs: Sequence[Replicate],
     start: Mismatch,
     *,
-    rounds: int = 400,
+    rounds: int = 250,
     progress: Callable[[int, float], None] | None = None,
 ) -> MismatchEstimate:
     """Find the mismatch under which spectra of known substances are most likely given their references.
@@ -133,6 +138,66 @@ def estimate_mismatch(
     )
     found = at(solved.x)
     return MismatchEstimate(found, evidence(found) - base, len(pairs), len(pairs) - kept)
+
+
+def characterise(
+    analyser: Analyser,
+    known: Sequence[tuple[Spectrum, str]],
+    name: str,
+    *,
+    progress: Callable[[int, float], None] | None = None,
+) -> tuple[InstrumentModel, MismatchEstimate]:
+    """Model of an instrument, from its spectra of pure substances that the library holds.
+
+    Parameters
+    ----------
+    analyser : Analyser
+        Prepared library and technique; its instrument model is where the search begins.
+    known : sequence of (Spectrum, str)
+        Spectra, infrared as absorbance, and the slug of each one's compound; at least 8, better 20 and more,
+        of as many substances and days as will be met.
+    name : str
+        Name of the instrument or class of instruments.
+    progress : callable, optional
+        As for `estimate_mismatch`.
+
+    Raises
+    ------
+    ParameterError
+        If a compound has no reference of the technique, or there are too few spectra.
+    """
+    pairs = [_replicate(analyser, spectrum, slug) for spectrum, slug in known]
+    start = analyser.instrument
+    found = estimate_mismatch(pairs, start.mismatch, progress=progress)
+    again = estimate_mismatch(pairs, found.mismatch, progress=progress)
+    gained = found.log_evidence_per_pair + again.log_evidence_per_pair
+    substances = len({slug for _, slug in known})
+    model = InstrumentModel(
+        name=name,
+        infrared=start.infrared,
+        mismatch=again.mismatch,
+        prior=start.prior,
+        settings=replace(start.settings, temperature=_CHARACTERISED),
+        nothing_score=start.nothing_score,
+        made_from=f"{len(known)} spectra of {substances} substances, library {analyser.library.sha256[:12]}",
+    )
+    return model, replace(again, log_evidence_per_pair=gained)
+
+
+def _replicate(analyser: Analyser, spectrum: Spectrum, slug: str) -> Replicate:
+    rows = [i for i, info in enumerate(analyser.references.rows) if info.compound_slug == slug]
+    if not rows:
+        raise ParameterError("known", slug, "a compound with a reference of the technique")
+    prior = analyser.instrument.prior
+
+    def value(e: Explanation) -> float:
+        return e.log_evidence + prior.log_density(e.shift_cm1)
+
+    scenes = analyser.scenes(spectrum)
+    scene = scenes(analyser.instrument.mismatch)
+    tried = [scene.explain((row,), float(place)) for row in rows for place in prior.places()]
+    best = scene.follow(max(tried, key=value), value)
+    return Replicate(scenes, best.rows[0], best.shift_cm1, slug)
 
 
 def _evidence(pair: Replicate, mismatch: Mismatch) -> float:
