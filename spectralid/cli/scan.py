@@ -62,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
             return _measure_again(spectrum, as_json=args.json)
         identification = identify(spectrum, library, context=dict(args.context))
         verdict = decide(identification, library)
+        if args.save:
+            # Before anything is printed: who reads the text may be gone after the first lines.
+            save_figure(spectrum, identification, library, args.save)
         if args.json:
             print_json(
                 {
@@ -73,8 +76,6 @@ def run(args: argparse.Namespace) -> int:
             )
         else:
             print(f"{_headline(spectrum)}\n{verdict.text()}")
-        if args.save:
-            save_figure(spectrum, identification, library, args.save)
     return int(Exit[verdict.kind.name])
 
 
