@@ -21,16 +21,10 @@ from splits import part
 from tqdm import tqdm
 
 from spectralid import open_library
-from spectralid.identify import Identifier, InstrumentModel, read_instrument_model, write_instrument_model
+from spectralid.identify import Identifier, write_instrument_model
 
-HERE = Path(__file__).resolve().parent
 SCANS = 40
 SEED = 77
-
-
-def simulated_instruments() -> tuple[InstrumentModel, ...]:
-    """The models written by this program."""
-    return tuple(read_instrument_model(HERE / f"simulated-{kind}.json") for kind in labelled.TECHNIQUES)
 
 
 def main() -> None:
@@ -52,7 +46,7 @@ def main() -> None:
                 model, estimate = Identifier(library).characterise(
                     known, labelled.SIMULATED_CLASS, progress=step
                 )
-            write_instrument_model(model, HERE / f"simulated-{kind}.json")
+            write_instrument_model(model, labelled.model_file(kind))
             print(f"{kind}: {model.mismatch}, {estimate.log_evidence_per_pair:+.0f} nats per spectrum")
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from splits import Part, part
 
 from spectralid import LibraryBuilder, Spectrum, Technique, open_library
-from spectralid.identify import Identifier
+from spectralid.identify import Identifier, InstrumentModel, read_instrument_model
 from spectralid.identify.confidence_fit import Labelled
 from spectralid.identify.families import family_of
 from spectralid.library import Compound, Tier
@@ -144,6 +144,24 @@ def simulated(world: World, which: Part, number: int) -> tuple[Spectrum, dict[st
     return spectrum, truth
 
 
+def bright(technique: str, substance: generator.Substance, rng: np.random.Generator) -> Spectrum:
+    """A good scan of one substance by a unit drawn anew, as a laboratory makes them to know an instrument."""
+    how = {"peak_counts": float(rng.choice([2e4, 5e4, 2e5]))} if technique == "raman" else {"noise": 3e-4}
+    scanner = _scanner(technique)
+    return scanner.scan([(substance, 1.0)], _unit(technique, rng), rng, name=substance.slug, **how)
+
+
+def model_file(technique: str) -> Path:
+    """Where `characterise.py` keeps the model of the simulated instruments."""
+    return Path(__file__).resolve().parent / f"simulated-{technique}.json"
+
+
+@cache
+def instruments() -> tuple[InstrumentModel, ...]:
+    """Models of the simulated instruments."""
+    return tuple(read_instrument_model(model_file(technique)) for technique in TECHNIQUES)
+
+
 def _compound(substance: generator.Substance) -> Compound:
     return Compound(
         substance.slug,
@@ -202,14 +220,14 @@ def prepare(drawn: dict[str, World]) -> None:
 
 
 @cache
-def _identifier(path: Path) -> Identifier:
-    return Identifier(open_library(path))
+def _identifier(path: Path, characterised: bool) -> Identifier:
+    return Identifier(open_library(path), instruments=instruments() if characterised else ())
 
 
 def analysed(job: Job) -> dict[str, Any]:
     """The truth of a query with the analysis of its spectrum."""
     spectrum, truth = job.real or simulated(_WORLDS[job.technique], job.part, job.number)
-    return truth | {"analysis": _identifier(job.path).analyse(spectrum).to_dict()}
+    return truth | {"analysis": _identifier(job.path, job.real is None).analyse(spectrum).to_dict()}
 
 
 def load(file: Path) -> list[dict[str, Any]]:

@@ -19,8 +19,8 @@ from spectralid.identify.analysis import Analyser, Analysis
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding, FamilyModel
-from spectralid.identify.large import reference_set
 from spectralid.identify.instrument_model import InstrumentModel
+from spectralid.identify.large import reference_set
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
 from spectralid.identify.result import Candidate, Identification
@@ -71,6 +71,9 @@ class Identifier:
     families : iterable of FamilyModel, optional
         What finds families whose member is in no library, at most one for Raman and one for infrared; those
         kept beside the library (`FamilyModel.of`, ``spectralid library families``) if not given.
+    instruments : iterable of InstrumentModel, optional
+        What is known of the instrument (`characterise`), at most one model for Raman and one for infrared;
+        what holds of any instrument if not given.
     """
 
     def __init__(
@@ -79,8 +82,11 @@ class Identifier:
         *,
         record: ConfidenceRecord | None = None,
         families: Iterable[FamilyModel] | None = None,
+        instruments: Iterable[InstrumentModel] = (),
     ) -> None:
         self.library = library
+        self.instruments = tuple(instruments)
+        self._instruments = {model.infrared: model for model in self.instruments}
         self.record = record or bundled_record()
         self.families = kept_models(library) if families is None else tuple(families)
         self._family_models = {m.technique.is_infrared: (m, m.evidencer()) for m in self.families}
@@ -244,7 +250,7 @@ class Identifier:
             analysis,
             self.record,
             technique=technique,
-            instrument=context.get("instrument_class", ""),
+            instrument=context.get("instrument_class", analysis.instrument),
             families=self._family_of,
         )
 
