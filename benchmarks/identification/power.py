@@ -130,8 +130,8 @@ def oracle(
     """The best detector of a little `target` in `matrix`; see `generator.scan` for the rest.
 
     With `from_library` it does not know this instrument: it has one grain's spectrum on another unit and
-    knows how grains and units scatter. That is the best *linear* use of a library, no bound: who estimates the
-    shift of an axis from the scan may do better.
+    knows how grains and units scatter. That is the best *linear* use of a library, no bound: who estimates
+    the shift of an axis from the scan may do better.
     """
     rng = np.random.default_rng(seed)
     axis = generator.axis_of(scanner)

@@ -145,12 +145,12 @@ def _sheet(file: Path) -> list[dict[str, float]]:
 def salts(data: Path, folder: Path, *, infrared: bool) -> Iterator[Query]:
     """Salt solutions by weight; three salts of the test set were unknown to who calibrated on the rest."""
     place = data / "bss-plsr"
-    kind = "IR" if infrared else "Raman"
+    kind, technique = ("IR", "ftir_atr") if infrared else ("Raman", "raman")
     how = (
         {"technique": _ATR, "unit": IntensityUnit.ABSORBANCE} if infrared else {"technique": Technique.RAMAN}
     )
     scans = {
-        part: [s.replace(**how) for s in read_all(place / f"X{part} {kind}.csv", technique="ftir_atr" if infrared else "raman")]
+        part: [s.replace(**how) for s in read_all(place / f"X{part} {kind}.csv", technique=technique)]
         for part in ("train", "test")
     }  # fmt: skip
     truths = {
@@ -200,8 +200,8 @@ def salts(data: Path, folder: Path, *, infrared: bool) -> Iterator[Query]:
                 true = {s: m / total for s, m in there.items() if s in inside}
                 # Water is in all of them; to name it is neither right nor wrong.
                 yield Query(
-                    "real", f"salt solutions, {kind}, library of {held}, {state}", partial(given, spectrum), str(path),
-                    true, known, target="water", infrared=infrared,
+                    "real", f"salt solutions, {kind}, library of {held}, {state}", partial(given, spectrum),
+                    str(path), true, known, target="water", infrared=infrared,
                 )  # fmt: skip
 
 
@@ -253,7 +253,7 @@ def _r_table(file: Path) -> dict[str, Spectrum]:
 
 
 def biodiesel(data: Path, folder: Path) -> Iterator[Query]:
-    """Diesel with 0.25 to 7.5 % of FAME; FAME's reference is the difference of the 10 % and the 0 % sample."""
+    """Diesel with 0.25 to 7.5 % of FAME; its reference is the difference of the 10 % and 0 % samples."""
     spectra = _r_table(data / "plotftir" / "biodiesel.rda")
     diesel, ten = spectra["biodiesel_0"], spectra["biodiesel_10_0"]
     fame = ten.intensity + 9 * (ten.intensity - diesel.intensity)
@@ -281,21 +281,28 @@ def biodiesel(data: Path, folder: Path) -> Iterator[Query]:
 
 def textiles(data: Path, folder: Path) -> Iterator[Query]:
     """Blends of cotton and polyester; the references are fibres on another laboratory's spectrometer."""
-    fibres = read_all(data / "oceanwise-primpke" / "primpke2018esm5.csv", technique="ftir_atr")
+    file = data / "oceanwise-primpke" / "primpke2018esm5.csv"
+    fibres = [f.replace(unit=IntensityUnit.ABSORBANCE) for f in read_all(file, technique="ftir_atr")]
     entries = []
     for slug, name in (("cotton", "fibre_cotton"), ("polyester", "fibre_polyester")):
-        for fibre in (f for f in fibres if f.name.startswith(name)):
-            entries.append((plain(slug), fibre.replace(unit=IntensityUnit.ABSORBANCE)))
+        entries += [(plain(slug), f) for f in fibres if f.name.startswith(name)]
     others = ("polyamide", "polypropylene", "polyethylene", "polystyrene", "fibre_wool", "fibre_silk")
     for name in others:
-        for fibre in [f for f in fibres if f.name == name][:1]:
-            entries.append((plain(name), fibre.replace(unit=IntensityUnit.ABSORBANCE)))
+        entries += [(plain(name), f) for f in fibres if f.name == name][:1]
     path = library(folder, "fibres", entries)
     for file in sorted((data / "textile-mir-blends").glob("s_*.txt")):
         cotton = int(file.stem.split("_")[1]) / 100
         scan = partial(one, file, "ftir_atr", unit=IntensityUnit.ABSORBANCE)
         true = {"cotton": cotton, "polyester": 1 - cotton}
-        yield Query("real", "cotton and polyester", scan, str(path), true, target="cotton", infrared=True)
+        yield Query(
+            "real",
+            "cotton and polyester, references from 1,250 cm⁻¹ up",
+            scan,
+            str(path),
+            true,
+            target="cotton",
+            infrared=True,
+        )
 
 
 def omnic_tablet(data: Path, folder: Path) -> Iterator[Query]:
@@ -306,8 +313,8 @@ def omnic_tablet(data: Path, folder: Path) -> Iterator[Query]:
     file = data / "spa-fixtures" / "Acetominophen Caffeine Acetylsalicylic acid.SPA"
     true = {"acetaminophen": 0.4, "caffeine": 0.1}
     yield Query(
-        "real", "tablet of three, aspirin in no library", partial(one, file, "ftir_atr"), str(path), true, False,
-        infrared=True,
+        "real", "tablet of three, aspirin in no library", partial(one, file, "ftir_atr"), str(path), true,
+        False,         infrared=True,
     )  # fmt: skip
 
 
@@ -334,8 +341,8 @@ def _enfsi(data: Path) -> list[Entry]:
 LEVELS = (0.0, 0.02, 0.05, 0.07, 0.10, 0.20, 0.90)
 _DRUGS = ("fentanyl-related", "nitazene")
 _CUTTING = (
-    "caffeine", "acetaminophen", "benzocaine", "lidocaine", "tetramisole", "xylazine", "diltiazem", "hydroxyzine",
-    "ibuprofen", "prilocaine", "sodium-bicarbonate", "vivapur", "bupivacaine", "l-tryptophan",
+    "caffeine", "acetaminophen", "benzocaine", "lidocaine", "tetramisole", "xylazine", "diltiazem",
+    "hydroxyzine", "ibuprofen", "prilocaine", "sodium-bicarbonate", "vivapur", "bupivacaine", "l-tryptophan",
 )  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from goals import GOALS
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from measures import Measure, markdown, table
 from power import LOD90, Z_ALARM
@@ -148,21 +147,21 @@ def power_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.set(xscale="log", title=group, xlabel="share of the target / the oracle's limit (90 %, 0.1 %)")
         axes.set_xticks([0.5, 1, 2, 4, 8, 16], ["0.5", "1", "2", "4", "8", "16"])
     panels[0].set_ylabel("found")
-    panels[0].legend(fontsize=7, loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=7, loc="outside lower center", ncols=4)
     return figure
 
 
 def roc_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
     """True over false alarms where false alarms are few."""
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    figure = Figure(figsize=(7, 5.6), layout="constrained")
     axes = figure.subplots()
     methods = list(curves)
     for method, curve in curves.items():
         false, true = np.array(curve["false"]), np.array(curve["true"])
         least = 0.5 / max(1, curve["negatives"])
         axes.step(
-            np.maximum(np.append(false, 1.0), least),
-            np.append(true, true[-1] if true.size else 0.0),
+            np.maximum(np.concatenate([[0.0], false, [1.0]]), least),
+            np.concatenate([[0.0], true, true[-1:] if true.size else [0.0]]),
             where="post",
             color=_colour(method, methods),
             linewidth=2.2 if method == _OURS else 1.2,
@@ -175,8 +174,8 @@ def roc_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
         xlabel="scans without a watched family that raise an alarm (none: half a scan)",
         ylabel="watched families found",
     )
-    axes.set_xlim(right=0.3)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.set_xlim(right=1.0)
+    figure.legend(fontsize=7, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -214,7 +213,7 @@ def reliability_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 def fentanyl_figure(measures: Sequence[Measure]) -> Figure:
     """Alarms over the share of the drug."""
-    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    figure = Figure(figsize=(7, 5.0), layout="constrained")
     axes = figure.subplots()
     plain = [m for m in measures if m.name == "alarm" and m.group.endswith("%") and " " not in m.group]
     methods = list(dict.fromkeys(m.method for m in plain))
@@ -234,18 +233,18 @@ def fentanyl_figure(measures: Sequence[Measure]) -> Figure:
         )
     axes.set(
         xscale="log",
-        xlabel="share of the drug, % of the signal (none at 1)",
+        xlabel="share of the drug, % of the signal",
         ylabel="alarm for the fentanyl family",
     )
-    axes.set_xticks([1, 2, 5, 7, 10, 20, 90], ["0", "2", "5", "7", "10", "20", "90"])
-    axes.legend(fontsize=7, loc="upper left")
+    axes.set_xticks([1, 2, 5, 7, 10, 20, 90], ["none", "2", "5", "7", "10", "20", "90"])
+    figure.legend(fontsize=7, loc="outside lower center", ncols=3)
     return figure
 
 
 def failure_figure(case: Mapping[str, Any]) -> Figure:
     """The scan of one case with what was found and what was left over."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    axes: Axes = figure.subplots()
+    figure = Figure(figsize=(9, 5.0), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     axes.plot(case["axis"], case["intensity"], color="0.25", linewidth=0.8)
     top = max(case["intensity"])
     for place in case["unexplained_cm1"]:
@@ -257,7 +256,14 @@ def failure_figure(case: Mapping[str, Any]) -> Figure:
     found = ", ".join(f"{s} {c:.0%}" for s, c, *_ in case["components"]) or "nothing"
     beside = "" if case["nothing else in it"] else " and something no library holds"
     axes.set_title(f"there: {truth}{beside}\nfitted: {found}", fontsize=9)
-    axes.set(xlabel="Raman shift, cm⁻¹ (as the unit reports it)", ylabel="counts")
+    axes.set_ylabel("counts")
+    for colour, (slug, values) in zip(_COLOURS, case["parts"].items(), strict=False):
+        below.plot(case["axis"], values, color=colour, linewidth=1.0, label=slug)
+    below.set(
+        xlabel="Raman shift, cm⁻¹ (as the unit reports it)", ylabel="what is in it, counts", yscale="symlog"
+    )
+    below.set_ylim(bottom=0)
+    below.legend(fontsize=7, loc="upper center")
     return figure
 
 
@@ -268,20 +274,22 @@ def page(results: Mapping[str, Any], images: Sequence[str]) -> str:
     lines = [
         "# How well identification works, measured",
         "",
-        "Written by `benchmarks/identification/report.py` from one run of `benchmarks/identification/run.py`; nothing "
-        "here is typed by hand.",
+        "Written by `benchmarks/identification/report.py` from one run of "
+        "`benchmarks/identification/run.py`; nothing here is typed by hand.",
         "",
-        f"Engine `{env['engine']}`, commit {env['commit']}, `--scale {env['scale']:g}`, {env['processes']} processes, "
-        f"{env['minutes']} minutes; Python {env['python']}, NumPy {env['numpy']}, SciPy {env['scipy']}.",
+        f"Engine `{env['engine']}`, commit {env['commit']}, `--scale {env['scale']:g}`, "
+        f"{env['processes']} processes, {env['minutes']} minutes; Python {env['python']}, "
+        f"NumPy {env['numpy']}, SciPy {env['scipy']}.",
     ]
     if "substances" in results:
         told = ", ".join(f"{n} {what}" for what, n in results["substances"].items())
         lines += ["", f"Simulated world: {told}."]
     lines += [
         "",
-        "**spectralid** is what the verdict names by the rules for names; *explained* is what the joint fit holds where "
-        "it explains the whole spectrum, *detected* all it holds where there are odds for it. Intervals are 95 %, behind "
-        "the comma is what was counted. All simulated queries are of test substances, which set nothing.",
+        "**spectralid** is what the verdict names by the rules for names; *explained* is what the joint fit "
+        "holds where it explains the whole spectrum, *detected* all it holds where there are odds for it. "
+        "Intervals are 95 %, behind the comma is what was counted. All simulated queries are of test "
+        "substances, which set nothing.",
         "",
         "## Goals of the design, and what was reached",
         "",
@@ -328,7 +336,8 @@ def failures(cases: Sequence[Mapping[str, Any]], images: Sequence[str]) -> list[
         beside = "" if case["nothing else in it"] else ", and something no library holds"
         found = "; ".join(f"{s} {c:.1%} ({low:.1%}–{high:.1%})" for s, c, low, high in case["components"])
         lines.append(
-            f"{case['cases']} of {case['of']} scans are of this kind. Track {case['track']}, {case['scans of']}. "
+            f"{case['cases']} of {case['of']} scans are of this kind. Track {case['track']}, "
+            f"{case['scans of']}. "
             f"There: {truth}{beside}. Fitted: {found or 'nothing'}; log odds {case['log_odds']:+.0f}. "
             f"Verdict: {case['verdict'].replace('_', ' ')}."
         )

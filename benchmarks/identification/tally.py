@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import generator
 import numpy as np
 import power
 import triage
 from measures import Measure, macro, proportion, rate, roc, threshold_at
-from tracks import DETECTED, EACH, EXPLAINED, OURS, WATCHED, Answer
+from tracks import DETECTED, EACH, EXPLAINED, OURS, WATCHED, Answer, Query
 
 Found = tuple[list[Measure], dict[str, list[dict[str, Any]]], dict[str, Any]]
 MODEL = "spectralid, family model alone"
@@ -269,6 +270,16 @@ def leaks(measures: Sequence[Measure], pairs: int) -> list[str]:
     ]
 
 
+def pieces(query: Query) -> dict[str, np.ndarray]:
+    """Counts of every substance of a simulated scan, without grains and glow."""
+    mixed, scanner = query.scan.args[:2]  # type: ignore[attr-defined]
+    peak = query.scan.keywords.get("peak_counts", 20_000.0)  # type: ignore[attr-defined]
+    rng = np.random.default_rng(0)
+    found = {s.slug: c * generator.signal(s, scanner, rng, power.EXACT) for s, c in mixed}
+    height = peak / np.max(sum(found.values()))
+    return {slug: height * values for slug, values in found.items()}
+
+
 def failures(answers: Sequence[Answer]) -> list[dict[str, Any]]:
     """Three cases that went wrong, chosen by rule and not by taste."""
 
@@ -300,7 +311,7 @@ def failures(answers: Sequence[Answer]) -> list[dict[str, Any]]:
             found.append({"rule": rule, "cases": 0})
             continue
         worst = max(some, key=lambda a: (by(a), a.sha256))
-        spectrum = worst.query.scan()
+        spectrum, parts = worst.query.scan(), pieces(worst.query)
         found.append(
             {
                 "rule": rule,
@@ -318,6 +329,7 @@ def failures(answers: Sequence[Answer]) -> list[dict[str, Any]]:
                 "alarms": sorted(worst.alarms),
                 "family": worst.query.family,
                 "axis": np.round(spectrum.axis, 2).tolist(),
+                "parts": {slug: np.round(values, 1).tolist() for slug, values in parts.items()},
                 "intensity": np.round(spectrum.intensity, 1).tolist(),
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,15 +176,21 @@ class _Session:
         self._results: list[dict[str, Any]] = []
         self._refused: list[dict[str, str]] = []
         self._codes: list[int] = []
+        self._defect = False
 
     def take(self, result: Identification | SpectralIDError) -> None:
         """Tell the next result, and what could not be read before it."""
+        from spectralid.identify import BatchError
+
         waiting = self._inputs.waiting
         while isinstance(item := waiting.popleft(), Unread):
             self._refuse(item)
         shown, file, index, spectrum = item
         if isinstance(result, SpectralIDError):
             self._refuse(Unread(shown, result))
+            self._defect = self._defect or isinstance(result, BatchError)
+            if isinstance(result, BatchError) and os.environ.get("SPECTRALID_DEBUG"):
+                raise result.__cause__ or result
         else:
             self._tell(shown, file, index, spectrum, result)
 
@@ -194,6 +201,8 @@ class _Session:
                 self._refuse(item)
         if self._args.json:
             print_json({"presumptive": True, "results": self._results, "unreadable": self._refused})
+        if self._defect:
+            return Exit.INTERNAL
         return Exit.UNREADABLE if self._refused else worst(self._codes)
 
     def _tell(

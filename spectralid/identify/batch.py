@@ -112,9 +112,11 @@ def _one(
     except SpectralIDError as error:
         return error
     except Exception as error:
-        return BatchError(
+        failure = BatchError(
             f"internal error ({type(error).__name__}: {error}); this spectrum was not identified."
         )
+        failure.__cause__ = error
+        return failure
 
 
 def _parallel(
@@ -127,7 +129,7 @@ def _parallel(
     try:
         while True:
             while len(pending) < _AHEAD * processes and (spectrum := next(source, None)) is not None:
-                pending.append((spectrum, pool.submit(work, spectrum)))
+                pending.append((spectrum, _submitted(pool, work, spectrum)))
             if not pending:
                 return
             try:
@@ -143,6 +145,20 @@ def _parallel(
                 yield result
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _submitted(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Spectrum], Identification | SpectralIDError],
+    spectrum: Spectrum,
+) -> Future[Identification | SpectralIDError]:
+    """A task of the pool; where the pool is broken already, one that failed for it."""
+    try:
+        return pool.submit(work, spectrum)
+    except BrokenProcessPool as error:
+        failed: Future[Identification | SpectralIDError] = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _alone(

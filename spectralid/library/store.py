@@ -272,6 +272,10 @@ class ReferenceLibrary:
         columns["technique"] = [Technique(t) for t in columns["technique"]]
         columns["tier"] = [Tier(t) for t in columns["tier"]]
         columns["range_cm1"] = [(low, high) for low, high in columns["range_cm1"]]
+        # References of one source share its words; JSON makes a text of its own for each.
+        shared: dict[str, str] = {}
+        for name in ("compound_slug", "form", "source", "licence", "url", "citation"):
+            columns[name] = [shared.setdefault(text, text) for text in columns[name]]
         known = [columns[name] for name in ReferenceInfo.__dataclass_fields__]
         return tuple(ReferenceInfo(*row) for row in zip(*known, strict=True))
 

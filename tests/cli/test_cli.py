@@ -16,6 +16,7 @@ import pytest
 from spectralid import LibraryBuilder, Spectrum, open_library, read, write
 from spectralid.cli import main
 from spectralid.cli._exit import Exit
+from spectralid.identify import Identifier
 from spectralid.library import Compound, Fitness, Tier
 from spectralid.library.schema import common_grid
 
@@ -404,3 +405,26 @@ def test_two_techniques_of_one_item(two_techniques, benzene, tmp_path, capsys) -
     assert "it states the technique ftir_atr, but raman was asked for" in capsys.readouterr().err
     assert main(["fuse", str(benzene), str(tmp_path / "absent.jdx"), *arguments]) == Exit.UNREADABLE
     capsys.readouterr()
+
+
+def test_a_defect_on_one_spectrum_has_its_own_exit_code(
+    library, benzene, tmp_path, capsys, monkeypatch
+) -> None:
+    other = tmp_path / "ethanol.csv"
+    write(_bands("ethanol", 0.01, seed=3), other)
+    whole = Identifier.identify
+
+    def defect(self: Identifier, spectrum: Spectrum, **options: object) -> object:
+        if spectrum.sha256 == read(benzene).sha256:
+            raise ZeroDivisionError("division by zero")
+        return whole(self, spectrum, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Identifier, "identify", defect)
+    arguments = ["identify", str(benzene), str(other), "--library", str(library)]
+    assert main(arguments) == Exit.INTERNAL
+    shown = capsys.readouterr()
+    assert "Ethanol" in shown.out
+    assert "ZeroDivisionError" in shown.err
+    monkeypatch.setenv("SPECTRALID_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(arguments)

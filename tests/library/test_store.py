@@ -275,3 +275,10 @@ class TestBuilder:
         single_beam = band_spectrum(900, technique="ftir_atr", unit="single_beam")
         with pytest.raises(ParameterError, match="unit must be absorbance"):
             LibraryBuilder("b").add(single_beam, compound(1), tier="measured")
+
+
+def test_references_of_one_source_share_its_words(tmp_path):
+    build_small(tmp_path / "small.h5")
+    references = open_library(tmp_path / "small.h5").references
+    assert len({id(info.citation) for info in references if info.citation}) == 1
+    assert len({info.citation for info in references}) > 1
