@@ -8,16 +8,21 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spectralid.errors import InputError, MissingDependencyError, ParameterError, SpectralIDError
 from spectralid.spectrum import Spectrum
 
+if TYPE_CHECKING:
+    from spectralid.identify import InstrumentModel
+
 __all__ = [
     "Unread",
     "add_calibration_option",
+    "add_instrument_model_option",
     "add_reading_options",
     "calibration_of",
+    "instrument_models_of",
     "print_json",
     "progress",
     "read_input",
@@ -78,6 +83,39 @@ def calibration_of(args: argparse.Namespace) -> Callable[[Spectrum], Spectrum]:
     from spectralid.calibration import load_calibration
 
     return load_calibration(args.calibration).apply
+
+
+def add_instrument_model_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--instrument-model``."""
+    parser.add_argument(
+        "--instrument-model",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="model of the instrument that measured the files, from 'spectralid characterise'; one for Raman "
+        "and one for infrared at most",
+    )
+
+
+def instrument_models_of(args: argparse.Namespace) -> tuple[InstrumentModel, ...]:
+    """The models that ``--instrument-model`` names.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read.
+    ParameterError
+        If two are for the same technique.
+    """
+    from spectralid.identify import read_instrument_model
+
+    models = tuple(read_instrument_model(path) for path in args.instrument_model)
+    if len({model.infrared for model in models}) < len(models):
+        raise ParameterError(
+            "--instrument-model", len(models), "one model for Raman and one for infrared at most"
+        )
+    return models
 
 
 def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:

@@ -13,6 +13,7 @@ from spectralid import __version__
 from spectralid.cli import (
     analyse,
     calibrate,
+    characterise,
     convert,
     devices,
     fuse,
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         fuse,
         analyse,
         calibrate,
+        characterise,
         convert,
         plot,
         info,

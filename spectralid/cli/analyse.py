@@ -10,8 +10,10 @@ from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import (
     Unread,
     add_calibration_option,
+    add_instrument_model_option,
     add_reading_options,
     calibration_of,
+    instrument_models_of,
     print_json,
     progress,
     read_input,
@@ -41,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
     add_reading_options(parser)
     add_library_option(parser)
     add_calibration_option(parser)
+    add_instrument_model_option(parser)
     add_context_option(parser)
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     parser.add_argument(
@@ -56,11 +59,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
-    calibrated = calibration_of(args)
+    calibrated, models = calibration_of(args), instrument_models_of(args)
     results: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     with open_library(args.library) as library:
-        identifier = Identifier(library)
+        identifier = Identifier(library, instruments=models)
         for file in progress(args.files, "file"):
             loaded = read_input(file, args)
             failures = [loaded] if isinstance(loaded, Unread) else []

@@ -18,6 +18,7 @@ from spectralid.cli._inputs import (
     read_input,
     report_unread,
 )
+from spectralid.cli._output import add_force_option, check_new
 from spectralid.cli.identify import add_library_option
 from spectralid.errors import InputError
 
@@ -36,8 +37,8 @@ def add_parser(subparsers: Any) -> None:
         description=(
             "Estimate, from spectra of known pure substances that the library holds, how far references are "
             "off on an instrument: response, heights, places and widths of bands, resolution. With the model "
-            "made here ('--instrument' of identify and analyse) far smaller shares are found. Take 20 spectra "
-            "or more, of many substances and several days."
+            "made here ('--instrument-model' of identify and analyse) far smaller shares are found. Take "
+            "20 spectra or more, of many substances and several days."
         ),
     )
     add_reading_options(parser)
@@ -51,8 +52,10 @@ def add_parser(subparsers: Any) -> None:
         help="CSV with the columns file and substance (name, CAS number or InChIKey); without it, the name "
         "each spectrum carries says what it is",
     )
-    parser.add_argument("--output", "-o", type=Path, required=True, metavar="MODEL", help="model to write (JSON)")
-    parser.add_argument("--force", action="store_true", help="overwrite the model")
+    parser.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="MODEL", help="model to write (JSON)"
+    )
+    add_force_option(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
 
@@ -64,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from spectralid.identify import Identifier, write_instrument_model
     from spectralid.library import open_library
 
-    if args.output.exists() and not args.force:
-        raise InputError(f"{args.output} exists; give another name, or --force to overwrite it.")
+    check_new(args, args.output)
     with open_library(args.library) as library:
         known, left_out = _known(args, library)
         with tqdm(desc="estimating", unit="step", disable=not sys.stderr.isatty(), leave=False) as bar:

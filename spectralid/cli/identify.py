@@ -13,8 +13,10 @@ from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import (
     Unread,
     add_calibration_option,
+    add_instrument_model_option,
     add_reading_options,
     calibration_of,
+    instrument_models_of,
     print_json,
     progress,
     read_input,
@@ -72,6 +74,7 @@ def add_parser(subparsers: Any) -> None:
     add_reading_options(parser)
     add_library_option(parser)
     add_calibration_option(parser)
+    add_instrument_model_option(parser)
     add_context_option(parser)
     parser.add_argument(
         "--jobs", "-j", type=int, default=1, metavar="N", help="processes to use for many spectra (default 1)"
@@ -241,9 +244,10 @@ class _Session:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from spectralid.identify import identify_each
+    from spectralid.identify import Identifier, identify_each
     from spectralid.library import open_library
 
+    models = instrument_models_of(args)
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
     with open_library(args.library) as library:
@@ -251,7 +255,7 @@ def run(args: argparse.Namespace) -> int:
         session = _Session(args, inputs, library)
         for result in identify_each(
             inputs,
-            library,
+            Identifier(library, instruments=models),
             processes=args.jobs,
             context=dict(args.context),
             top=args.top,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from spectralid.identify.families import members
 from spectralid.identify.hypotheses import Explanation, Scene
 from spectralid.identify.instrument_model import InstrumentModel, instrument_model_for
 from spectralid.identify.limits import smallest_shares
-from spectralid.identify.mismatch import Freedom, Mismatch
+from spectralid.identify.mismatch import Freedom
 from spectralid.identify.noise import noise_variance
 from spectralid.identify.posterior import EQUIVALENT_NATS, posterior, swap_costs
 from spectralid.identify.references import ReferenceSet, background_shapes
@@ -255,10 +255,6 @@ class Analyser:
         spectrum : Spectrum
             Of the technique of the references; infrared as absorbance.
         """
-        return self.scenes(spectrum)(self.instrument.mismatch)
-
-    def scenes(self, spectrum: Spectrum) -> Callable[[Mismatch], Scene]:
-        """The scene of a spectrum under whatever mismatch is asked for; see `scene`."""
         from spectralid.preprocess.despike import Despike
         from spectralid.preprocess.resample import resample
 
@@ -269,12 +265,14 @@ class Analyser:
         lowest = float(np.nanmin(values))
         height = float(np.nanmax(values)) - lowest or 1.0
         noise = noise_variance(spectrum, grid) / height**2
-        scaled = (values - lowest) / height
-
-        def under(mismatch: Mismatch) -> Scene:
-            return Scene(scaled, noise, self.references, self._background, mismatch, self._freedom)
-
-        return under
+        return Scene(
+            (values - lowest) / height,
+            noise,
+            self.references,
+            self._background,
+            self.instrument.mismatch,
+            self._freedom,
+        )
 
     def analyse(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
@@ -21,12 +22,17 @@ __all__ = ["MismatchEstimate", "Replicate", "characterise", "estimate_mismatch"]
 _LEAST_PAIRS: Final = 8
 # Share of the pairs that may be something else than they are said to be; the worst are left out each time.
 _TRIMMED: Final = 0.1
-# No spread is estimated smaller or larger than this, relative to the start: what the data do not tell stays.
-_SMALLEST, _LARGEST = 0.02, 10.0
+# Steps of the search in the logarithm of each spread, how often each is gone through, and what a round has
+# to gain, in nats per spectrum, for another one.
+_STEPS: Final = (1.1, 0.5, 0.2)
+_CYCLES: Final = 3
+_LEAST_GAIN: Final = 0.3
+# No spread is estimated further from the start than this factor's logarithm.
+_FARTHEST: Final = 4.0
 # Evidence counts for more where the spread of references was measured than where it was guessed.
 _CHARACTERISED: Final = 2.0
 # A log-normal prior of this width around the start holds what the data say nothing of.
-_PRIOR_SD: Final = 1.0
+_PRIOR_SD: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,8 @@ class Replicate:
 
     Attributes
     ----------
-    scene : callable
-        Its scene under a mismatch.
+    scene : Scene
+        The spectrum.
     row : int
         Reference of the substance.
     shift_cm1 : float
@@ -45,7 +51,7 @@ class Replicate:
         What must not count more than once: the substance.
     """
 
-    scene: Callable[[Mismatch], Scene]
+    scene: Scene
     row: int
     shift_cm1: float
     group: str
@@ -75,7 +81,6 @@ def estimate_mismatch(
     pairs: Sequence[Replicate],
     start: Mismatch,
     *,
-    rounds: int = 250,
     progress: Callable[[int, float], None] | None = None,
 ) -> MismatchEstimate:
     """Find the mismatch under which spectra of known substances are most likely given their references.
@@ -90,18 +95,14 @@ def estimate_mismatch(
         Spectra of known substances; all of one group together weigh as much as one of another.
     start : Mismatch
         Where to begin; values of 0 stay 0.
-    rounds : int
-        Evaluations at most.
     progress : callable, optional
-        Called with the evaluation's number and its mean log evidence.
+        Called with the number of each evaluation and the best mean log evidence so far.
 
     Raises
     ------
     ParameterError
         If there are fewer than 8 pairs: seven numbers cannot be had from less.
     """
-    from scipy.optimize import minimize
-
     if len(pairs) < _LEAST_PAIRS:
         raise ParameterError("pairs", len(pairs), f"at least {_LEAST_PAIRS} spectra of known substances")
     free = [f.name for f in fields(start) if getattr(start, f.name) > 0]
@@ -109,34 +110,38 @@ def estimate_mismatch(
     sizes = Counter(p.group for p in pairs)
     weight = np.array([1 / sizes[p.group] for p in pairs])
 
-    def at(logs: np.ndarray) -> Mismatch:
-        factors = np.exp(np.clip(logs, np.log(_SMALLEST), np.log(_LARGEST)))
-        return replace(start, **{n: getattr(start, n) * float(x) for n, x in zip(free, factors, strict=True)})
-
     def evidence(mismatch: Mismatch) -> float:
-        found = np.array([_evidence(p, mismatch) for p in pairs])
+        found = np.array([p.scene.under(mismatch).log_density((p.row,), p.shift_cm1) for p in pairs])
         order = np.argsort(found)[-kept:]
         return float(np.average(found[order], weights=weight[order]))
 
+    def value(logs: Mapping[str, float]) -> float:
+        mismatch = replace(start, **{n: getattr(start, n) * math.exp(x) for n, x in logs.items()})
+        prior = 0.5 * sum((x / _PRIOR_SD) ** 2 for x in logs.values()) / len(sizes)
+        return evidence(mismatch) - prior
+
     base = evidence(start)
-    done = 0
-
-    def cost(logs: np.ndarray) -> float:
-        nonlocal done
-        value = evidence(at(logs)) - base
-        done += 1
-        if progress is not None:
-            progress(done, value)
-        return -value + 0.5 * float(((logs / _PRIOR_SD) ** 2).sum()) / len(sizes)
-
-    simplex = np.concatenate([np.zeros((1, len(free))), -0.7 * np.eye(len(free))])
-    solved = minimize(
-        cost,
-        np.zeros(len(free)),
-        method="Nelder-Mead",
-        options={"maxfev": rounds, "initial_simplex": simplex, "xatol": 0.03, "fatol": 0.02},
-    )
-    found = at(solved.x)
+    logs, best, done = dict.fromkeys(free, 0.0), base, 0
+    # One spread after the other, in smaller and smaller steps: the evidence has one broad top in each.
+    for step in _STEPS:
+        for _ in range(_CYCLES):
+            before = best
+            for name in free:
+                for way in (step, -step):
+                    moved = 0
+                    while abs(logs[name] + way) <= _FARTHEST:
+                        tried = value(logs | {name: logs[name] + way})
+                        done += 1
+                        if progress is not None:
+                            progress(done, best - base)
+                        if tried <= best:
+                            break
+                        logs[name], best, moved = logs[name] + way, tried, moved + 1
+                    if moved:
+                        break
+            if best - before < _LEAST_GAIN:
+                break
+    found = replace(start, **{n: getattr(start, n) * math.exp(x) for n, x in logs.items()})
     return MismatchEstimate(found, evidence(found) - base, len(pairs), len(pairs) - kept)
 
 
@@ -168,20 +173,18 @@ def characterise(
     """
     pairs = [_replicate(analyser, spectrum, slug) for spectrum, slug in known]
     start = analyser.instrument
-    found = estimate_mismatch(pairs, start.mismatch, progress=progress)
-    again = estimate_mismatch(pairs, found.mismatch, progress=progress)
-    gained = found.log_evidence_per_pair + again.log_evidence_per_pair
+    estimate = estimate_mismatch(pairs, start.mismatch, progress=progress)
     substances = len({slug for _, slug in known})
     model = InstrumentModel(
         name=name,
         infrared=start.infrared,
-        mismatch=again.mismatch,
+        mismatch=estimate.mismatch,
         prior=start.prior,
         settings=replace(start.settings, temperature=_CHARACTERISED),
         nothing_score=start.nothing_score,
         made_from=f"{len(known)} spectra of {substances} substances, library {analyser.library.sha256[:12]}",
     )
-    return model, replace(again, log_evidence_per_pair=gained)
+    return model, estimate
 
 
 def _replicate(analyser: Analyser, spectrum: Spectrum, slug: str) -> Replicate:
@@ -193,14 +196,7 @@ def _replicate(analyser: Analyser, spectrum: Spectrum, slug: str) -> Replicate:
     def value(e: Explanation) -> float:
         return e.log_evidence + prior.log_density(e.shift_cm1)
 
-    scenes = analyser.scenes(spectrum)
-    scene = scenes(analyser.instrument.mismatch)
+    scene = analyser.scene(spectrum)
     tried = [scene.explain((row,), float(place)) for row in rows for place in prior.places()]
     best = scene.follow(max(tried, key=value), value)
-    return Replicate(scenes, best.rows[0], best.shift_cm1, slug)
-
-
-def _evidence(pair: Replicate, mismatch: Mismatch) -> float:
-    scene = pair.scene(mismatch)
-    explanation = scene.explain((pair.row,), pair.shift_cm1)
-    return explanation.log_evidence + scene.nothing(scene.known_for((pair.row,)))
+    return Replicate(scene, best.rows[0], best.shift_cm1, slug)

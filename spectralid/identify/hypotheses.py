@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -90,17 +91,28 @@ class Scene:
     ) -> None:
         self.known = np.isfinite(values)
         self.references = references
-        self.mismatch = mismatch
         self.freedom = freedom
         positions = np.arange(values.size)
         self.values = np.interp(positions, positions[self.known], values[self.known])
         self.bands = self.values - lower_envelope(self.values[None], background)[0]
         self.height = float(np.max(self.bands[self.known]))
-        # What no model of bands is trusted beyond: line shapes, and the reference's own noise.
-        self.noise = noise + (mismatch.floor * self.height) ** 2 + (mismatch.shape * self.bands) ** 2
+        self._measured = noise
         self.background = background
         self._shapes: dict[tuple[int, float], FloatArray] = {}
+        self._take(mismatch)
+
+    def _take(self, mismatch: Mismatch) -> None:
+        self.mismatch = mismatch
+        # What no model of bands is trusted beyond: line shapes, and the reference's own noise.
+        trust = (mismatch.floor * self.height) ** 2 + (mismatch.shape * self.bands) ** 2
+        self.noise = self._measured + trust
         self._nothing: dict[bytes, float] = {}
+
+    def under(self, mismatch: Mismatch) -> Scene:
+        """The same spectrum where references may be off by something else."""
+        other = copy.copy(self)
+        other._take(mismatch)
+        return other
 
     def shapes(self, rows: Sequence[int], shift_cm1: float) -> FloatArray:
         """References at a common shift, shape (len(rows), n_grid)."""
@@ -150,6 +162,10 @@ class Scene:
         """
         return self._fit(tuple(rows), self.shapes(rows, shift_cm1), self.known_for(rows), shift_cm1, start)
 
+    def log_density(self, rows: Sequence[int], shift_cm1: float) -> float:
+        """Log evidence of a set of references at a common shift, up to a constant of the spectrum."""
+        return self._fitted(self.shapes(rows, shift_cm1), self.known_for(rows), None)[2]
+
     def explain_with_decoy(self, base: Explanation, row: int, move: int) -> Explanation:
         """`base` and one reference more, moved by so many grid points that it is none of the library."""
         decoy = np.roll(self.references.values[row].astype(np.float64), move)
@@ -197,6 +213,13 @@ class Scene:
         shift_cm1: float,
         start: FloatArray | None,
     ) -> Explanation:
+        amounts, sd, evidence, drift = self._fitted(shapes, known, start)
+        return Explanation(rows, amounts, sd, shift_cm1, evidence - self.nothing(known), drift)
+
+    def _fitted(
+        self, shapes: FloatArray, known: npt.NDArray[np.bool_], start: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray, float, float]:
+        """Amounts, their standard deviations, log evidence, and where the common shift wants to go."""
         # Mismatch grows with the amounts: begin with those of a fit that allows for none of it.
         amounts = self._rough(shapes, known) if start is None else start
         for _ in range(_ROUNDS):
@@ -205,7 +228,7 @@ class Scene:
             amounts, sd = reduced.amounts()
         evidence = reduced.log_evidence(_WIDE * np.maximum(amounts, sd))
         drift = self.freedom.axis_unit * float(reduced.coefficients(amounts)[self.background.shape[1]])
-        return Explanation(rows, amounts, sd, shift_cm1, evidence - self.nothing(known), drift)
+        return amounts, sd, evidence, drift
 
     def _rough(self, shapes: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
         from scipy.optimize import nnls
