@@ -47,8 +47,8 @@ SAMPLE = 20
 
 
 def variants() -> dict[str, Compound]:
-    """The variants ``compounds.csv`` does not hold, by the identifier they are computed under."""
-    return {compound.slug.upper(): compound for compound in read_compounds(HERE / "variants.csv")}
+    """The variants ``compounds.csv`` does not hold, by InChIKey: some were computed under other names."""
+    return {compound.inchikey: compound for compound in read_compounds(HERE / "variants.csv")}
 
 
 def known() -> list[str]:
@@ -59,7 +59,9 @@ def known() -> list[str]:
 
 def listed() -> tuple[list[computed_tier.Computed], list[str]]:
     """Packed results of variants, and those whose structure is not the listed one; none if none is packed."""
-    return computed_tier.listed(HERE, variants(), PACKED) if (HERE / PACKED).is_dir() else ([], [])
+    if not (HERE / PACKED).is_dir():
+        return [], []
+    return computed_tier.listed(HERE, variants(), PACKED, by="inchikey")
 
 
 def build(path: Path, spectra: bundled.Spectra) -> None:

@@ -96,7 +96,7 @@ class Computed:
 
 
 def listed(
-    folder: Path, compounds: Mapping[str, Compound], packed: str = PACKED
+    folder: Path, compounds: Mapping[str, Compound], packed: str = PACKED, *, by: str = "id"
 ) -> tuple[list[Computed], list[str]]:
     """Packed results in the order of their keys, and a line for each whose compound is not the listed one.
 
@@ -105,15 +105,17 @@ def listed(
     folder : Path
         Folder of the library's sources.
     compounds : mapping of str to Compound
-        By the identifier they were computed under.
+        By the identifier they were computed under, or by InChIKey.
     packed : str
         Folder of the packed results, below `folder`.
+    by : {"id", "inchikey"}
+        Which of both.
     """
     found, left_out = [], []
     with (folder / packed / "entries.csv").open(newline="", encoding="utf-8") as stream:
         rows = sorted(csv.DictReader(stream), key=lambda row: row["key"])
     for row in rows:
-        compound = compounds.get(row["id"])
+        compound = compounds.get(row[by])
         if compound is None or compound.inchikey != row["inchikey"]:
             left_out.append(f"{row['id']} ({row['form']}), computed: its structure is no longer in the table")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from tracks import Query
 
 from spectralid import Spectrum, Technique, open_library
 from spectralid.identify import ShiftPrior
-from spectralid.identify.analysis import Analyser, Analysis, engine_for
+from spectralid.identify.analysis import Analyser, Analysis
 from spectralid.identify.checks import band_agreement
+from spectralid.identify.mismatch import Mismatch
 from spectralid.identify.references import ReferenceSet
 from spectralid.preprocess.baseline import Baseline
 
@@ -27,8 +28,9 @@ TRACK = "ablation"
 WHOLE = "whole"
 # Wide enough that the evidence alone decides where the axis is.
 _FREE = ShiftPrior(sd_cm1=16.0, wide_cm1=16.0, share=0.5)
-# As good as none, without a division by zero.
-_NEXT_TO_NOTHING = 1e-6
+_PHOTONS = Mismatch(
+    gain=0.0, band=0.0, shift_cm1=0.0, width_cm2=0.0, resolution_cm2=0.0, shape=0.0, floor=0.0
+)
 
 
 class _Unchecked(Analyser):
@@ -55,26 +57,18 @@ def _free_shift(path: str) -> Callable[[Spectrum], Analysis]:
 
 
 def _photons_only(path: str) -> Callable[[Spectrum], Analysis]:
-    references = _references(path)
-    engine = engine_for(references)
-    none = {
-        f.name: _NEXT_TO_NOTHING for f in fields(engine.mismatch) if f.name not in ("shift_cm1", "width_cm2")
-    }
-    none |= {name: 1e-3 for name in ("shift_cm1", "width_cm2") if hasattr(engine.mismatch, name)}
-    bare = replace(engine, mismatch=replace(engine.mismatch, **none))
-    return Analyser(open_library(path), references, bare).analyse
+    usual = _analyser(path, Analyser)
+    bare = replace(usual.instrument, mismatch=_PHOTONS)
+    return Analyser(usual.library, usual.references, bare).analyse
 
 
 def _no_band_check(path: str) -> Callable[[Spectrum], Analysis]:
     return _analyser(path, _Unchecked).analyse
 
 
-def _references(path: str) -> ReferenceSet:
-    return ReferenceSet.from_library(open_library(path), Technique.RAMAN)
-
-
 def _analyser(path: str, kind: type[Analyser]) -> Analyser:
-    return kind(open_library(path), _references(path))
+    library = open_library(path)
+    return kind(library, ReferenceSet.from_library(library, Technique.RAMAN))
 
 
 VARIANTS: Mapping[str, Callable[[str], Callable[[Spectrum], Analysis]]] = {
@@ -126,7 +120,7 @@ def measured(
 ) -> tuple[list[Measure], dict[str, list[dict[str, Any]]], dict[str, Any]]:
     """Measures of every variant on pure substances, mixtures, unknowns and other people's scans."""
     w = tracks.world(folder)
-    maker = tracks.Maker(w, 0.15 * scale)
+    maker = tracks.Maker(w, 0.12 * scale)
     queries = [replace(q, group=f"pure, {q.group}") for q in maker.pure()]
     queries += [replace(q, group="mixtures of 2 to 4") for q in maker.mixtures()]
     queries += [q for q in maker.open_set() if q.group != "in the library"]

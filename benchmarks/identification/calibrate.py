@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,16 +80,27 @@ class Judged:
         return bool(self.answer["instrument"] != labelled.SIMULATED_CLASS)
 
 
-def collect(scale: float, workers: int, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Analyse scans of known truth."""
+def collect(
+    scale: float, workers: int, parts: Sequence[Part], keep: Path | None = None
+) -> list[dict[str, Any]]:
+    """Analyse scans of known truth, each written to `keep` as soon as it is there."""
     counts = {technique: round(n * scale) for technique, n in COUNTS.items()}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as open_ones:
         folder = Path(name)
+        kept = open_ones.enter_context(keep.open("w", encoding="utf-8")) if keep else None
         drawn = labelled.worlds(folder)
         queue = list(labelled.jobs(drawn, shared_data(), folder, parts, counts))
-        with ProcessPoolExecutor(workers, initializer=labelled.prepare, initargs=(drawn,)) as pool:
-            answers = pool.map(labelled.analysed, queue, chunksize=4)
-            return list(tqdm(answers, total=len(queue), unit="scan", disable=None))
+        pool = open_ones.enter_context(
+            ProcessPoolExecutor(workers, initializer=labelled.prepare, initargs=(drawn,))
+        )
+        answers = []
+        for answer in tqdm(
+            pool.map(labelled.analysed, queue, chunksize=4), total=len(queue), unit="scan", disable=None
+        ):
+            answers.append(answer)
+            if kept:
+                kept.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        return answers
 
 
 def weighted(examples: Sequence[Labelled]) -> list[Labelled]:
@@ -359,11 +371,8 @@ def main() -> int:
     answers = (
         labelled.load(arguments.answers)
         if arguments.answers
-        else collect(arguments.scale, arguments.jobs, ("development", "test"))
+        else collect(arguments.scale, arguments.jobs, ("development", "test"), arguments.keep)
     )
-    if arguments.keep:
-        lines = (json.dumps(a, ensure_ascii=False) + "\n" for a in answers)
-        arguments.keep.write_text("".join(lines), encoding="utf-8")
     how = "--answers, analyses kept before" if arguments.answers else f"--scale {arguments.scale:g}"
     record = fitted(answers, f"benchmarks/identification/calibrate.py {how}")
     judged = judge(answers, record)

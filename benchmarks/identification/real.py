@@ -10,11 +10,14 @@ import csv
 import hashlib
 import json
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import tally as simulated
@@ -87,6 +90,18 @@ def queries(folder: Path, *, families: bool = False) -> tuple[dict[str, str], li
         except (SpectralIDError, OSError) as reason:
             skipped[name] = str(reason)
     return skipped, found
+
+
+def thinned(found: Sequence[Query], scale: float) -> list[Query]:
+    """A share of every group, evenly, at least two of each; all from a scale of 1 on."""
+    groups: dict[str, list[Query]] = {}
+    for query in found:
+        groups.setdefault(query.group, []).append(query)
+    kept = []
+    for some in groups.values():
+        n = min(len(some), max(2, round(scale * len(some))))
+        kept += [some[i * len(some) // n] for i in range(n)]
+    return kept
 
 
 def binaries(data: Path, path: str, held: set[str]) -> Iterator[Query]:

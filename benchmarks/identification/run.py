@@ -134,7 +134,7 @@ def run(chosen: Sequence[str], folder: Path, args: argparse.Namespace) -> dict[s
     if "real" in chosen:
         skipped, queries = real.queries(folder, families=args.scale >= _FAMILIES_FROM)
         results["skipped"].update(skipped)
-        found, tables = real.tally(asked(queries, args))
+        found, tables = real.tally(asked(real.thinned(queries, args.scale), args))
         show("real", found, tables)
         measures += found
         results["tables"].update(tables)

@@ -10,9 +10,10 @@ import numpy as np
 import power
 import triage
 from measures import Measure, macro, proportion, rate, roc, threshold_at
-from tracks import DETECTED, EACH, EXPLAINED, OURS, WATCHED, Answer, Query
+from tracks import DETECTED, EACH, EXPLAINED, KNOWN, OURS, WATCHED, Answer, Query
 
 Found = tuple[list[Measure], dict[str, list[dict[str, Any]]], dict[str, Any]]
+OWN = (*EACH, KNOWN)
 MODEL = "spectralid, family model alone"
 ORACLE = "oracle, on the same scans"
 # Baselines get a threshold at which so many scans without the target are false alarms: more lenient than the
@@ -151,7 +152,7 @@ def limits(answers: Sequence[Answer], _: Mapping[str, str]) -> Found:
         pairs = np.array([a.query.pair for a in there])
         x = np.array([a.query.x for a in there])
         x_library = np.array([a.query.x_library for a in there])
-        for m in [DETECTED, EXPLAINED, OURS, *(m for m in methods(mine) if m not in EACH), ORACLE]:
+        for m in [DETECTED, KNOWN, EXPLAINED, OURS, *(m for m in methods(mine) if m not in OWN), ORACLE]:
             hit = _detects(m, null)
             hits = np.array([hit(a) for a in there])
             value, low, high = power.efficiency(x, hits, pairs)
@@ -176,7 +177,7 @@ def _detects(method: str, null: Sequence[Answer]) -> Callable[[Answer], bool]:
     """Whether a method reports the target of a scan."""
     if method == ORACLE:
         return lambda a: a.oracle_detects
-    if method in EACH:
+    if method in OWN:
         return lambda a: a.query.target in a.said[method].named
     amounts = np.array([a.said[method].amounts.get(a.query.target, 0.0) for a in null])
     level = threshold_at(amounts, _BASELINE_ALARMS)
@@ -213,10 +214,8 @@ def fentanyl(answers: Sequence[Answer], of_slug: Mapping[str, str]) -> Found:
         mine = [a for a in answers if a.query.group == group]
         kinds = {group: mine}
         if any(a.query.family for a in mine):
-            kinds[f"{group} where the oracle ≥ 99 %"] = [a for a in mine if a.query.power >= 0.99]
-            kinds[f"{group} where the library allows ≥ 99 %"] = [
-                a for a in mine if a.query.power_library >= 0.99
-            ]
+            kinds[f"{group} where the oracle ≥ 99 %"] = [a for a in mine if a.power >= 0.99]
+            kinds[f"{group} where the library allows ≥ 99 %"] = [a for a in mine if a.power_library >= 0.99]
         for kind, some in kinds.items():
             for m in methods(mine):
                 if m != EXPLAINED:
@@ -266,7 +265,7 @@ def leaks(measures: Sequence[Measure], pairs: int) -> list[str]:
     return [
         f"{m.group}, {m.method}: {m.text()}"
         for m in measures
-        if m.name == "η" and m.method in (*EACH, ORACLE) and m.high < 1
+        if m.name == "η" and m.method in (*OWN, ORACLE) and m.high < 1
     ]
 
 
@@ -294,7 +293,7 @@ def failures(answers: Sequence[Answer]) -> list[dict[str, Any]]:
         ),
         (
             "A watched family missed although the oracle finds it: the one with the largest share of it",
-            [a for a in answers if a.query.track == "E3" and a.query.family and a.query.power >= 0.99
+            [a for a in answers if a.query.track == "E3" and a.query.family and a.power >= 0.99
              and a.query.family not in a.alarms],
             lambda a: a.query.true[a.query.target],
         ),

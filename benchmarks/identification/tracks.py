@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
 import generator
@@ -20,8 +20,12 @@ from baselines import Baselines, Said
 
 from spectralid import LibraryBuilder, Spectrum, Technique, open_library
 from spectralid.identify import Analysis, Identification, Identifier
+from spectralid.identify.analysis import Analyser
 from spectralid.identify.families import FAMILIES, family_of
 from spectralid.identify.family_model import FamilyModel
+from spectralid.identify.mismatch import Mismatch
+from spectralid.identify.references import ReferenceSet
+from spectralid.identify.selection import ShiftPrior
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.verdict import POLICY, decide
 from spectralid.verdict.naming import findings, raised
@@ -29,9 +33,22 @@ from spectralid.verdict.naming import findings, raised
 LIBRARY_SHARE = 0.75
 SEED = 20261122
 OURS, EXPLAINED, DETECTED = "spectralid", "spectralid, explained", "spectralid, detected"
-"""What the verdict names, what the joint fit holds where the library explains the whole spectrum, and what it
-holds where there are odds for it."""
+"""What the verdict names, what the joint fit holds where the library explains the whole spectrum, and what
+it holds where there are odds for it."""
 EACH = (OURS, EXPLAINED, DETECTED)
+KNOWN = "spectralid, detected, told how these units differ"
+"""The joint fit with an instrument model of the simulated units in place of that of any instrument."""
+PHOTONS = "photons alone"
+# What `generator.py` draws, in the engine's terms; the reference is a grain of its own.
+_UNITS = {
+    True: (Mismatch(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ShiftPrior(sd_cm1=0.1, wide_cm1=1.0, share=0.01)),
+    False: (
+        Mismatch(
+            gain=0.25, band=0.15, shift_cm1=1.0, width_cm2=3.0, resolution_cm2=3.0, shape=0.02, floor=0.005
+        ),
+        ShiftPrior(sd_cm1=1.5, wide_cm1=4.0, share=0.01),
+    ),
+}
 WATCHED = tuple(f for f in FAMILIES if f != "sugar or polyol")
 FENTANYL = "fentanyl-related"
 CUTTING = ("adulterant/", "cutting-agent/")
@@ -58,10 +75,11 @@ class Query:
         Whether nothing but these is in it.
     family : str
         Watched family in it, the library's members and others.
-    target, pair, x, oracle
-        Track E: what is looked for, which pair of substances, its share over the oracle's limit, the oracle.
-    power, power_library : float
-        Probability that the oracle detects it (E3).
+    target, pair, x, x_library, oracle
+        Track E: what is looked for, which pair of substances, its share over the limits of the oracle and of
+        the best linear use of the library, the oracle.
+    reach : bool
+        Whether to work out with which probability the oracles would detect the target (E3).
     compare : str
         Which baselines look at it too: ``"all"``, ``"mixtures"`` (those that unmix) or none.
     infrared : bool
@@ -80,8 +98,7 @@ class Query:
     x: float = 0.0
     x_library: float = 0.0
     oracle: power.Oracle | None = None
-    power: float = 0.0
-    power_library: float = 0.0
+    reach: bool = False
     compare: str = "all"
     infrared: bool = False
 
@@ -119,6 +136,8 @@ class Answer:
     components: tuple[tuple[str, float, float, float], ...] = ()
     limits: dict[str, float] = field(default_factory=dict)
     oracle_detects: bool = False
+    power: float = 0.0
+    power_library: float = 0.0
     seconds: float = 0.0
     sha256: str = ""
 
@@ -277,7 +296,7 @@ class Maker:
         """E2: two, three and four substances of a tenth or more."""
         streams = self.streams("E2")
         for n in (2, 3, 4):
-            for _ in range(self.number(100)):
+            for _ in range(self.number(80)):
                 rng = next(streams)
                 parts = list(zip(self.draw(rng, self.inside, n), shares(rng, n), strict=True))
                 yield self.query("E2", f"{n} substances", parts, rng)
@@ -285,14 +304,14 @@ class Maker:
     def open_set(self) -> Iterator[Query]:
         """F: substances no library holds, alone and beside one it holds."""
         streams = self.streams("F")
-        for _ in range(self.number(100)):
+        for _ in range(self.number(80)):
             rng = next(streams)
             yield self.query("F", "in the library", [(self.draw(rng, self.inside, 1)[0], 1.0)], rng)
         order = np.random.default_rng(SEED).permutation(len(self.outside))
-        for i in range(self.number(150)):
+        for i in range(self.number(120)):
             unknown = self.outside[order[i % order.size]]
             yield self.query("F", "unknown alone", [(unknown, 1.0)], next(streams))
-        for i in range(self.number(150)):
+        for i in range(self.number(120)):
             rng = next(streams)
             a, b = shares(rng, 2)
             parts = [(self.draw(rng, self.inside, 1)[0], a), (self.outside[order[i % order.size]], b)]
@@ -300,11 +319,11 @@ class Maker:
 
     def limits(self) -> Iterator[Query]:
         """E: a target in a matrix around the oracle's limit, photons alone and with real mismatch."""
-        for group, spread in (("photons alone", power.EXACT), ("real mismatch", generator.Spread())):
+        for group, spread in ((PHOTONS, power.EXACT), ("real mismatch", generator.Spread())):
             streams = self.streams("E " + group)
             exact = spread == power.EXACT
             watched = [s for s in self.inside if family(s) in WATCHED]
-            for i in range(self.number(30)):
+            for i in range(self.number(24)):
                 rng = next(streams)
                 target = watched[i * 7 % len(watched)] if i % 2 else self.draw(rng, self.inside, 1)[0]
                 matrix = self.draw(rng, [a for a in self.agents if a.slug != target.slug], 1)[0]
@@ -337,13 +356,11 @@ class Maker:
         streams = self.streams("E3")
         members = [s for s in self.inside if s.fentanyl]
         for level in (0.0, *E3_LEVELS):
-            for i in range(self.number(60)):
+            for i in range(self.number(48)):
                 rng = next(streams)
                 matrix, drug = self.agents[i % len(self.agents)], members[i % len(members)]
                 unit = generator.unit(rng)
-                how = {"spread": generator.Spread(), "peak_counts": _DIM, "fluorescence": 0.5}
                 parts = [(matrix, 1 - level), *([(drug, level)] if level else [])]
-                reach = [power.oracle(drug, matrix, unit, from_library=f, **how) for f in (False, True)]
                 yield Query(
                     "E3",
                     f"{level:.0%}",
@@ -353,15 +370,14 @@ class Maker:
                     family=FENTANYL if level else "",
                     target=drug.slug,
                     pair=f"{drug.slug} in {matrix.slug}",
-                    power=reach[0].power(level),
-                    power_library=reach[1].power(level),
+                    reach=level > 0,
                 )
 
     def triage(self) -> Iterator[Query]:
         """H: street samples with a member of the fentanyl family at 3 to 90 %, one to three other things."""
         streams = self.streams("H")
         members = [s for s in self.inside if s.fentanyl]
-        for i in range(self.number(120)):
+        for i in range(self.number(90)):
             rng = next(streams)
             share = float(np.exp(rng.uniform(np.log(0.03), np.log(0.9))))
             n = int(rng.integers(1, 4))
@@ -371,7 +387,7 @@ class Maker:
                 *zip(self.draw(rng, self.agents, n), rest, strict=True),
             ]
             yield self.query("H", "with fentanyl", parts, rng, compare="")
-        for _ in range(self.number(200)):
+        for _ in range(self.number(140)):
             rng = next(streams)
             n = int(rng.integers(1, 4))
             parts = list(zip(self.draw(rng, self.inside, n), shares(rng, n, 0.05), strict=True))
@@ -410,6 +426,17 @@ def engine(path: str) -> tuple[Identifier, dict[str, str]]:
     return _ENGINES[path]
 
 
+@cache
+def told(path: str, exact: bool) -> Analyser:
+    """The joint fit with an instrument model of these units."""
+    library = open_library(path)
+    references = ReferenceSet.from_library(library, Technique.RAMAN)
+    usual = Analyser(library, references).instrument
+    mismatch, prior = _UNITS[exact]
+    model = replace(usual, name="simulated units", mismatch=mismatch, prior=prior)
+    return Analyser(library, references, model)
+
+
 def baselines(path: str, technique: Technique, which: str) -> Baselines:
     """Baselines of a library, kept; prepared before processes are forked they are shared by all."""
     key = (path, which, technique.is_infrared)
@@ -442,9 +469,26 @@ def answer(query: Query) -> Answer:
     fill(out, found, identifier.library, of_slug)
     if query.oracle is not None:
         out.oracle_detects = query.oracle.detects(spectrum.intensity)
+        analysis = told(query.library, query.group == PHOTONS).analyse(spectrum)
+        named = present(analysis, query.true) if (analysis.log_odds or 0.0) > 0 else frozenset()
+        out.said[KNOWN] = Said("", named, {})
+    if query.reach:
+        (matrix, _), (drug, share) = query.scan.args[0]  # type: ignore[attr-defined]
+        unit, how = query.scan.args[1], {"spread": generator.Spread(), "fluorescence": 0.5}  # type: ignore[attr-defined]
+        peak = query.scan.keywords["peak_counts"]  # type: ignore[attr-defined]
+        best, usual = (
+            power.oracle(drug, matrix, unit, peak_counts=peak, from_library=f, **how) for f in (False, True)
+        )
+        out.power, out.power_library = best.power(share), usual.power(share)
     if query.compare:
         out.said.update(baselines(query.library, spectrum.technique, query.compare).all(spectrum))
     return out
+
+
+def present(analysis: Analysis, true: Collection[str]) -> frozenset[str]:
+    """Components of an analysis; of several that cannot be told apart, the one that is there."""
+    choices = [(c.compound_slug, *c.equivalent) for c in analysis.components]
+    return frozenset(next((s for s in some if s in true), some[0]) for some in choices)
 
 
 def fill(out: Answer, found: Identification, library: ReferenceLibrary, of_slug: Mapping[str, str]) -> None:
@@ -475,5 +519,6 @@ def fill(out: Answer, found: Identification, library: ReferenceLibrary, of_slug:
     families = {*raised(found, POLICY), *(of_slug.get(s, "") for s in settled)}
     out.alarms = families & set(WATCHED)
     out.said[OURS] = Said(best, frozenset(named), amounts)
-    out.said[EXPLAINED] = Said(best, frozenset(amounts) if analysis.explained else frozenset(), amounts)
-    out.said[DETECTED] = Said(best, frozenset(amounts) if analysis.log_odds > 0 else frozenset(), amounts)
+    fitted, nothing = present(analysis, out.query.true), frozenset[str]()
+    out.said[EXPLAINED] = Said(best, fitted if analysis.explained else nothing, amounts)
+    out.said[DETECTED] = Said(best, fitted if analysis.log_odds > 0 else nothing, amounts)

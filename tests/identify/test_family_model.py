@@ -247,3 +247,13 @@ def test_a_known_component_is_taken_out_and_the_rest_stays() -> None:
     # Features know direction, not strength or what the spectrum was multiplied with.
     again = evidencer.rest(10 * (3 * known + 0.5 * unknown + glow), [shape])
     assert evidencer.features(again) @ evidencer.features(rest) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_points_a_spectrum_lacks_take_no_part(analyser: Analyser) -> None:
+    values = substance(GRID, 1001)
+    cut = GRID > 800
+    scene = analyser.scene(raman(with_noise(values, 0.01)[cut], GRID[cut]))
+    rest = Evidencer(GRID, Technique.RAMAN).of_scene(scene, None)
+    assert not rest.known[GRID < 790].any()
+    assert rest.known[GRID > 810].all()
+    assert not rest.y[GRID < 790].any()
