@@ -67,6 +67,8 @@ class Banded:
         from scipy.linalg.lapack import dtbtrs
 
         right = np.asfortranarray(columns * self.known[:, None])
+        if not right.size:
+            return right  # SciPy's wrapper writes beyond an array without columns; the process dies later.
         solved, _ = dtbtrs(self._factor, right, uplo="L", trans=trans, overwrite_b=1)
         return np.asarray(solved * self.known[:, None]) if trans == "T" else np.asarray(solved)
 

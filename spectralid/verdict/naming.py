@@ -219,8 +219,11 @@ def _against(component: Component) -> Iterable[str]:
     if component.bands.missing_cm1:
         yield f"Bands of {name} are missing at {_places(component.bands.missing_cm1)}."
     elif not component.holds:
-        seen, of_all = component.bands.supported, len(component.bands.ratios)
-        yield f"Only {seen} of {of_all} bands of {name} are there beyond doubt."
+        yield (
+            f"The bands of {name} do not bear it out: by chance they would differ so in "
+            f"{component.bands.consistency:.2g} of cases, and without the clearest they show it at "
+            f"{component.bands.without_best_z:.1f} standard deviations only."
+        )
 
 
 def _against_all(identification: Identification, analysis: Analysis) -> Iterable[str]:

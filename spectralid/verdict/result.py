@@ -18,7 +18,7 @@ _LABEL: Final = 14
 
 
 class VerdictKind(StrEnum):
-    """What may be concluded. A whole-spectrum match never gives ``MIXTURE`` or ``FAMILY``."""
+    """What may be concluded."""
 
     IDENTIFIED = "identified"
     MIXTURE = "mixture"

@@ -93,6 +93,8 @@ def of_the_undecided(identification: Identification, found: Findings, policy: Po
         names = _listed([f"{_some(f.names, policy)}, {_share(f)}" for f in shown], "and", "; ")
         headline = f"most like a mixture of {_listed([_some(f.names, policy) for f in shown], 'and')}"
         words = f"The scan is most like a mixture: {names}. That is not certain enough to name them."
+        if identification.analysis and identification.analysis.unexplained:
+            words += " There are bands, too, that nothing in the library accounts for."
         return f"{headline}, not certain enough to name", f"{words}{_carried(found)} This is presumptive."
     (one,) = shown
     names = _some(one.names, policy)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -434,3 +437,16 @@ class TestPosterior:
         found = swap_costs([(best, 10.0), (close, 8.5), (far, 5.0), (longer, 9.0)], best)
         assert found == {1: [(2, 1.5), (3, 5.0)]}
         assert [cost <= EQUIVALENT_NATS for _, cost in found[1]] == [True, False]
+
+
+def test_nothing_to_whiten_writes_nowhere() -> None:
+    """In a process of its own: what is written beyond an array shows when the process ends."""
+    program = (
+        "import numpy as np\n"
+        "from spectralid.identify.gaussian import Banded\n"
+        "banded = Banded(np.array([np.full(1024, 2.0), np.full(1024, 0.3)]), np.ones(1024, dtype=bool))\n"
+        "shapes = [banded.white(np.zeros((1024, 0))).shape, banded.back(np.zeros((1024, 0))).shape]\n"
+        "assert shapes == [(1024, 0), (1024, 0)]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -62,8 +62,11 @@ def test_confidence_comes_back_from_its_plain_form(full: Identification) -> None
     "damage", [{"ratios": 3}, {"ratios": ["x"]}, {"sd": None}, {"missing_cm1": [True]}, {"ratios": ...}]
 )
 def test_values_of_another_kind_are_refused(damage: dict[str, object]) -> None:
-    plain: dict[str, object] = {"positions_cm1": [1], "ratios": [1.0], "sd": [0.1], "missing_cm1": []}
-    assert decoded(BandAgreement, plain) == BandAgreement((1.0,), (1.0,), (0.1,), ())
+    plain: dict[str, object] = {
+        "positions_cm1": [1], "ratios": [1.0], "sd": [0.1], "missing_cm1": [],
+        "consistency": 0.5, "without_best_z": 4,
+    }  # fmt: skip
+    assert decoded(BandAgreement, plain) == BandAgreement((1.0,), (1.0,), (0.1,), (), 0.5, 4.0)
     broken = {k: v for k, v in {**plain, **damage}.items() if v is not ...}
     with pytest.raises((KeyError, TypeError, ValueError)):
         decoded(BandAgreement, broken)

