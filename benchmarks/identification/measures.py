@@ -50,6 +50,8 @@ class Measure:
             digits = 1 if min(self.value, 1 - self.value) < 0.1 else 0
             value, low, high = (f"{100 * v:.{digits}f}" for v in (self.value, self.low, self.high))
             return f"{value} % ({low}–{high}), {self.n}"
+        if self.unit == "×" and self.value >= 100:
+            return "beyond reach"
         interval = f" ({_number(self.low)}–{_number(self.high)})" if np.isfinite(self.low) else ""
         return f"{_number(self.value)}{self.unit}{interval}"
 

@@ -14,7 +14,8 @@ from typing import Any
 import generator
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.optimize import isotonic_regression
+from scipy.special import ndtr, ndtri
 
 ALARMS = 0.001
 Z_ALARM = float(ndtri(1 - ALARMS))
@@ -26,7 +27,8 @@ EXACT = generator.Spread(0.0, 0.0, 0.0)
 # Electronics of the generator: read noise and offset.
 _READ_VARIANCE, _OFFSET = 64.0, 200.0
 _GLOWS = 60
-_LARGEST = 100.0
+BEYOND = 100.0
+"""Limit of what is never reached, in limits of the oracle."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,10 @@ def oracle(
     return Oracle(weights, float(weights @ (middle + _OFFSET)), 1 / np.sqrt(information))
 
 
-def power_fit(x: np.ndarray, hits: np.ndarray, at: float = 0.9) -> float:
-    """Where a probit curve of detections over log x reaches `at`; at most 100.
+def limit(x: np.ndarray, hits: np.ndarray, at: float = 0.9) -> float:
+    """Amount from which on a share of `at` is detected; `BEYOND` if that many never are.
+
+    The curve over log x only has to rise (isotonic regression): pairs differ too much for any one shape.
 
     Parameters
     ----------
@@ -175,18 +179,19 @@ def power_fit(x: np.ndarray, hits: np.ndarray, at: float = 0.9) -> float:
     at : float
         Power.
     """
-    from scipy.optimize import minimize
-
-    u = np.log(x)
-
-    def cost(p: np.ndarray) -> float:
-        z = p[0] + np.exp(p[1]) * u
-        # A weak prior on the slope alone keeps curves without overlap of hits and misses finite.
-        return float(-log_ndtr(np.where(hits, z, -z)).sum() + 0.5 * ((p[1] - 1.0) / 1.0) ** 2)
-
-    best = minimize(cost, np.array([0.0, 1.0]), method="Nelder-Mead", options={"maxiter": 400})
-    place = (float(ndtri(at)) - best.x[0]) / np.exp(best.x[1])
-    return float(np.exp(min(place, np.log(_LARGEST))))
+    levels, where = np.unique(x, return_inverse=True)
+    counts = np.bincount(where)
+    shares = np.bincount(where, hits) / counts
+    power = isotonic_regression(shares, weights=counts).x
+    above = np.flatnonzero(power >= at)
+    if not above.size:
+        return BEYOND
+    first = int(above[0])
+    if first == 0:
+        return float(levels[0])
+    part = (at - power[first - 1]) / (power[first] - power[first - 1])
+    low, high = np.log(levels[first - 1]), np.log(levels[first])
+    return float(np.exp(low + part * (high - low)))
 
 
 def efficiency(
@@ -209,9 +214,9 @@ def efficiency(
     drawn = []
     for _ in range(draws):
         rows = np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
-        drawn.append(power_fit(x[rows], hits[rows]))
+        drawn.append(limit(x[rows], hits[rows]))
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return power_fit(x, hits), float(low), float(high)
+    return limit(x, hits), float(low), float(high)
 
 
 def drawn_sd(found: Oracle, scans: list[Any]) -> float:
