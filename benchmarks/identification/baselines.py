@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -154,8 +155,6 @@ class Baselines:
             return Said("", frozenset(), {})
         model = Lasso(alpha=0.01 * largest, positive=True, fit_intercept=False, tol=1e-3, max_iter=300)
         # Whatever it has reached by then is what it says.
-        import warnings
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model.fit(self.unit.T, query)
@@ -230,7 +229,10 @@ class _RamanSpy:
         self.known = [self._prepared(row) for row in rows]
 
     def _prepared(self, row: np.ndarray) -> Any:
-        return self.protocol.apply(self.lib.Spectrum(row, self.grid))
+        # It warns of every spectrum; what it says is counted all the same.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self.protocol.apply(self.lib.Spectrum(row, self.grid))
 
     def __call__(self, row: np.ndarray) -> Said:
         """Say what has the smallest angle; report it if its squared cosine is at least `LEAST_HQI`."""
