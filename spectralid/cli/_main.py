@@ -38,7 +38,7 @@ _EPILOG: Final = """\
 exit codes:
             0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
             2 usage · 3 unreadable input · 4 library · 5 device · 1 internal error
-            20 different (library diff) · 130 interrupted · 141 reader of the output gone
+            20 different (library diff) · 130 interrupted · 141 pipe closed
 All results are presumptive until a laboratory confirms them."""
 
 

@@ -28,10 +28,3 @@ def test_a_reader_that_has_gone_is_no_error_message() -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stderr.strip() == str(int(Exit.PIPE_CLOSED)) == "141"
-
-
-def test_help_documents_every_exit_code(capsys) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    words = capsys.readouterr().out.split("exit codes:")[1].split()
-    assert {str(int(code)) for code in Exit} <= set(words)
