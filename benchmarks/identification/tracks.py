@@ -13,6 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import generator
+import labelled
 import numpy as np
 import power
 import splits
@@ -39,16 +40,8 @@ EACH = (OURS, EXPLAINED, DETECTED)
 KNOWN = "spectralid, detected, told how these units differ"
 """The joint fit with an instrument model of the simulated units in place of that of any instrument."""
 PHOTONS = "photons alone"
-# What `generator.py` draws, in the engine's terms; the reference is a grain of its own.
-_UNITS = {
-    True: (Mismatch(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ShiftPrior(sd_cm1=0.1, wide_cm1=1.0, share=0.01)),
-    False: (
-        Mismatch(
-            gain=0.25, band=0.15, shift_cm1=1.0, width_cm2=3.0, resolution_cm2=3.0, shape=0.02, floor=0.005
-        ),
-        ShiftPrior(sd_cm1=1.5, wide_cm1=4.0, share=0.01),
-    ),
-}
+# Photons alone: reference and scan are of one grain on one unit.
+_ALIKE = Mismatch(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ShiftPrior(sd_cm1=0.1, wide_cm1=1.0, share=0.01)
 WATCHED = tuple(f for f in FAMILIES if f != "sugar or polyol")
 FENTANYL = "fentanyl-related"
 CUTTING = ("adulterant/", "cutting-agent/")
@@ -422,7 +415,10 @@ def engine(path: str) -> tuple[Identifier, dict[str, str]]:
     """Engine of a library and the family of each of its compounds; kept by each process."""
     if path not in _ENGINES:
         library = open_library(path)
-        _ENGINES[path] = Identifier(library), {c.slug: family_of(c) for c in library.compounds}
+        # Simulated units have been characterised, as a user's are (`characterise.py`); nobody's others have.
+        known = labelled.instruments() if library.name.startswith("simulated") else ()
+        identifier = Identifier(library, instruments=known)
+        _ENGINES[path] = identifier, {c.slug: family_of(c) for c in library.compounds}
     return _ENGINES[path]
 
 
@@ -431,9 +427,9 @@ def told(path: str, exact: bool) -> Analyser:
     """The joint fit with an instrument model of these units."""
     library = open_library(path)
     references = ReferenceSet.from_library(library, Technique.RAMAN)
-    usual = Analyser(library, references).instrument
-    mismatch, prior = _UNITS[exact]
-    model = replace(usual, name="simulated units", mismatch=mismatch, prior=prior)
+    model = next(m for m in labelled.instruments() if not m.infrared)
+    if exact:
+        model = replace(model, name="one unit and grain", mismatch=_ALIKE[0], prior=_ALIKE[1])
     return Analyser(library, references, model)
 
 

@@ -15,6 +15,7 @@ from spectralid.identify.analysis import Analyser
 from spectralid.identify.hypotheses import Explanation, Scene
 from spectralid.identify.instrument_model import InstrumentModel
 from spectralid.identify.mismatch import Mismatch
+from spectralid.identify.selection import ShiftPrior
 from spectralid.spectrum import Spectrum
 
 __all__ = ["MismatchEstimate", "Replicate", "characterise", "estimate_mismatch"]
@@ -31,6 +32,11 @@ _LEAST_GAIN: Final = 0.3
 _FARTHEST: Final = 4.0
 # Evidence counts for more where the spread of references was measured than where it was guessed.
 _CHARACTERISED: Final = 2.0
+# An axis that kept within so much keeps within this, or now and then, in this share of scans, not.
+_LEAST_SHIFT_SD: Final = 0.5
+_TAIL: Final = 3.0
+_LEAST_TAIL: Final = 4.0
+_ASTRAY: Final = 0.05
 # A log-normal prior of this width around the start holds what the data say nothing of.
 _PRIOR_SD: Final = 1.5
 
@@ -179,12 +185,18 @@ def characterise(
         name=name,
         infrared=start.infrared,
         mismatch=estimate.mismatch,
-        prior=start.prior,
+        prior=_shift_prior(start.prior, [p.shift_cm1 for p in pairs]),
         settings=replace(start.settings, temperature=_CHARACTERISED),
         nothing_score=start.nothing_score,
         made_from=f"{len(known)} spectra of {substances} substances, library {analyser.library.sha256[:12]}",
     )
     return model, estimate
+
+
+def _shift_prior(usual: ShiftPrior, shifts: Sequence[float]) -> ShiftPrior:
+    """What the shifts of known spectra say of those to come."""
+    sd = max(float(np.sqrt(np.mean(np.square(shifts)))), _LEAST_SHIFT_SD)
+    return replace(usual, mean_cm1=0.0, sd_cm1=sd, wide_cm1=max(_TAIL * sd, _LEAST_TAIL), share=_ASTRAY)
 
 
 def _replicate(analyser: Analyser, spectrum: Spectrum, slug: str) -> Replicate:
