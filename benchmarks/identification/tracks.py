@@ -416,7 +416,7 @@ def engine(path: str) -> tuple[Identifier, dict[str, str]]:
     if path not in _ENGINES:
         library = open_library(path)
         # Simulated units have been characterised, as a user's are (`characterise.py`); nobody's others have.
-        known = labelled.instruments() if library.name.startswith("simulated") else ()
+        known = labelled.instruments() if library.name in ("simulated", "exact", "speed") else ()
         identifier = Identifier(library, instruments=known)
         _ENGINES[path] = identifier, {c.slug: family_of(c) for c in library.compounds}
     return _ENGINES[path]
