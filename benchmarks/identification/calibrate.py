@@ -18,6 +18,7 @@ import math
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -77,7 +78,7 @@ class Judged:
 
     @property
     def real(self) -> bool:
-        return bool(self.answer["instrument"] != labelled.SIMULATED_CLASS)
+        return bool(self.answer["source"] != labelled.SIMULATED)
 
 
 def collect(
@@ -103,23 +104,23 @@ def collect(
         return answers
 
 
-def weighted(examples: Sequence[Labelled]) -> list[Labelled]:
+def weighted(answers: Sequence[dict[str, Any]]) -> list[Labelled]:
     """Examples with real ones worth `REAL_SHARE` of their technique, however many were simulated."""
     out = []
-    for technique in labelled.TECHNIQUES.values():
-        own = [e for e in examples if e.technique is technique]
-        real = sum(e.instrument != labelled.SIMULATED_CLASS for e in own)
-        weight = REAL_SHARE / (1 - REAL_SHARE) * (len(own) - real) / max(1, real)
+    for technique in labelled.TECHNIQUES:
+        own = [a for a in answers if a["technique"] == technique]
+        real = sum(a["source"] != labelled.SIMULATED for a in own)
+        weight = max(1.0, REAL_SHARE / (1 - REAL_SHARE) * (len(own) - real) / max(1, real))
         out += [
-            replace(e, weight=max(1.0, weight)) if e.instrument != labelled.SIMULATED_CLASS else e
-            for e in own
+            replace(labelled.labelled(a), weight=1.0 if a["source"] == labelled.SIMULATED else weight)
+            for a in own
         ]
     return out
 
 
 def fitted(answers: Sequence[dict[str, Any]], command: str) -> ConfidenceRecord:
     """The record, from development substances alone."""
-    development = [labelled.labelled(a) for a in answers if a["part"] == "development"]
+    development = [a for a in answers if a["part"] == "development"]
     return fit(
         weighted(development),
         version=VERSION,
@@ -129,6 +130,7 @@ def fitted(answers: Sequence[dict[str, Any]], command: str) -> ConfidenceRecord:
             "seeds": [labelled.SEED],
             "split": "benchmarks/identification/splits.py, part development",
             "substances": labelled.development_hashes(),
+            "sources": dict(Counter(f"{a['technique']}: {a['source']}" for a in development)),
             "weight of real scans": REAL_SHARE,
             "mix": dict(labelled.MIX) | {"of these with next to no signal": labelled.DIM},
             "assumptions": list(ASSUMPTIONS),

@@ -73,9 +73,9 @@ def minerals(data: Path, folder: Path) -> Iterator[tuple[Path, Spectrum, Truth]]
         mine = [s for s in own if part(s) == which]
         others = [s for s in strange if part(s) == which]
         for slug in mine[:MINERALS]:
-            yield path, _read(own[slug]), _truth("infrared", "laboratory", which, "pure", [slug], False)
+            yield path, _read(own[slug]), _truth("infrared", "minerals", which, "pure", [slug], False)
         for slug in others[:MINERALS]:
-            yield path, _read(strange[slug]), _truth("infrared", "laboratory", which, "absent", [], True)
+            yield path, _read(strange[slug]), _truth("infrared", "minerals", which, "absent", [], True)
         for number in range(MIXTURES):
             first = str(rng.choice(mine))
             unknown = number % 2 == 1
@@ -84,16 +84,14 @@ def minerals(data: Path, folder: Path) -> Iterator[tuple[Path, Spectrum, Truth]]
             mixed = _mixed([_read((own | strange)[s]) for s in (first, second)], (share, 1 - share))
             true = [first] if unknown else sorted((first, second))
             role = "with one it lacks" if unknown else "two together"
-            yield path, mixed, _truth("infrared", "laboratory", which, role, true, unknown)
+            yield path, mixed, _truth("infrared", "minerals", which, role, true, unknown)
 
 
-def _truth(
-    technique: str, instrument: str, which: str, role: str, true: Sequence[str], unknown: bool
-) -> Truth:
+def _truth(technique: str, source: str, which: str, role: str, true: Sequence[str], unknown: bool) -> Truth:
     return {
         "part": which,
         "technique": technique,
-        "instrument": instrument,
+        "source": source,
         "kind": f"real: {role}",
         "true": list(true),
         "unknown": unknown,

@@ -34,7 +34,7 @@ from spectralid.library import Compound, Tier
 SEED = 20261122
 TECHNIQUES = {"raman": Technique.RAMAN, "infrared": Technique.FTIR_ATR}
 LIBRARY_SHARE = 0.75
-SIMULATED_CLASS = "simulated units"
+SIMULATED = "simulated units"
 
 # What is scanned, and how often: an assumption every probability rests on, stated in the record.
 MIX = (
@@ -135,7 +135,7 @@ def simulated(world: World, which: Part, number: int) -> tuple[Spectrum, dict[st
     truth = {
         "part": which,
         "technique": world.technique,
-        "instrument": SIMULATED_CLASS,
+        "source": SIMULATED,
         "kind": kind,
         "true": sorted({s.slug for s in chosen} & held),
         "unknown": strangers > 0,
@@ -241,7 +241,6 @@ def labelled(answer: dict[str, Any]) -> Labelled:
     return Labelled(
         analysis=answer["analysis"],
         technique=TECHNIQUES[answer["technique"]],
-        instrument=answer["instrument"],
         true=frozenset(answer["true"]),
         unknown=answer["unknown"],
         families=frozenset(answer["families"]),

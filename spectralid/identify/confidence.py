@@ -146,7 +146,7 @@ def apply(
     technique : Technique
         Of the spectrum; every infrared technique is one.
     instrument : str
-        Class of the instrument, as the record names it; any if empty.
+        Class of the instrument, as the record names it; the analysis' instrument model if empty.
     families : mapping of str to str, optional
         Family of each compound that belongs to one.
 
@@ -162,6 +162,7 @@ def apply(
             f"{plain['method']!r}; calibrate again or use that version."
         )
     kind, size = kind_of(technique), size_of(plain)
+    instrument = instrument or str(plain["instrument"])
     drawn = features(plain)
     found = record.find("component", kind, instrument, size)
     assumptions = list(_stated(record, found, kind, instrument, size))
@@ -292,8 +293,7 @@ def _stated(
     stated = list(record.made_from.get("assumptions", ()))
     _, held, count = found[1].split("/")
     if held == "*":
-        of = f"instruments of the class {instrument!r}" if instrument else "this class of instrument"
-        stated.append(f"Calibration of all instruments was taken; there is none for {of}.")
+        stated.append(f"Calibration of all instruments was taken; there is none for {instrument!r}.")
     if count == "*":
         stated.append(f"Calibration of any number of components was taken; there is none for {size}.")
     return tuple(stated)

@@ -43,8 +43,6 @@ class Labelled:
         As `Analysis.to_dict` gives it.
     technique : Technique
         Of the spectrum.
-    instrument : str
-        Class of the instrument.
     true : frozenset of str
         Compounds of the library that are there.
     unknown : bool
@@ -57,7 +55,6 @@ class Labelled:
 
     analysis: Mapping[str, Any]
     technique: Technique
-    instrument: str
     true: frozenset[str]
     unknown: bool
     families: frozenset[str] = frozenset()
@@ -146,7 +143,7 @@ def fit(
         models[event] = {}
         made: dict[tuple[int, ...], Model | None] = {}
         for group, members in _groups(cases).items():
-            # With one instrument class only, any class is the same cases once more.
+            # With one instrument model only, any model is the same cases once more.
             key = tuple(map(id, members))
             if key not in made:
                 made[key], chances = _fitted(members, level=level if event == "component" else None)
@@ -160,7 +157,7 @@ def fit(
         "scans": len(examples),
         "components": sum(len(e.analysis["components"]) for e in examples),
         "instruments": dict(
-            sorted(Counter(f"{kind_of(e.technique)}: {e.instrument}" for e in examples).items())
+            sorted(Counter(f"{kind_of(e.technique)}: {e.analysis['instrument']}" for e in examples).items())
         ),
     }
     return ConfidenceRecord(
@@ -224,10 +221,10 @@ def _cases(examples: Sequence[Labelled]) -> dict[str, list[_Case]]:
 def _groups(cases: Sequence[_Case]) -> dict[str, list[_Case]]:
     """Cases by group, each in its own and every broader one, the nearest first; none twice."""
     found: dict[str, list[_Case]] = {}
-    # The instrument class given up, the number of components given up.
-    for any_class, any_size in ((False, False), (True, False), (False, True), (True, True)):
+    # The instrument model given up, the number of components given up.
+    for any_model, any_size in ((False, False), (True, False), (False, True), (True, True)):
         for case in cases:
-            instrument = "*" if any_class else case.example.instrument
+            instrument = "*" if any_model else str(case.example.analysis["instrument"])
             size = "*" if any_size else size_of(case.example.analysis)
             found.setdefault(f"{kind_of(case.example.technique)}/{instrument}/{size}", []).append(case)
     return found

@@ -144,7 +144,7 @@ class ConfidenceRecord:
         Probability from which a compound may be named.
     models : mapping of str to mapping of str to Model
         Event (``component``: it is right; or one of `SCAN_EVENTS`) and group
-        (``technique/instrument class/one|several``, ``*`` for any).
+        (``technique/instrument model/one|several``, ``*`` for any).
     families : mapping of str to mapping of str to float
         Of each watched family: ``threshold``, the probability of a member from which it raises the alarm;
         ``negatives``, the scans without a member it was set on; ``false_alarm_upper``, the 95 % upper bound
@@ -169,11 +169,11 @@ class ConfidenceRecord:
     def find(self, event: str, technique: str, instrument: str, size: str) -> tuple[Model, str] | None:
         """The model of the nearest group and the group's name; ``None`` if no group of the technique is held.
 
-        The instrument class is given up first, then whether one or several components were found.
+        The instrument is given up first, then whether one or several components were found.
         """
         groups = self.models.get(event, {})
-        for instrument_class, count in ((instrument, size), ("*", size), (instrument, "*"), ("*", "*")):
-            name = f"{technique}/{instrument_class}/{count}"
+        for model, count in ((instrument, size), ("*", size), (instrument, "*"), ("*", "*")):
+            name = f"{technique}/{model}/{count}"
             if name in groups:
                 return groups[name], name
         return None
