@@ -24,7 +24,7 @@ def content(tmp_path, seed=0, *, technique="ftir_atr"):
     """Bytes of a JCAMP-DX file; `seed` makes it another measurement."""
     y = np.exp(-0.5 * ((AXIS - 1700 - 10 * seed) / 12) ** 2)
     file = tmp_path / "made.jdx"
-    write(Spectrum(AXIS, y, technique, "absorbance", name=f"sample {seed}"), file)
+    write(Spectrum(AXIS, y, technique, "absorbance", name=f"sample {seed}"), file, overwrite=True)
     return file.read_bytes()
 
 
