@@ -101,7 +101,17 @@ def result(
         n_references=7,
         quality=SignalQuality(1.0, 100.0, 900.0, 100.0, 0, (200.0, 2000.0), 0.0, (), ()),
         analysis=Analysis(
-            "0" * 64, shelf.sha256, "fit", components, log_odds, 0.0, 0.0, unexplained, 3.0, shares or {}, ()
+            spectrum_sha256="0" * 64,
+            library_sha256=shelf.sha256,
+            method="fit",
+            instrument="any instrument",
+            components=components,
+            log_odds=log_odds,
+            nothing=0.0,
+            shift_cm1=0.0,
+            unexplained=unexplained,
+            strongest_unexplained_z=3.0,
+            smallest_shares=shares or {},
         ),
         confidence=Confidence(
             "1" * 64, "2" * 64, "7", "raman/*/one",
