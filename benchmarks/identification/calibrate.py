@@ -105,10 +105,10 @@ def collect(
 
 
 def weighted(answers: Sequence[dict[str, Any]]) -> list[Labelled]:
-    """Examples with real ones worth `REAL_SHARE` of their technique, however many were simulated."""
+    """Examples with real ones worth `REAL_SHARE` of their group, however many were simulated."""
     out = []
-    for technique in labelled.TECHNIQUES:
-        own = [a for a in answers if a["technique"] == technique]
+    for group in sorted({_group(a) for a in answers}):
+        own = [a for a in answers if _group(a) == group]
         real = sum(a["source"] != labelled.SIMULATED for a in own)
         weight = max(1.0, REAL_SHARE / (1 - REAL_SHARE) * (len(own) - real) / max(1, real))
         out += [
@@ -116,6 +116,10 @@ def weighted(answers: Sequence[dict[str, Any]]) -> list[Labelled]:
             for a in own
         ]
     return out
+
+
+def _group(answer: dict[str, Any]) -> tuple[str, str]:
+    return answer["technique"], answer["analysis"]["instrument"]
 
 
 def fitted(answers: Sequence[dict[str, Any]], command: str) -> ConfidenceRecord:
@@ -178,16 +182,15 @@ def judge(answers: Sequence[dict[str, Any]], record: ConfidenceRecord) -> list[J
 
 
 def groups(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Judged]]]:
-    """Test scans by technique, source and number of components found, and by technique and source alone."""
-    for technique in ("raman", "infrared"):
-        for real in (False, True):
-            some = [j for j in judged if j.answer["technique"] == technique and j.real == real]
-            some = [j for j in some if j.confidence.calibrated]
-            where = f"{technique}, {'real' if real else 'simulated'}"
-            yield where, some
-            for size in ("one", "several"):
-                own = [j for j in some if (len(j.confidence.components) > 1) == (size == "several")]
-                yield f"{where}, {size} found", own
+    """Test scans by technique, source and instrument model, and of each by number of components found."""
+    calibrated = [j for j in judged if j.confidence.calibrated]
+    for technique, model, real in sorted({(*_group(j.answer), j.real) for j in calibrated}):
+        some = [j for j in calibrated if (*_group(j.answer), j.real) == (technique, model, real)]
+        where = f"{technique}, {'real' if real else 'simulated'}, {model}"
+        yield where, some
+        for size in ("one", "several"):
+            own = [j for j in some if (len(j.confidence.components) > 1) == (size == "several")]
+            yield f"{where}, {size} found", own
 
 
 def adaptive(p: np.ndarray, y: np.ndarray) -> float:
