@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-import spectralid
 from spectralid.calibration.record import STEP
 from spectralid.identify.checks import BandAgreement, UnexplainedBand, band_agreement, unexplained_bands
 from spectralid.identify.families import members
@@ -28,7 +27,8 @@ from spectralid.spectrum import Spectrum
 __all__ = ["Analyser", "Analysis", "Component"]
 
 SCHEMA: Final = "spectralid.analysis/1"
-METHOD: Final = f"joint-fit/2, spectralid {spectralid.__version__}"
+METHOD: Final = "joint-fit/2"
+"""Changes whenever the numbers of an analysis do, which makes its calibration records void."""
 # Bands of what is there disagree more than this by chance alone in one of a thousand cases.
 _CONSISTENT: Final = 1e-3
 # A component that rests on a single band may be anybody's.
