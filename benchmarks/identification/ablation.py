@@ -68,7 +68,8 @@ def _no_band_check(path: str) -> Callable[[Spectrum], Analysis]:
 
 def _analyser(path: str, kind: type[Analyser]) -> Analyser:
     library = open_library(path)
-    return kind(library, ReferenceSet.from_library(library, Technique.RAMAN))
+    model = next((m for m in tracks.instruments(library) if not m.infrared), None)
+    return kind(library, ReferenceSet.from_library(library, Technique.RAMAN), model)
 
 
 VARIANTS: Mapping[str, Callable[[str], Callable[[Spectrum], Analysis]]] = {

@@ -65,12 +65,12 @@ _WORDS = {
         "0.1 % false alarms. The oracle knows which two substances it are, their true spectra on that "
         "very unit, and how grains, glow and photons scatter; it does not know the amounts or the glow. "
         "Whole pairs of substances are drawn anew for the interval. *Photons alone*: library and query "
-        "come from one unit without any difference between grains. *Told how these units differ*: the "
-        "joint fit with an instrument model of the simulated units in place of that of any instrument. "
-        "*The best linear use of the library* knows a reference from another unit and how units and "
-        "grains scatter: what real mismatch leaves of the oracle. Baselines get the threshold at which 5 "
-        "% of the scans without the target are false alarms, which favours them. The oracle's row on the "
-        "same scans must be 1."
+        "come from one unit without any difference between grains; the usual model of the simulated units "
+        "expects some. *Instrument not characterised*: with the model of any instrument. *The best linear "
+        "use of the library* knows a reference from another unit and how units and grains scatter: what "
+        "real mismatch leaves of the oracle. Baselines get the threshold at which 5 % of the scans "
+        "without the target are false alarms, which favours them. The oracle's row on the same scans must "
+        "be 1."
     ),
     "E2": "Shares of at least a tenth, drawn evenly.",
     "E3": (
@@ -291,7 +291,8 @@ def page(results: Mapping[str, Any], images: Sequence[str]) -> str:
         "**spectralid** is what the verdict names by the rules for names; *explained* is what the joint fit "
         "holds where it explains the whole spectrum, *detected* all it holds where there are odds for it. "
         "Intervals are 95 %, behind the comma is what was counted. All simulated queries are of test "
-        "substances, which set nothing.",
+        "substances, which set nothing; simulated units are characterised from development substances, as a "
+        "user characterises an instrument (`characterise.py`).",
         "",
         "## Goals of the design, and what was reached",
         "",

@@ -53,7 +53,7 @@ def _timed(path: Path, n: int) -> tuple[list[float], list[float], float]:
     everything = generator.substances()
     rng = np.random.default_rng(3)
     library = open_library(path)
-    identifier = Identifier(library)
+    identifier = Identifier(library, instruments=tracks.instruments(library))
     index = RetrievalIndex.from_library(library, Technique.RAMAN)
     times, retrieval = [], []
     for i in range(n + 1):

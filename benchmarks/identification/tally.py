@@ -10,10 +10,10 @@ import numpy as np
 import power
 import triage
 from measures import Measure, macro, proportion, rate, roc, threshold_at
-from tracks import DETECTED, EACH, EXPLAINED, KNOWN, OURS, WATCHED, Answer, Query
+from tracks import DETECTED, EACH, EXPLAINED, OTHER_MODELS, OURS, WATCHED, Answer, Query
 
 Found = tuple[list[Measure], dict[str, list[dict[str, Any]]], dict[str, Any]]
-OWN = (*EACH, KNOWN)
+OWN = (*EACH, *OTHER_MODELS.values())
 MODEL = "spectralid, family model alone"
 ORACLE = "oracle, on the same scans"
 # Baselines get a threshold at which so many scans without the target are false alarms: more lenient than the
@@ -152,7 +152,14 @@ def limits(answers: Sequence[Answer], _: Mapping[str, str]) -> Found:
         pairs = np.array([a.query.pair for a in there])
         x = np.array([a.query.x for a in there])
         x_library = np.array([a.query.x_library for a in there])
-        for m in [DETECTED, KNOWN, EXPLAINED, OURS, *(m for m in methods(mine) if m not in OWN), ORACLE]:
+        for m in [
+            DETECTED,
+            OTHER_MODELS[group],
+            EXPLAINED,
+            OURS,
+            *(m for m in methods(mine) if m not in OWN),
+            ORACLE,
+        ]:
             hit = _detects(m, null)
             hits = np.array([hit(a) for a in there])
             value, low, high = power.efficiency(x, hits, pairs)

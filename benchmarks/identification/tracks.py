@@ -20,7 +20,7 @@ import splits
 from baselines import Baselines, Said
 
 from spectralid import LibraryBuilder, Spectrum, Technique, open_library
-from spectralid.identify import Analysis, Identification, Identifier
+from spectralid.identify import Analysis, Identification, Identifier, InstrumentModel
 from spectralid.identify.analysis import Analyser
 from spectralid.identify.families import FAMILIES, family_of
 from spectralid.identify.family_model import FamilyModel
@@ -37,9 +37,12 @@ OURS, EXPLAINED, DETECTED = "spectralid", "spectralid, explained", "spectralid, 
 """What the verdict names, what the joint fit holds where the library explains the whole spectrum, and what
 it holds where there are odds for it."""
 EACH = (OURS, EXPLAINED, DETECTED)
-KNOWN = "spectralid, detected, told how these units differ"
-"""The joint fit with an instrument model of the simulated units in place of that of any instrument."""
 PHOTONS = "photons alone"
+OTHER_MODELS = {
+    PHOTONS: "spectralid, detected, told that photons alone differ",
+    "real mismatch": "spectralid, detected, instrument not characterised",
+}
+"""Track E: the joint fit with another instrument model than that of the simulated units."""
 # Photons alone: reference and scan are of one grain on one unit.
 _ALIKE = Mismatch(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), ShiftPrior(sd_cm1=0.1, wide_cm1=1.0, share=0.01)
 WATCHED = tuple(f for f in FAMILIES if f != "sugar or polyol")
@@ -312,7 +315,7 @@ class Maker:
 
     def limits(self) -> Iterator[Query]:
         """E: a target in a matrix around the oracle's limit, photons alone and with real mismatch."""
-        for group, spread in ((PHOTONS, power.EXACT), ("real mismatch", generator.Spread())):
+        for group, spread in zip(OTHER_MODELS, (power.EXACT, generator.Spread()), strict=True):
             streams = self.streams("E " + group)
             exact = spread == power.EXACT
             watched = [s for s in self.inside if family(s) in WATCHED]
@@ -411,26 +414,32 @@ def train(path: str, technique: Technique = Technique.RAMAN) -> None:
         FamilyModel.of(library, technique)
 
 
+def instruments(library: ReferenceLibrary) -> tuple[InstrumentModel, ...]:
+    """Models for scans put to a library.
+
+    Simulated units have been characterised, as a user's are (`characterise.py`); nobody's others have.
+    """
+    return labelled.instruments() if library.name in ("simulated", "exact", "speed") else ()
+
+
 def engine(path: str) -> tuple[Identifier, dict[str, str]]:
     """Engine of a library and the family of each of its compounds; kept by each process."""
     if path not in _ENGINES:
         library = open_library(path)
-        # Simulated units have been characterised, as a user's are (`characterise.py`); nobody's others have.
-        known = labelled.instruments() if library.name in ("simulated", "exact", "speed") else ()
-        identifier = Identifier(library, instruments=known)
+        identifier = Identifier(library, instruments=instruments(library))
         _ENGINES[path] = identifier, {c.slug: family_of(c) for c in library.compounds}
     return _ENGINES[path]
 
 
 @cache
-def told(path: str, exact: bool) -> Analyser:
-    """The joint fit with an instrument model of these units."""
+def other_model(path: str, exact: bool) -> Analyser:
+    """The joint fit of an instrument that is known not to differ, or of any instrument."""
     library = open_library(path)
-    references = ReferenceSet.from_library(library, Technique.RAMAN)
-    model = next(m for m in labelled.instruments() if not m.infrared)
-    if exact:
-        model = replace(model, name="one unit and grain", mismatch=_ALIKE[0], prior=_ALIKE[1])
-    return Analyser(library, references, model)
+    any_one = Analyser(library, ReferenceSet.from_library(library, Technique.RAMAN))
+    if not exact:
+        return any_one
+    model = replace(any_one.instrument, name="one unit and grain", mismatch=_ALIKE[0], prior=_ALIKE[1])
+    return Analyser(library, any_one.references, model)
 
 
 def baselines(path: str, technique: Technique, which: str) -> Baselines:
@@ -465,9 +474,9 @@ def answer(query: Query) -> Answer:
     fill(out, found, identifier.library, of_slug)
     if query.oracle is not None:
         out.oracle_detects = query.oracle.detects(spectrum.intensity)
-        analysis = told(query.library, query.group == PHOTONS).analyse(spectrum)
+        analysis = other_model(query.library, query.group == PHOTONS).analyse(spectrum)
         named = present(analysis, query.true) if (analysis.log_odds or 0.0) > 0 else frozenset()
-        out.said[KNOWN] = Said("", named, {})
+        out.said[OTHER_MODELS[query.group]] = Said("", named, {})
     if query.reach:
         (matrix, _), (drug, share) = query.scan.args[0]  # type: ignore[attr-defined]
         unit, how = query.scan.args[1], {"spread": generator.Spread(), "fluorescence": 0.5}  # type: ignore[attr-defined]
