@@ -8,7 +8,7 @@ compound; precursors of fentanyl are negatives. Relatives of fentanyl outside th
 
 *drugs*: one measured infrared spectrum of each of 68 drugs and cutting agents; minerals and plastics as
 further negatives. *mixtures*: the same, as sums of altered scans with cutting agents whose own scan is in the
-library (a bound, no field figure). *sites*: all members modified at one site left out together. *computed*:
+library (a bound, no field figure). *rough*: so too, every band of both changed by 12 % first. *sites*: all members modified at one site left out together. *computed*:
 models trained on the computed references of the bundled library. *raman*: the simulated world of
 `generator.py`, whose substances are computed molecules.
 
@@ -172,6 +172,15 @@ def turns(entries: Sequence[tuple[Compound, Spectrum]], groups: int) -> list[lis
     return single + [rest[i::groups] for i in range(groups) if rest[i::groups]]
 
 
+def varied(spectrum: Spectrum, rng: np.random.Generator, sd: float = 0.12) -> Spectrum:
+    """The same substance as another grain and crystal might show it: bands higher or lower by `sd`."""
+    axis = spectrum.axis[:, None]
+    centres, widths = rng.uniform(500, 3700, 60), rng.uniform(8, 30, 60)
+    change = np.exp(-0.5 * ((axis - centres) / widths) ** 2) @ rng.normal(0, sd, 60)
+    tilt = rng.normal(0, sd) * np.log(spectrum.axis / 1200)
+    return spectrum.replace(intensity=spectrum.intensity * np.exp(change + tilt))
+
+
 class Bench:
     """A library without some substances, and the model of it."""
 
@@ -220,7 +229,7 @@ def measured(data: Path, folder: Path, tracks: set[str], groups: int) -> Iterato
             if "drugs" in tracks:
                 yield from outcomes("drugs", "pure, alone", compound, bench.alone(spectrum))
                 yield from outcomes("drugs", "pure, whole engine", compound, bench.engine(spectrum))
-            if "mixtures" not in tracks:
+            if not tracks & {"mixtures", "rough"}:
                 continue
             seed = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:4], "big")
             beside = [a for a in agents if a not in left]
@@ -229,13 +238,19 @@ def measured(data: Path, folder: Path, tracks: set[str], groups: int) -> Iterato
                 # Members beside ten agents each, strangers beside two.
                 for j in range(10 if member else 2):
                     agent = beside[(seed + j + 3 * i) % len(beside)]
-                    mixed = real._blend(by_slug[agent][1], spectrum, level, seed + 100 * i + j)
+                    number = seed + 100 * i + j
+                    if "rough" in tracks:
+                        stream = np.random.default_rng(number)
+                        both = [varied(s, stream) for s in (by_slug[agent][1], spectrum)]
+                        mixed = real._blend(*both, level, number)
+                        yield from outcomes("rough", f"{level:.0%}", compound, bench.beside(mixed, agent))
+                    if "mixtures" not in tracks:
+                        continue
+                    mixed = real._blend(by_slug[agent][1], spectrum, level, number)
                     yield from outcomes("mixtures", f"{level:.0%}", compound, bench.beside(mixed, agent))
                     if member and j < 2 and level in (0.10, 0.20):
                         group = f"{level:.0%}, whole engine"
                         yield from outcomes("mixtures", group, compound, bench.engine(mixed))
-    if not tracks & {"drugs", "mixtures"}:
-        return
     whole = Bench(folder, entries, ())
     if "drugs" in tracks:
         for kind, name, spectrum in others(data):
@@ -244,13 +259,18 @@ def measured(data: Path, folder: Path, tracks: set[str], groups: int) -> Iterato
             yield from found
             # The joint fit takes a second each; without it nothing is known beside, as in most of these.
             yield from (replace(o, group="pure, whole engine") for o in found)
-    if "mixtures" in tracks:
-        for agent in agents:
-            for k in range(12):
-                # An agent beside its own other scan: nothing in it is unknown.
-                mixed = real._blend(by_slug[agent][1], by_slug[agent][1], 0.5, 7000 + k)
-                compound = Compound(f"{agent} only", agent, category="cutting-agent")
+    for agent in agents:
+        compound = Compound(f"{agent} only", agent, category="cutting-agent")
+        for k in range(12):
+            # An agent beside its own other scan: nothing in it is unknown.
+            own = by_slug[agent][1]
+            if "mixtures" in tracks:
+                mixed = real._blend(own, own, 0.5, 7000 + k)
                 yield from outcomes("mixtures", "0%", compound, whole.beside(mixed, agent))
+            if "rough" in tracks:
+                stream = np.random.default_rng(7000 + k)
+                mixed = real._blend(varied(own, stream), varied(own, stream), 0.5, 7000 + k)
+                yield from outcomes("rough", "0%", compound, whole.beside(mixed, agent))
 
 
 def sites(data: Path, folder: Path) -> Iterator[Outcome]:
@@ -360,7 +380,7 @@ def table(found: Sequence[Outcome]) -> list[dict[str, str]]:
             if o.track == track
             and o.family == family
             and o.truth not in (family, "?")
-            and (o.group == group or track == "sites" or (track == "mixtures" and o.group == "0%"))
+            and (o.group == group or track == "sites" or (track in ("mixtures", "rough") and o.group == "0%"))
         ]
         if group.endswith("whole engine") and track == "mixtures":
             null = [
@@ -452,7 +472,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tracks", default="drugs,mixtures,sites,computed,raman", help="which to run")
+    parser.add_argument("--tracks", default="drugs,mixtures,rough,sites,computed,raman", help="which to run")
     parser.add_argument("--groups", type=int, default=12, help="models for the real set's negatives")
     parser.add_argument("--turns", type=int, default=7, help="models of the computed and the simulated world")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write families.json and families.png there")
@@ -462,7 +482,7 @@ def main() -> int:
     found = earlier(args.join)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if tracks & {"drugs", "mixtures"}:
+        if tracks & {"drugs", "mixtures", "rough"}:
             found += measured(shared_data(), folder, tracks, args.groups)
         if "sites" in tracks:
             found += sites(shared_data(), folder)

@@ -33,6 +33,8 @@ METHOD: Final = "joint-fit/2"
 _CONSISTENT: Final = 1e-3
 # A component that rests on a single band may be anybody's.
 _WITHOUT_BEST_Z: Final = 3.0
+# Log odds beyond which a component is not taken out for bands at odds, only said not to hold.
+_EXPLAINS_MUCH: Final = 20.0
 # Compounds listed in place of a component.
 _RIVALS: Final = 10
 # Two-sided 95 % of a normal distribution.
@@ -325,17 +327,26 @@ class Analyser:
     def _supported(
         self, scene: Scene, best: Explanation
     ) -> tuple[Explanation, list[BandAgreement], set[int]]:
-        """The explanation without components that their bands refute; bands of the rest; the refuted."""
+        """The explanation without components that their bands refute; bands of the rest; the refuted.
+
+        One that explains much stays, though it does not hold: its bands may be at odds because of what
+        nobody has a reference for.
+        """
         refused: set[int] = set()
         while True:
             bands = [band_agreement(scene, best, i) for i in range(len(best.rows))]
             failing = [i for i, b in enumerate(bands) if not _holds(b)]
             if len(best.rows) == 1 or not failing:
                 return best, bands, refused
-            worst = min(failing, key=lambda i: bands[i].without_best_z)
-            refused.add(best.rows[worst])
-            kept = [r for i, r in enumerate(best.rows) if i != worst]
-            best = scene.explain(kept, best.shift_cm1)
+            without = [
+                scene.explain([r for j, r in enumerate(best.rows) if j != i], best.shift_cm1) for i in failing
+            ]
+            kept = max(without, key=lambda e: e.log_evidence)
+            cost = (best.log_evidence - kept.log_evidence) / self.instrument.settings.temperature
+            if cost > _EXPLAINS_MUCH:
+                return best, bands, refused
+            refused |= set(best.rows) - set(kept.rows)
+            best = kept
 
     def _gains(self, scene: Scene, best: Explanation, score: float, prior: ShiftPrior) -> list[float]:
         """Log odds that `best` would lose without each of its components."""

@@ -73,6 +73,8 @@ class Settings:
         By how much evidence is overstated: log evidences are divided by it. Learned on calibration data.
     component_log_odds : float
         Log prior odds of one more component, on top of one in so many references.
+    least_gain : float
+        Log odds that one more component has to bring.
     components : int
         Components at most.
     pure, proposals, beam : int
@@ -81,6 +83,7 @@ class Settings:
 
     temperature: float = 4.0
     component_log_odds: float = -2.0
+    least_gain: float = 2.0
     components: int = 6
     pure: int = 10
     proposals: int = 3
@@ -166,7 +169,7 @@ def select(
         if not grown:
             break
         best = max(grown, key=score)
-    best = _pruned(scene, best, score)
+    best = _pruned(scene, settings, best, score)
     explored[frozenset(best.rows)] = best
     for swapped in _swapped(scene, settings, best, usable):
         explored[frozenset(swapped.rows)] = swapped
@@ -265,7 +268,7 @@ def _likeness(scene: Scene, places: FloatArray) -> FloatArray:
     # What the background nearly accounts for carries no information of its own.
     energy = length * np.where(rest > 1e-3, rest, np.inf)[:, None]
     share = np.clip(found, 0, None) ** 2 / np.where(energy > 0, energy, np.inf)
-    return np.asarray(share / float(y @ y), dtype=np.float64)
+    return np.asarray(share / (float(y @ y) or 1.0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,7 +323,7 @@ def _grow(
     rest = _Rest.of(scene, base)
     rows = _proposals(rest, settings, usable)
     fitted = [scene.explain((*base.rows, r), base.shift_cm1) for r in rows]
-    gained = [e for e in fitted if np.all(e.amounts > 0) and score(e) > score(base)]
+    gained = [e for e in fitted if np.all(e.amounts > 0) and score(e) > score(base) + settings.least_gain]
     if not gained:
         return []
     bar = _decoy_gain(rest, usable)
@@ -380,12 +383,14 @@ def _swapped(
     return [e for e in out if np.all(e.amounts > 0)]
 
 
-def _pruned(scene: Scene, best: Explanation, score: Callable[[Explanation], float]) -> Explanation:
+def _pruned(
+    scene: Scene, settings: Settings, best: Explanation, score: Callable[[Explanation], float]
+) -> Explanation:
     """Without the components that the others made superfluous."""
     while len(best.rows) > 1:
         fewer = [scene.explain([r for r in best.rows if r != gone], best.shift_cm1) for gone in best.rows]
         top = max(fewer, key=score)
-        if score(top) <= score(best):
+        if score(top) <= score(best) - settings.least_gain:
             break
         best = top
     return best

@@ -81,7 +81,7 @@ def test_the_spread_of_heights_is_found(model: InstrumentModel) -> None:
 def test_a_known_instrument_shows_what_an_unknown_one_hides(
     library: ReferenceLibrary, model: InstrumentModel
 ) -> None:
-    spectrum = _scan({2: 0.95, 7: 0.05}, 7)
+    spectrum = _scan({2: 0.98, 7: 0.02}, 7)
     any_unit = analyse(spectrum, library)
     known = Identifier(library, instruments=[model]).analyse(spectrum)
     assert any_unit.instrument == ANY_INSTRUMENT
