@@ -8,9 +8,9 @@ compound; precursors of fentanyl are negatives. Relatives of fentanyl outside th
 
 *drugs*: one measured infrared spectrum of each of 68 drugs and cutting agents; minerals and plastics as
 further negatives. *mixtures*: the same, as sums of altered scans with cutting agents whose own scan is in the
-library (a bound, no field figure). *rough*: so too, every band of both changed by 12 % first. *sites*: all members modified at one site left out together. *computed*:
-models trained on the computed references of the bundled library. *raman*: the simulated world of
-`generator.py`, whose substances are computed molecules.
+library (a bound, no field figure). *rough*: so too, every band of both changed by some 12 % first. *sites*:
+all members modified at one site left out together. *computed*: models trained on the computed references of
+the bundled library. *raman*: the simulated world of `generator.py`, whose substances are computed molecules.
 
 Recall is stated at 1 % false alarms, the threshold being that of the development half of the negatives
 (`splits.py`), the false alarms those of the test half; and at the model's own threshold. Intervals are
