@@ -149,7 +149,10 @@ def power_figure(curves: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.set(xscale="log", title=group, xlabel="share of the target / the oracle's limit (90 %, 0.1 %)")
         axes.set_xticks([0.5, 1, 2, 4, 8, 16], ["0.5", "1", "2", "4", "8", "16"])
     panels[0].set_ylabel("found")
-    figure.legend(*panels[0].get_legend_handles_labels(), fontsize=7, loc="outside lower center", ncols=4)
+    shown = {
+        label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(shown.values(), shown.keys(), fontsize=7, loc="outside lower center", ncols=3)
     return figure
 
 
