@@ -238,6 +238,8 @@ class _RamanSpy:
         """Say what has the smallest angle; report it if its squared cosine is at least `LEAST_HQI`."""
         query = self._prepared(row)
         angles = np.array([self.lib.metrics.SAD(query, k) for k in self.known])
+        if np.isnan(angles).all():
+            return Said("", frozenset(), {})  # Nothing is left of some spectra after its protocol.
         slug = str(self.slugs[np.nanargmin(angles)])
         score = float(np.cos(np.nanmin(angles)) ** 2)
         return Said(slug, frozenset({slug}) if score >= LEAST_HQI else frozenset(), {slug: score})
