@@ -228,7 +228,11 @@ def fentanyl_figure(measures: Sequence[Measure]) -> Figure:
         axes.errorbar(
             [max(x, 1.0) for x, _ in mine],
             [m.value for _, m in mine],
-            yerr=[[m.value - m.low for _, m in mine], [m.high - m.value for _, m in mine]] if ours else None,
+            yerr=np.maximum(  # Ends at 0 and 1 may be beyond the value by a rounding.
+                [[m.value - m.low for _, m in mine], [m.high - m.value for _, m in mine]], 0.0
+            )
+            if ours
+            else None,
             color=_colour(method, methods),
             marker="o",
             markersize=4,
