@@ -12,7 +12,7 @@ import numpy as np
 
 from spectralid.errors import ParameterError
 from spectralid.identify.analysis import Analyser
-from spectralid.identify.hypotheses import Explanation, Scene
+from spectralid.identify.hypotheses import Scene
 from spectralid.identify.instrument_model import InstrumentModel
 from spectralid.identify.mismatch import Mismatch
 from spectralid.identify.selection import ShiftPrior
@@ -204,11 +204,7 @@ def _replicate(analyser: Analyser, spectrum: Spectrum, slug: str) -> Replicate:
     if not rows:
         raise ParameterError("known", slug, "a compound with a reference of the technique")
     prior = analyser.instrument.prior
-
-    def value(e: Explanation) -> float:
-        return e.log_evidence + prior.log_density(e.shift_cm1)
-
     scene = analyser.scene(spectrum)
     tried = [scene.explain((row,), float(place)) for row in rows for place in prior.places()]
-    best = scene.follow(max(tried, key=value), value)
+    best = scene.follow(max(tried, key=prior.log_evidence), prior.log_evidence)
     return Replicate(scene, best.rows[0], best.shift_cm1, slug)

@@ -19,10 +19,32 @@ import numpy.typing as npt
 
 from spectralid.spectrum import FloatArray
 
-__all__ = ["BACKGROUND_SD", "Banded", "LeftOver", "Reduced", "reduce"]
+__all__ = ["BACKGROUND_SD", "Banded", "LeftOver", "Reduced", "correlated", "reduce"]
 
 BACKGROUND_SD: Final = 30.0
 """Standard deviation of the coefficients of the background, for spectra that span 0 … 1."""
+
+
+def correlated(correlation: FloatArray, signals: FloatArray) -> FloatArray:
+    """Covariance of signals that vary by factors of their own, alike nearby.
+
+    Parameters
+    ----------
+    correlation : ndarray, shape (n_diagonals,)
+        Of the factors of two points that so many points lie between.
+    signals : ndarray, shape (m, n)
+        Standard deviations, signed, of independent parts.
+
+    Returns
+    -------
+    ndarray, shape (n_diagonals, n)
+        Lower diagonals, main one first.
+    """
+    n = signals.shape[1]
+    lower = np.zeros((correlation.size, n))
+    for d, c in enumerate(correlation):
+        lower[d, : n - d] = c * np.einsum("ij,ij->j", signals[:, : n - d], signals[:, d:])
+    return lower
 
 
 class Banded:

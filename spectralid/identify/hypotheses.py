@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.identify.gaussian import Banded, LeftOver, reduce
+from spectralid.identify.gaussian import Banded, LeftOver, correlated, reduce
 from spectralid.identify.mismatch import Freedom, Mismatch
 from spectralid.identify.references import ReferenceSet, lower_envelope
 from spectralid.identify.shapes import bump
@@ -139,9 +139,7 @@ class Scene:
             reach = _FREE_BAND_STRENGTH / step
             strength = np.sqrt(gaussian_filter1d(self.bands**2, reach, mode="nearest") + self.noise)
             correlation = bump(np.arange(0.0, _FREE_BAND_REACH, step) / _FREE_BAND_REACH)
-            lower = np.zeros((correlation.size, strength.size))
-            for d, c in enumerate(correlation):
-                lower[d, : strength.size - d] = c * strength[: strength.size - d] * strength[d:]
+            lower = correlated(correlation, strength[None])
             lower[0] += self.noise
             nobody = np.empty((strength.size, 0))
             reduced = reduce(Banded(lower, known), self.values, nobody, self.background, nobody)

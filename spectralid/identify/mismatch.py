@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from spectralid.errors import ParameterError
+from spectralid.identify.gaussian import correlated
 from spectralid.identify.shapes import bump, splines
 from spectralid.spectrum import FloatArray
 
@@ -95,11 +96,6 @@ class Freedom:
         self._lean = (grid - grid.mean()) / 1000.0
         self._local = bump(np.arange(0.0, LOCAL_REACH, self._step) / LOCAL_REACH)
 
-    @property
-    def bandwidth(self) -> int:
-        """Grid points over which neighbours are correlated."""
-        return self._local.size - 1
-
     def _derivatives(self, signal: FloatArray) -> tuple[FloatArray, FloatArray]:
         slope = np.empty_like(signal)
         slope[..., 1:-1] = (signal[..., 2:] - signal[..., :-2]) / (2 * self._step)
@@ -122,7 +118,7 @@ class Freedom:
 
         Returns
         -------
-        ndarray, shape (bandwidth + 1, n_grid)
+        ndarray, shape (n_diagonals, n_grid)
             Lower diagonals, main one first.
         """
         slope, bend = self._derivatives(signals)
@@ -130,11 +126,7 @@ class Freedom:
         if rigid is not None:
             heights[rigid] = 0.0
         moved = np.concatenate([heights, mismatch.shift_cm1 * slope, 0.5 * mismatch.width_cm2 * bend])
-        n = signals.shape[1]
-        out = np.zeros((self._local.size, n))
-        for d, correlation in enumerate(self._local):
-            out[d, : n - d] = correlation * np.einsum("ij,ij->j", moved[:, : n - d], moved[:, d:])
-        return out
+        return correlated(self._local, moved)
 
     def common(self, signal: FloatArray, mismatch: Mismatch, *, gain: FloatArray | None = None) -> FloatArray:
         """Columns, of standard normal coefficients, of what differs along the whole axis.

@@ -52,6 +52,10 @@ class ShiftPrior:
 
         return math.log(density(shift_cm1 - self.mean_cm1) / density(0.0))
 
+    def log_evidence(self, explanation: Explanation) -> float:
+        """Log evidence of an explanation with what is known of its shift."""
+        return explanation.log_evidence + self.log_density(explanation.shift_cm1)
+
     def places(self) -> FloatArray:
         """Shifts worth trying, `STEP` apart."""
         reach = 2.0 * (self.wide_cm1 if self.share > 0 else self.sd_cm1)
@@ -186,8 +190,7 @@ def select(
 def log_odds(explanation: Explanation, prior: ShiftPrior, settings: Settings, n_references: int) -> float:
     """Log odds of an explanation against *nothing in the library*: evidence, shift, number of components."""
     each = settings.component_log_odds - math.log(max(2, n_references))
-    evidence = explanation.log_evidence + prior.log_density(explanation.shift_cm1)
-    return evidence / settings.temperature + (len(explanation.rows) - 1) * each
+    return prior.log_evidence(explanation) / settings.temperature + (len(explanation.rows) - 1) * each
 
 
 def _comparable(scene: Scene) -> npt.NDArray[np.bool_]:
@@ -204,10 +207,6 @@ def _pure(
     scene: Scene, prior: ShiftPrior, settings: Settings, usable: npt.NDArray[np.bool_], first: Iterable[int]
 ) -> list[Explanation]:
     """Single references, one per compound, at the shifts that suit them best."""
-
-    def value(e: Explanation) -> float:
-        return e.log_evidence + prior.log_density(e.shift_cm1)
-
     places = prior.places()
     likeness = _likeness(scene, places) + _SHIFT_WEIGHT * np.array(
         [prior.log_density(float(place)) for place in places]
@@ -223,12 +222,12 @@ def _pure(
             break
     rows = list(dict.fromkeys([*chosen.values(), *first]))
     fitted = [scene.explain((row,), float(places[best_place[row]])) for row in rows]
-    fitted.sort(key=lambda e: -value(e))
-    fitted = [scene.follow(e, value) if i < settings.beam else e for i, e in enumerate(fitted)]
+    fitted.sort(key=lambda e: -prior.log_evidence(e))
+    fitted = [scene.follow(e, prior.log_evidence) if i < settings.beam else e for i, e in enumerate(fitted)]
     per_compound: dict[int, Explanation] = {}
     for e in fitted:
         c = int(scene.references.compound[e.rows[0]])
-        if c not in per_compound or value(e) > value(per_compound[c]):
+        if c not in per_compound or prior.log_evidence(e) > prior.log_evidence(per_compound[c]):
             per_compound[c] = e
     return list(per_compound.values())
 
