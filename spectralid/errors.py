@@ -16,6 +16,7 @@ wrong, where, and what to do about it. The family::
     ├── DeviceError                   an instrument or the line to it failed
     │   ├── TransportError            the serial line: timeout, disconnected, busy, permission
     │   └── ProtocolError             what arrived on the line is not a valid answer
+    ├── RecordError                   the record of field work: store, packets, what is exchanged
     └── MissingDependencyError        an optional package is not installed
 
 Rooms add leaves of their own below these: `spectralid.devices` knows a refused laser, a laser whose "off" is
@@ -36,6 +37,7 @@ __all__ = [
     "MultipleSpectraError",
     "ParameterError",
     "ProtocolError",
+    "RecordError",
     "SpectralIDError",
     "TechniqueError",
     "TransportError",
@@ -152,6 +154,10 @@ class TransportError(DeviceError):
 
 class ProtocolError(DeviceError):
     """What arrived on the line is not a valid answer to what was asked."""
+
+
+class RecordError(SpectralIDError):
+    """Something about the record of field work failed: its store, a packet, or an exchange with others."""
 
 
 class MissingDependencyError(SpectralIDError, ImportError):
