@@ -144,7 +144,8 @@ class Acquirer:
             enough = plan.until_snr is not None and snr is not None and snr >= plan.until_snr
             no_time = self._clock() + self._longest_frame_s > self.ends
             over = enough or no_time or len(frames) == plan.averages
-            self._progress(Progress(Stage.SAMPLE, len(frames), len(frames) if over else plan.averages, snr))
+            total = len(frames) if over else plan.averages
+            self._progress(Progress(Stage.SAMPLE, len(frames), total, snr, running.mean))
             if over:
                 return Frames.of(frames)
 

@@ -175,8 +175,13 @@ class RunningSnr:
         self._last = frame
         return None if self._n == 1 else self._ratio()
 
+    @property
+    def mean(self) -> FloatArray:
+        """Mean of the frames so far, shape (n_pixels,), a copy."""
+        return np.asarray(self._sum / self._n)
+
     def _ratio(self) -> float:
-        mean = _median(self._sum / self._n, _SPIKE_WIDTH)
+        mean = _median(self.mean, _SPIKE_WIDTH)
         width = max(_SHORTEST_BASE, int(mean.size * _BASE_SHARE) | 1)
         heights = mean - _level(mean, width)
         strongest = int(np.argmax(heights))

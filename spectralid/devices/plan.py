@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from spectralid.errors import ParameterError
+from spectralid.spectrum import FloatArray
 
 __all__ = ["Progress", "ScanPlan", "Stage"]
 
@@ -36,12 +37,16 @@ class Progress:
         Frames of the stage; seconds for the warning and the warm-up, `done` of them left.
     snr : float or None
         Signal-to-noise ratio of the strongest band so far, while sample frames are averaged.
+    mean : ndarray or None
+        Mean counts of the sample frames so far, shape (n_pixels,), dark not subtracted: for showing that
+        something comes in.
     """
 
     stage: Stage
     done: int
     total: int
     snr: float | None = None
+    mean: FloatArray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -339,6 +339,10 @@ def test_averaging_until_the_ratio_is_reached_stops_there():
     spectrum = run(driver, replace(PLAN, averages=200, until_snr=100.0), progress=seen.append)
     ratios = [step.snr for step in seen if step.stage is Stage.SAMPLE]
     assert ratios[-1] >= 100 > max(ratios[1:-1])
+    # What is shown while it comes in is the mean so far: its noise falls with the frames.
+    shown = [step.mean - clean - 200 for step in seen if step.stage is Stage.SAMPLE]
+    assert np.std(shown[0]) == pytest.approx(10, rel=0.15)
+    assert np.std(shown[-1]) == pytest.approx(10 / np.sqrt(len(shown)), rel=0.15)
     assert spectrum.acquisition.averages == len(ratios) < 50
     assert "fewer_averages" not in spectrum.acquisition.flags
     # What was promised holds with the dark subtracted.
