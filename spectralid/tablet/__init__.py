@@ -1,1 +1,5 @@
 """The officer's tablet: the flow of field work as a Python object, and its screen as a local web page."""
+
+from spectralid.tablet.unit import FieldUnit, ItemView, ScanResult
+
+__all__ = ["FieldUnit", "ItemView", "ScanResult"]

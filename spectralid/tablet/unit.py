@@ -1,0 +1,720 @@
+"""The flow of field work as one object: seizure, item, scan, evidence, answer. What the screen is made of.
+
+Everything that happens is a packet: recorded and queued for reachback in one transaction before this object
+returns it. No threads of its own; one may be used by several.
+
+Examples
+--------
+>>> from spectralid.tablet import FieldUnit
+>>> def screen(folder, spectrum):
+...     with FieldUnit.open(folder, officer="K-17") as unit:
+...         seizure = unit.open_seizure(place="Lane 4", mode="land")
+...         item = unit.add_item(seizure, label="bag 1", declared={"text": "lactose"})
+...         return unit.record_scan(item, spectrum).verdict.text()
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from spectralid import __version__
+from spectralid.casework.compose import (
+    concluded,
+    instrument_facts,
+    spectrum_blobs,
+    spectrum_entry,
+    spectrum_of,
+)
+from spectralid.casework.packet import Blob, Packet
+from spectralid.casework.store import CaseStore, Draft, Stored
+from spectralid.errors import InputError, ParameterError
+
+if TYPE_CHECKING:
+    import os
+
+    from spectralid.devices import ArmToken, Progress, ScanPlan, Session
+    from spectralid.identify import Fusion, Identification, Identifier, InstrumentModel
+    from spectralid.library import ReferenceLibrary
+    from spectralid.spectrum import Spectrum
+    from spectralid.verdict import Policy, Verdict
+    from spectralid.verdict.item import Assessment
+    from spectralid.verdict.strips import StripTest
+
+__all__ = ["CONTAINERS", "MODES", "FieldUnit", "ItemView", "ScanResult"]
+
+MODES: Final = ("mail", "express", "land", "air", "sea", "other")
+CONTAINERS: Final = ("none", "pe", "glass", "other")
+EVIDENCE: Final = "evidence"
+SCAN: Final = "scan"
+
+_LONGEST_NOTE: Final = 2000
+_LARGEST_PHOTO: Final = 4 * 1024 * 1024
+_PHOTO_TYPES: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
+# Results kept at hand, so that what is said of an item with several scans need not be computed again.
+_KEPT: Final = 64
+# A scan of the same item sooner than this after the last may be a repeat nobody meant.
+REPEAT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """One recorded scan.
+
+    Attributes
+    ----------
+    packet_id : str
+        Under which it is recorded.
+    stored : Stored
+        Place in the chain, time and state of the clock.
+    spectrum : Spectrum
+        As measured.
+    identification : Identification
+        What was found.
+    verdict : Verdict
+        What is told.
+    """
+
+    packet_id: str
+    stored: Stored
+    spectrum: Spectrum
+    identification: Identification
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """All that is on record of one item, with what it comes to.
+
+    Attributes
+    ----------
+    item_ref, seizure_ref : str
+        Which.
+    opened : mapping
+        Body of the packet that opened it: label, container, declared goods.
+    scans : tuple of Packet
+        Oldest first.
+    evidence : tuple of Packet
+        Strips, declarations, notes, photos, oldest first.
+    assessment : Assessment or None
+        What all of it comes to; ``None`` before the first scan.
+    fusion : Fusion or None
+        What Raman and infrared together say, where there are both.
+    suggest : str or None
+        ``"ftir"`` or ``"raman"`` where the other technique may see more.
+    suggest_reason : str
+        Why, in the officer's language.
+    """
+
+    item_ref: str
+    seizure_ref: str
+    opened: Mapping[str, Any]
+    scans: tuple[Packet, ...] = ()
+    evidence: tuple[Packet, ...] = ()
+    assessment: Assessment | None = None
+    fusion: Fusion | None = None
+    suggest: str | None = None
+    suggest_reason: str = ""
+
+    @property
+    def strips(self) -> tuple[Mapping[str, Any], ...]:
+        """Strip tests, oldest first, each with what it is worth."""
+        return tuple(s for p in self.evidence for s in p.manifest.get("strips", ()))
+
+    @property
+    def declared(self) -> Mapping[str, Any] | None:
+        """What the goods are declared as: the last that was said."""
+        said = [p.manifest["declared"] for p in self.evidence if p.manifest.get("declared")]
+        return said[-1] if said else self.opened.get("declared")
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Results by packet id, the latest used last, a bounded number of them."""
+
+    results: OrderedDict[str, tuple[Identification, Verdict]] = field(default_factory=OrderedDict)
+
+    def put(self, packet_id: str, result: tuple[Identification, Verdict]) -> None:
+        self.results[packet_id] = result
+        self.results.move_to_end(packet_id)
+        while len(self.results) > _KEPT:
+            self.results.popitem(last=False)
+
+
+class FieldUnit:
+    """One tablet: its record, its library, its policy, and who holds it.
+
+    Parameters
+    ----------
+    store : CaseStore
+        The record.
+    library : ReferenceLibrary
+        The reference library; closed with the unit.
+    policy : callable
+        Gives the policy in force, asked at each verdict.
+    officer, site : str
+        Pseudonyms that go on record.
+    language : str
+        Language of what the officer reads.
+    instruments : iterable of InstrumentModel
+        What is known of the instruments used (``spectralid characterise``).
+    today : callable
+        The date, for expiry dates.
+    """
+
+    def __init__(
+        self,
+        store: CaseStore,
+        library: ReferenceLibrary,
+        *,
+        policy: Callable[[], Policy],
+        officer: str = "",
+        site: str = "",
+        language: str = "en",
+        instruments: Iterable[InstrumentModel] = (),
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+    ) -> None:
+        self.store = store
+        self.library = library
+        self.officer = officer
+        self.site = site
+        self.language = language
+        self.instrument_check = "unknown"
+        self._policy = policy
+        self._instruments = tuple(instruments)
+        self._today = today
+        self._kept = _Kept()
+        self._engine: Identifier | None = None
+        # One spectrum at a time: the engine keeps prepared references, and two cores are few.
+        self._thinking = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        library: str | os.PathLike[str] | None = None,
+        officer: str = "",
+        site: str = "",
+        language: str = "en",
+        instruments: Iterable[InstrumentModel] = (),
+    ) -> Self:
+        """Open the record in a folder, made the first time, with a library and the policy in force.
+
+        Parameters
+        ----------
+        folder : path
+            Folder of the record.
+        library : path, optional
+            Reference library; the bundled one by default.
+        officer, site, language, instruments
+            See the class.
+
+        Raises
+        ------
+        RecordError
+            If the record is damaged, of a newer version, or in use by another program.
+        LibraryError
+            If the library cannot be used.
+        """
+        from spectralid.library import open_library
+        from spectralid.verdict import PolicyKeeper
+
+        books = open_library(library)
+        try:
+            store = CaseStore.open(Path(folder))
+        except BaseException:
+            books.close()
+            raise
+        keeper = PolicyKeeper(Path(folder) / "policy")
+        return cls(
+            store,
+            books,
+            policy=lambda: keeper.current,
+            officer=officer,
+            site=site,
+            language=language,
+            instruments=instruments,
+        )
+
+    def close(self) -> None:
+        """Close record and library."""
+        self.store.close()
+        self.library.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._policy()
+
+    def warm_up(self) -> None:
+        """Prepare the engine now rather than at the first scan."""
+        from spectralid.spectrum import Spectrum, Technique
+
+        with self._thinking:
+            engine = self._identifier()
+        for technique in (Technique.RAMAN, Technique.FTIR_ATR):
+            try:
+                with self._thinking:
+                    # A straight line: nothing is found in it, but all that is needed for finding gets loaded.
+                    engine.identify(Spectrum.from_points((400, 1400, 2400), (0, 1, 0), technique=technique))
+            except InputError:
+                continue  # the library does not hold that technique
+
+    # --- what happens, in the order in which it does -----------------------------------------------------
+
+    def open_seizure(self, *, place: str = "", mode: str = "other", note: str = "") -> str:
+        """Begin a seizure.
+
+        Parameters
+        ----------
+        place : str
+            Where.
+        mode : {"mail", "express", "land", "air", "sea", "other"}
+            How the goods came in.
+        note : str
+            Anything else.
+
+        Returns
+        -------
+        str
+            Its reference.
+        """
+        if mode not in MODES:
+            raise ParameterError("mode", mode, "one of " + ", ".join(MODES))
+        reference = self._reference()
+        body = {"place": _text("place", place), "mode": mode, "note": _text("note", note)}
+        self._record(Draft("seizure", reference, None, body))
+        return reference
+
+    def add_item(
+        self,
+        seizure_ref: str,
+        *,
+        label: str = "",
+        container: str = "none",
+        declared: Mapping[str, str] | None = None,
+    ) -> str:
+        """Add an item to a seizure.
+
+        Parameters
+        ----------
+        seizure_ref : str
+            The seizure.
+        label : str
+            What it is called, like the number on its bag.
+        container : {"none", "pe", "glass", "other"}
+            What it is measured through.
+        declared : mapping, optional
+            What the goods are said to be: any of ``text``, ``cas``, ``tariff``.
+
+        Returns
+        -------
+        str
+            Its reference.
+        """
+        if container not in CONTAINERS:
+            raise ParameterError("container", container, "one of " + ", ".join(CONTAINERS))
+        if seizure_ref not in {s.seizure_ref for s in self.store.seizures()}:
+            raise ParameterError("seizure", seizure_ref, "one that was opened on this tablet")
+        reference = f"{seizure_ref}-{len(self.store.items(seizure_ref)) + 1:02d}"
+        body = {
+            "label": _text("label", label),
+            "container": container,
+            "declared": _declared(declared) if declared else None,
+        }
+        self._record(Draft("item", seizure_ref, reference, body))
+        return reference
+
+    def scan(
+        self,
+        item_ref: str,
+        session: Session,
+        plan: ScanPlan,
+        *,
+        token: ArmToken | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+        **options: Any,
+    ) -> ScanResult:
+        """Measure with an instrument, then `record_scan`.
+
+        Parameters
+        ----------
+        item_ref : str
+            The item under the probe.
+        session : Session
+            The open instrument.
+        plan, token, progress, **options
+            See `spectralid.devices.Session.scan`.
+
+        Raises
+        ------
+        DeviceError
+            If the instrument fails; nothing is recorded.
+        """
+        spectrum = session.scan(plan, token=token, progress=progress, **options)
+        return self.record_scan(item_ref, spectrum)
+
+    def record_scan(
+        self,
+        item_ref: str,
+        spectrum: Spectrum,
+        *,
+        original: tuple[str, bytes] | None = None,
+        rescan_of: str | None = None,
+    ) -> ScanResult:
+        """Identify a spectrum of an item, and record it with the result before returning.
+
+        Parameters
+        ----------
+        item_ref : str
+            The item.
+        spectrum : Spectrum
+            As measured.
+        original : (str, bytes), optional
+            Name and content of the vendor's file it was read from; kept as it is.
+        rescan_of : str, optional
+            Packet of the scan this one repeats.
+
+        Returns
+        -------
+        ScanResult
+
+        Raises
+        ------
+        RecordError
+            If it could not be recorded; it is not shown as a result then.
+        InputError
+            If the spectrum cannot be compared with the library; it is recorded all the same.
+        """
+        item = self._item(item_ref)
+        container = str(item.opened.get("container", "none"))
+        context = {"container": container} if container != "none" else {}
+        if item.declared:
+            context["declared"] = "; ".join(
+                str(v) for v in item.declared.values() if isinstance(v, str) and v
+            )
+        blobs = spectrum_blobs(spectrum)
+        body: dict[str, Any] = {
+            "instrument": instrument_facts(spectrum),
+            "ipv": {"state": self.instrument_check},
+            "spectra": [spectrum_entry(spectrum, blobs)],
+            "context": context,
+            "rescan_of": rescan_of,
+        }
+        if original:
+            name, data = original
+            file = Blob(data, "application/octet-stream", Path(name).name)
+            blobs = (*blobs, file)
+            body["original"] = {"blob": file.sha256, "media_type": file.media_type, "name": file.name}
+        try:
+            identification, verdict = self._conclude(spectrum, context)
+        except InputError as error:
+            # What was measured is kept for somebody with another library, and said to be without a result.
+            body["result"] = {"decision": "inconclusive", "refused": str(error)}
+            body["escalation"] = {"why": ["uncertain"], "urgency": "unknown"}
+            self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
+            raise
+        body["result"] = concluded(
+            identification, verdict, engine=__version__, thresholds=self.policy.to_dict()["thresholds"]
+        )
+        body["caution_shown"] = list(verdict.precautions)
+        if verdict.escalate:
+            body["escalation"] = {"why": list(verdict.escalation), "urgency": verdict.alarm.value}
+        stored = self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
+        self._kept.put(stored.packet_id, (identification, verdict))
+        return ScanResult(stored.packet_id, stored, spectrum, identification, verdict)
+
+    def add_strip(
+        self, item_ref: str, test: StripTest, *, photo: tuple[str, bytes] | None = None
+    ) -> ItemView:
+        """Record an immunoassay strip test of an item, with what it is worth beside its scans.
+
+        Parameters
+        ----------
+        item_ref : str
+            The item.
+        test : StripTest
+            Strip, dilution and reading.
+        photo : (str, bytes), optional
+            Media type and content of a picture of it.
+        """
+        from dataclasses import replace
+
+        from spectralid.verdict.strips import weigh
+
+        blobs: tuple[Blob, ...] = ()
+        if photo:
+            blobs = (_photo(*photo),)
+            test = replace(test, photo_sha256=blobs[0].sha256)
+        results = [r for _, r in self._results(self._item(item_ref))]
+        worth = weigh(test, [v for _, v in results], self.library, on=self._today(), catalog=self._catalog())
+        return self._evidence(item_ref, {"strips": [{**test.to_dict(), "evidence": worth.to_dict()}]}, blobs)
+
+    def declare(self, item_ref: str, *, text: str = "", cas: str = "", tariff: str = "") -> ItemView:
+        """Record what the goods are declared as, and whether that agrees with what was found."""
+        said = _declared({"text": text, "cas": cas, "tariff": tariff})
+        return self._evidence(item_ref, {"declared": said})
+
+    def add_note(self, item_ref: str, text: str) -> ItemView:
+        """Record a note on an item."""
+        if not text.strip():
+            raise ParameterError("note", text, "at least one word")
+        return self._evidence(item_ref, {"note": _text("note", text)})
+
+    def add_photo(self, item_ref: str, media_type: str, data: bytes) -> ItemView:
+        """Record a photo of an item.
+
+        Parameters
+        ----------
+        item_ref : str
+            The item.
+        media_type : {"image/jpeg", "image/png"}
+            What it is.
+        data : bytes
+            The file, at most 4 MiB.
+        """
+        blob = _photo(media_type, data)
+        entry = {"blob": blob.sha256, "media_type": blob.media_type, "name": blob.name}
+        return self._evidence(item_ref, {"photos": [entry]}, (blob,))
+
+    def send(self, item_ref: str, note: str = "") -> ItemView:
+        """Ask reachback about an item, whatever the verdict; it travels when there is a way."""
+        item = self._item(item_ref)
+        alarm = item.assessment.alarm.value if item.assessment else "unknown"
+        body = {
+            "escalation": {"why": ["forced"], "urgency": alarm, "officer_note": _text("note", note)},
+            "packet_ids": [p.packet_id for p in (*item.scans, *item.evidence)],
+        }
+        self._record(Draft("send", item.seizure_ref, item_ref, body))
+        return self.item(item_ref)
+
+    def hand_over(self, seizure_ref: str, *, action: str, to: str, note: str = "") -> None:
+        """Record that a seizure changed hands, was sealed or was destroyed."""
+        body = {"action": _text("action", action), "to": _text("to", to), "note": _text("note", note)}
+        self._record(Draft("custody", seizure_ref, None, body))
+
+    # --- what is on record -------------------------------------------------------------------------------
+
+    def item(self, item_ref: str) -> ItemView:
+        """All that is on record of an item, with what it comes to.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such item.
+        """
+        return self._assessed(self._item(item_ref))
+
+    def result(self, packet_id: str) -> tuple[Identification, Verdict]:
+        """What a recorded scan is, computed again from its spectrum if it is not at hand.
+
+        Raises
+        ------
+        RecordError
+            If it is not on record or damaged.
+        """
+        return self._result(self.store.packet(packet_id))
+
+    def repeats(self, item_ref: str) -> str | None:
+        """The latest scan of an item if it is so recent that another may be a repeat nobody meant."""
+        recent = self.store.similar_recent(item_ref, (), REPEAT_S)
+        return recent[-1] if recent else None
+
+    # --- within ------------------------------------------------------------------------------------------
+
+    def _identifier(self) -> Identifier:
+        if self._engine is None:
+            from spectralid.identify import Identifier
+
+            self._engine = Identifier(self.library, instruments=self._instruments)
+        return self._engine
+
+    def _conclude(self, spectrum: Spectrum, context: Mapping[str, str]) -> tuple[Identification, Verdict]:
+        from spectralid.verdict import Circumstances, decide
+
+        with self._thinking:
+            identification = self._identifier().identify(spectrum, context=context)
+        circumstances = Circumstances(
+            instrument_check=self.instrument_check,
+            library_age_days=self.library_age_days,
+            clock_state=self.store.clock_state,
+        )
+        verdict = decide(
+            identification,
+            self.library,
+            policy=self.policy,
+            language=self.language,
+            circumstances=circumstances,
+        )
+        return identification, verdict
+
+    @property
+    def library_age_days(self) -> int | None:
+        """Days since the library was made; ``None`` where it does not say."""
+        try:
+            made = datetime.fromisoformat(str(self.library.manifest.get("created", ""))).date()
+        except ValueError:
+            return None
+        return max(0, (self._today() - made).days)
+
+    def _catalog(self) -> Any:
+        return self.policy.catalog(self.language, topics=("verdict", "evidence"))
+
+    def _reference(self) -> str:
+        """A reference no other tablet gives: the device, the day, and a number."""
+        day = self._today().strftime("%Y%m%d")
+        start = f"{self.store.device_id[:8]}-{day}-"
+        taken = [s.seizure_ref for s in self.store.seizures() if s.seizure_ref.startswith(start)]
+        return f"{start}{len(taken) + 1:03d}"
+
+    def _record(self, draft: Draft) -> Stored:
+        from dataclasses import replace
+
+        who = {"officer_ref": self.officer, "site_ref": self.site, "ui_locale": self.language}
+        return self.store.capture(replace(draft, body={**who, **draft.body}))
+
+    def _item(self, item_ref: str) -> ItemView:
+        packets = self.store.of_item(item_ref)
+        opened = next((p for p in packets if p.kind == "item"), None)
+        if opened is None:
+            raise ParameterError("item", item_ref, "one that was added on this tablet")
+        return ItemView(
+            item_ref=item_ref,
+            seizure_ref=str(opened.manifest["seizure_ref"]),
+            opened=opened.manifest,
+            scans=tuple(p for p in packets if p.kind == SCAN),
+            evidence=tuple(p for p in packets if p.kind == EVIDENCE),
+        )
+
+    def _evidence(self, item_ref: str, body: Mapping[str, Any], blobs: Sequence[Blob] = ()) -> ItemView:
+        """Record evidence together with what the item then comes to."""
+        from dataclasses import replace
+
+        item = self._item(item_ref)
+        # What is being added counts in what it comes to, though it is not recorded yet.
+        view = self._assessed(item, adding=body)
+        said = dict(body)
+        if said.get("declared") and view.assessment:
+            said["declared"] = {**said["declared"], "check": view.assessment.to_dict().get("declared")}
+        if view.assessment:
+            said["assessment"] = view.assessment.to_dict()
+        self._record(Draft(EVIDENCE, item.seizure_ref, item_ref, said, tuple(blobs)))
+        return replace(view, evidence=self._item(item_ref).evidence)
+
+    def _assessed(self, item: ItemView, adding: Mapping[str, Any] | None = None) -> ItemView:
+        from dataclasses import replace
+
+        from spectralid.verdict import declared, strips
+        from spectralid.verdict import item as items
+
+        results = self._results(item)
+        if not results:
+            return item
+        catalog = self._catalog()
+        verdicts = [v for _, (_, v) in results]
+        identification, verdict = self._telling(results)
+        said = (adding or {}).get("declared") or item.declared
+        check = None
+        if said:
+            declaration = declared.Declaration(**{k: said.get(k, "") for k in ("text", "cas", "tariff")})
+            check = declared.check(declaration, verdict, identification, self.library, catalog=catalog)
+        tests = [*item.strips, *((adding or {}).get("strips") or ())]
+        weighed = [
+            strips.weigh(
+                strips.StripTest.from_dict(t), verdicts, self.library, on=self._today(), catalog=catalog
+            )
+            for t in tests
+        ]
+        fusion = self._fused(results)
+        assessment = items.assess(
+            [r for _, r in results],
+            fusion=fusion,
+            strips=weighed,
+            declared=check,
+            library=self.library,
+            policy=self.policy,
+            catalog=catalog,
+        )
+        suggest, reason = self._suggestion(results, catalog)
+        return replace(item, assessment=assessment, fusion=fusion, suggest=suggest, suggest_reason=reason)
+
+    def _results(self, item: ItemView) -> list[tuple[Packet, tuple[Identification, Verdict]]]:
+        """Results of the scans that could be compared, oldest first."""
+        return [(p, self._result(p)) for p in item.scans if p.manifest["result"].get("verdict")]
+
+    def _result(self, packet: Packet) -> tuple[Identification, Verdict]:
+        if packet.packet_id not in self._kept.results:
+            context = {k: str(v) for k, v in packet.manifest.get("context", {}).items()}
+            self._kept.put(packet.packet_id, self._conclude(spectrum_of(packet), context))
+        return self._kept.results[packet.packet_id]
+
+    @staticmethod
+    def _telling(
+        results: Sequence[tuple[Packet, tuple[Identification, Verdict]]],
+    ) -> tuple[Identification, Verdict]:
+        """The scan that says most: the latest that names something, else the latest."""
+        named = [r for _, r in results if r[1].kind in ("identified", "mixture")]
+        family = [r for _, r in results if r[1].kind == "family"]
+        return (named or family or [r for _, r in results])[-1]
+
+    @staticmethod
+    def _fused(results: Sequence[tuple[Packet, tuple[Identification, Verdict]]]) -> Fusion | None:
+        from spectralid.identify import fuse
+
+        infrared = [i for _, (i, _) in results if i.technique.is_infrared and i.analysis]
+        raman = [i for _, (i, _) in results if not i.technique.is_infrared and i.analysis]
+        if not (infrared and raman):
+            return None
+        return fuse(raman[-1], infrared[-1])
+
+    @staticmethod
+    def _suggestion(
+        results: Sequence[tuple[Packet, tuple[Identification, Verdict]]], catalog: Any
+    ) -> tuple[str | None, str]:
+        from spectralid.verdict import item as items
+
+        if len({i.technique.is_infrared for _, (i, _) in results}) > 1:
+            return None, ""  # both were tried
+        packet, (identification, _) = results[-1]
+        reason = items.suggest_other_technique(identification, spectrum_of(packet))
+        if reason is None:
+            return None, ""
+        other = "raman" if identification.technique.is_infrared else "ftir"
+        return other, catalog.say(f"item.suggest.{reason}")
+
+
+def _text(name: str, value: str) -> str:
+    text = str(value).strip()
+    if len(text) > _LONGEST_NOTE:
+        raise ParameterError(name, f"{text[:20]}…", f"at most {_LONGEST_NOTE} characters long")
+    return text
+
+
+def _declared(said: Mapping[str, str]) -> dict[str, str]:
+    known = {name: _text(name, said.get(name) or "") for name in ("text", "cas", "tariff")}
+    if not any(known.values()):
+        raise ParameterError("declared goods", dict(said), "a name, a CAS number or a tariff code")
+    return known
+
+
+def _photo(media_type: str, data: bytes) -> Blob:
+    magic = _PHOTO_TYPES.get(media_type)
+    if magic is None or not data.startswith(magic):
+        raise ParameterError("photo", media_type, "a JPEG or PNG picture")
+    if len(data) > _LARGEST_PHOTO:
+        raise ParameterError("photo", f"{len(data) / 1e6:.1f} MB", "at most 4 MiB; take it smaller")
+    suffix = media_type.rpartition("/")[2]
+    return Blob(data, media_type, f"{hashlib.sha256(data).hexdigest()[:12]}.{suffix}")
