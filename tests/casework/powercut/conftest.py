@@ -14,7 +14,7 @@ _MEMORY = Path("/dev/shm")
 
 @pytest.fixture
 def ram(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder in memory: an image is written some 10,000 times a minute, and syncs cost nothing there."""
+    """An empty folder in memory: images are written 10,000 times a minute, and syncs cost nothing there."""
     if not (_MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)):
         yield tmp_path
         return

@@ -24,8 +24,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        ``"lost"``: acknowledged and not there. ``"torn"``: there in part. ``"corrupt"``: the database is damaged.
-        ``"unusable"``: it cannot be opened or captured into.
+        ``"lost"``: acknowledged and not there. ``"torn"``: there in part. ``"corrupt"``: the database is
+        damaged. ``"unusable"``: it cannot be opened or captured into.
     text : str
     """
 

@@ -4,19 +4,19 @@ Sources: SQLite, *Atomic Commit In SQLite*, section 2 "Hardware Assumptions" (ht
 *Powersafe Overwrite* (https://sqlite.org/psow.html); *How SQLite Is Tested*, 3.3 "Crash Testing"
 (https://sqlite.org/testing.html) and its test6.c, where each unsynced write is written, lost or trashed.
 
-* What was written to a file before a sync of that file returned is safe. Everything later may be lost, kept, or
-  replaced by garbage, independently for each write and for each 512- or 4096-byte sector of it, in any order,
-  across files. Bytes outside the written range are never harmed (powersafe overwrite).
+* What was written to a file before a sync of that file returned is safe. Everything later may be lost,
+  kept, or replaced by garbage, independently for each write and for each 512- or 4096-byte sector of it, in
+  any order, across files. Bytes outside the written range are never harmed (powersafe overwrite).
 * A file may have grown although the bytes that made it grow are lost: it then holds zeros or garbage there.
-* Creation, deletion and renaming are safe once the *folder* has been synced, not before – not even when the file
-  itself has been. A rename is atomic: the old name or the new one, never neither.
+* Creation, deletion and renaming are safe once the *folder* has been synced, not before – not even when the
+  file itself has been. A rename is atomic: the old name or the new one, never neither.
 * A truncation not yet synced may not have happened.
-* After a failed sync the pages may be marked clean without having been written: a later successful sync does not
-  make them safe. (P. Wilson, "PostgreSQL's fsync() surprise", LWN 752063, 2018.)
+* After a failed sync the pages may be marked clean without having been written: a later successful sync does
+  not make them safe (J. Corbet, "PostgreSQL's fsync() surprise", LWN, 2018, https://lwn.net/Articles/752063).
 * Shared memory is gone.
 
-It is harsher than ext4 or NTFS in their default modes, which journal names in order and make the name of a synced
-new file safe.
+It is harsher than ext4 in its default mode, which journals names in order and makes the name of a new file
+safe when the file is synced.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .recording import Operation
 _GARBAGE = random.Random(20261122).randbytes(1 << 17)
 STYLES = ("nothing", "everything", "prefix", "writes", "sectors", "sectors-4096", "garbage", "suffix")
 """The ways in which unsynced operations survive; see `Disk.after_cut`."""
+_ORDERLY = ("nothing", "everything", "prefix", "suffix")
 
 
 @dataclass(slots=True)
@@ -123,63 +124,60 @@ class Disk:
         Parameters
         ----------
         style : str
-            One of `STYLES`: ``"nothing"`` unsynced survives; ``"everything"`` does; ``"prefix"``, in order up to a
-            random point, the last write torn; ``"writes"``, each write or not; ``"sectors"`` and
-            ``"sectors-4096"``, each sector of each write or not; ``"garbage"``, sectors survive, are lost or
-            hold garbage, and files may have grown over nothing; ``"suffix"``, the late writes but not the early.
+            One of `STYLES`: ``"nothing"`` unsynced survives; ``"everything"`` does; ``"prefix"``, in order up
+            to a random point, the last write torn; ``"suffix"``, the late writes but not the early;
+            ``"writes"``, each write or not; ``"sectors"`` and ``"sectors-4096"``, each sector of each write
+            or not; ``"garbage"``, each sector survives, is lost, or holds zeros or garbage.
         rng : random.Random
         """
-        low, high = 0, self._at + 1
-        if style == "prefix":
-            high = rng.randint(self._first_unsynced(), self._at + 1)
-        elif style == "suffix":
-            low = rng.randint(self._first_unsynced(), self._at + 1)
+        kept = self._kept_for_sure(style, rng)
         names = dict(self._durable)
         share = rng.choice((0.1, 0.5, 0.9))
         for at, changes in self._name_changes:
-            if style == "everything" or (style in ("prefix", "suffix") and low <= at < high):
+            if at in kept or (style not in _ORDERLY and rng.random() < share):
                 _change(names, changes)
-            elif style not in ("nothing", "prefix", "suffix") and rng.random() < share:
-                _change(names, changes)
+        torn = kept.stop if style == "prefix" else -1
         return {
-            name: bytes(self._survivors(inode, style, share, low, high, rng)) for name, inode in names.items()
+            name: bytes(_survivors(inode, style, share, kept, torn, rng)) for name, inode in names.items()
         }
+
+    def _kept_for_sure(self, style: str, rng: random.Random) -> range:
+        """Positions of the operations that survive whole."""
+        if style == "everything":
+            return range(self._at + 1)
+        if style in ("prefix", "suffix"):
+            point = rng.randint(self._first_unsynced(), self._at + 1)
+            return range(point) if style == "prefix" else range(point, self._at + 1)
+        return range(0)
 
     def _first_unsynced(self) -> int:
         inodes = (*self._names.values(), *self._durable.values())
         first = [i.pending[0][0] for i in inodes if i.pending] + [at for at, _ in self._name_changes[:1]]
         return min(first, default=self._at + 1)
 
-    @staticmethod
-    def _survivors(
-        inode: _Inode, style: str, share: float, low: int, high: int, rng: random.Random
-    ) -> bytearray:
-        content = bytearray(inode.durable)
-        chance = rng.random
-        for at, operation in inode.pending:
-            if (
-                at in inode.safe
-                or style == "everything"
-                or (style in ("prefix", "suffix") and low <= at < high - 1)
-            ):
+
+def _survivors(
+    inode: _Inode, style: str, share: float, kept: range, torn: int, rng: random.Random
+) -> bytearray:
+    content = bytearray(inode.durable)
+    chance = rng.random
+    size = 4096 if style == "sectors-4096" else 512
+    for at, operation in inode.pending:
+        if at in inode.safe or at in kept:
+            apply(content, operation)
+        elif style in _ORDERLY and at != torn:
+            continue
+        elif style == "writes" or operation.kind == "truncate":
+            if chance() < share:
                 apply(content, operation)
-            elif style == "prefix" and at == high - 1:
-                for piece in _sectors(operation, 512):
-                    if chance() < 0.5:
-                        apply(content, piece)
-            elif style in ("nothing", "prefix", "suffix"):
-                continue
-            elif style == "writes" or operation.kind == "truncate":
-                if chance() < share:
-                    apply(content, operation)
-            else:
-                for piece in _sectors(operation, 4096 if style == "sectors-4096" else 512):
-                    fate = chance()
-                    if fate < share:
-                        apply(content, piece)
-                    elif style == "garbage" and fate < share + (1 - share) / 2:
-                        apply(content, _trashed(piece, rng))
-        return content
+        else:
+            for piece in _sectors(operation, size):
+                fate = chance()
+                if fate < share:
+                    apply(content, piece)
+                elif style == "garbage" and fate < (1 + share) / 2:
+                    apply(content, _trashed(piece, rng))
+    return content
 
 
 def _change(names: dict[str, _Inode], changes: dict[str, _Inode | None]) -> None:

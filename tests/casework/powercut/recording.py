@@ -1,10 +1,10 @@
 """A SQLite VFS that writes down every file operation of the store, and can make any of them fail.
 
-The VFS is registered inside the very SQLite library that Python's `sqlite3` module uses (through ctypes), so what
-is recorded is the store's real code, its real driver and the library that ships – no second driver, no second
-version of SQLite. It forwards everything to the operating system's VFS; the database therefore really exists in
-its folder while it is being recorded. Shared memory (`-shm`) is passed through and not recorded: it does not
-survive a power cut, and SQLite rebuilds it.
+The VFS is registered inside the very SQLite library that Python's `sqlite3` module uses (through ctypes), so
+what is recorded is the store's real code, its real driver and the library that ships – no second driver, no
+second version of SQLite. It forwards everything to the operating system's VFS; the database therefore really
+exists in its folder while it is being recorded. Shared memory (`-shm`) is passed through and not recorded: it
+does not survive a power cut, and SQLite rebuilds it.
 
 What the store does outside SQLite (key file, ballast) is seen through the functions of `os`.
 
@@ -180,7 +180,7 @@ class Recorder:
         _registered().recorders.pop(str(self.folder), None)
 
 
-# -- what Python does outside SQLite ----------------------------------------------------------------------------
+# -- what Python does outside SQLite -------------------------------------------------------------------------
 
 
 def _path_of(descriptor: int) -> str:
@@ -294,7 +294,7 @@ _PYTHON_CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-# -- what SQLite does ---------------------------------------------------------------------------------------------
+# -- what SQLite does ----------------------------------------------------------------------------------------
 
 _VFS_NAME = "recording"
 
@@ -433,7 +433,7 @@ class _Registered:
                 recorder, name, journal = known
                 recorder.operations.append(Operation("sync", name))
                 if journal:
-                    # os_unix.c syncs the folder of a journal or WAL it may have created, once, after the file.
+                    # os_unix.c syncs the folder of a journal or WAL it may have created, once.
                     recorder.operations.append(Operation("dirsync"))
                     self.open_files[_File.from_address(file).number] = (recorder, name, False)
             return result
@@ -441,7 +441,7 @@ class _Registered:
         ours: dict[str, Any] = {"xClose": close, "xWrite": write, "xTruncate": truncate, "xSync": sync}
         prototypes = dict(_Methods._fields_)
         table = _Methods(min(theirs.iVersion, 2))
-        for name, prototype in _Methods._fields_[1:]:
+        for name, _ in _Methods._fields_[1:]:
             if name.startswith("xShm") and theirs.iVersion < 2:
                 continue
             setattr(table, name, prototypes[name](ours.get(name) or forward(name)))

@@ -1,4 +1,4 @@
-"""The crash model against SQLite itself: it must find what SQLite's documentation says is lost, and nothing else."""
+"""The crash model against SQLite itself: it finds what SQLite documents as lost, and nothing else."""
 
 from __future__ import annotations
 
