@@ -14,6 +14,8 @@ from spectralid.casework.packet import Blob, Packet, PacketError
 
 if TYPE_CHECKING:
     from spectralid.identify import Identification
+    from spectralid.identify.analysis import Component
+    from spectralid.library import ReferenceLibrary
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Verdict
 
@@ -83,7 +85,12 @@ def instrument_facts(spectrum: Spectrum) -> dict[str, Any]:
 
 
 def concluded(
-    identification: Identification, verdict: Verdict, *, engine: str, thresholds: Mapping[str, Any]
+    identification: Identification,
+    verdict: Verdict,
+    library: ReferenceLibrary,
+    *,
+    engine: str,
+    thresholds: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What a packet says of the result: enough to print it, to judge it, and to compute it again.
 
@@ -93,6 +100,8 @@ def concluded(
         What was found.
     verdict : Verdict
         What was told.
+    library : ReferenceLibrary
+        The library both were made with.
     engine : str
         Version of spectralid.
     thresholds : mapping
@@ -101,18 +110,22 @@ def concluded(
     analysis = identification.analysis
     confidence = identification.confidence
     sure = {c.compound_slug: c.probability for c in confidence.components} if confidence else {}
+    compounds = {c.compound_slug: library.compound(c.compound_slug) for c in _components(identification)}
     components = [
         {
             "slug": c.compound_slug,
             "name": c.compound_name,
             "form": c.form,
+            "category": compounds[c.compound_slug].category,
+            "schedule": compounds[c.compound_slug].schedule,
+            "fentanyl_related": compounds[c.compound_slug].fentanyl_related,
             "tier": c.tier.value,
             "share": c.share,
             "low": c.share_low,
             "high": c.share_high,
             "probability": sure.get(c.compound_slug),
         }
-        for c in (analysis.components if analysis else ())
+        for c in _components(identification)
     ]
     return {
         "engine": {"version": engine, "ranking": identification.method, "fit": _method(identification)},
@@ -135,6 +148,7 @@ def concluded(
             for c in identification.candidates
         ],
         "components": components,
+        "families": list(confidence.alarms) if confidence else [],
         "nothing": analysis.nothing if analysis else None,
         "unexplained_cm1": [u.position_cm1 for u in analysis.unexplained] if analysis else [],
         "smallest_shares": dict(analysis.smallest_shares) if analysis else {},
@@ -197,6 +211,10 @@ def spectrum_of(packet: Packet, role: str = "sample") -> Spectrum:
             f"({entry.get('sha256')!s:.12}…); do not use it, and keep it for whoever looks into it."
         )
     return spectrum
+
+
+def _components(identification: Identification) -> tuple[Component, ...]:
+    return identification.analysis.components if identification.analysis else ()
 
 
 def _method(identification: Identification) -> str | None:

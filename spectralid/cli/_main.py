@@ -23,6 +23,7 @@ from spectralid.cli import (
     plot,
     scan,
     sim,
+    tablet,
     watch,
 )
 from spectralid.cli._exit import Exit
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         library,
         devices,
         sim,
+        tablet,
     ):
         module.add_parser(commands)
     return parser

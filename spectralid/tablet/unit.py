@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -35,19 +36,19 @@ from spectralid.casework.compose import (
 from spectralid.casework.packet import Blob, Packet
 from spectralid.casework.store import CaseStore, Draft, Stored
 from spectralid.errors import InputError, ParameterError
+from spectralid.tablet.item import ItemView, Result, assessed
 
 if TYPE_CHECKING:
     import os
 
     from spectralid.devices import ArmToken, Progress, ScanPlan, Session
-    from spectralid.identify import Fusion, Identification, Identifier, InstrumentModel
+    from spectralid.identify import Identification, Identifier, InstrumentModel
     from spectralid.library import ReferenceLibrary
     from spectralid.spectrum import Spectrum
-    from spectralid.verdict import Policy, Verdict
-    from spectralid.verdict.item import Assessment
+    from spectralid.verdict import Policy, PolicyKeeper, Verdict
     from spectralid.verdict.strips import StripTest
 
-__all__ = ["CONTAINERS", "MODES", "FieldUnit", "ItemView", "ScanResult"]
+__all__ = ["CONTAINERS", "MODES", "FieldUnit", "ScanResult"]
 
 MODES: Final = ("mail", "express", "land", "air", "sea", "other")
 CONTAINERS: Final = ("none", "pe", "glass", "other")
@@ -88,52 +89,6 @@ class ScanResult:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class ItemView:
-    """All that is on record of one item, with what it comes to.
-
-    Attributes
-    ----------
-    item_ref, seizure_ref : str
-        Which.
-    opened : mapping
-        Body of the packet that opened it: label, container, declared goods.
-    scans : tuple of Packet
-        Oldest first.
-    evidence : tuple of Packet
-        Strips, declarations, notes, photos, oldest first.
-    assessment : Assessment or None
-        What all of it comes to; ``None`` before the first scan.
-    fusion : Fusion or None
-        What Raman and infrared together say, where there are both.
-    suggest : str or None
-        ``"ftir"`` or ``"raman"`` where the other technique may see more.
-    suggest_reason : str
-        Why, in the officer's language.
-    """
-
-    item_ref: str
-    seizure_ref: str
-    opened: Mapping[str, Any]
-    scans: tuple[Packet, ...] = ()
-    evidence: tuple[Packet, ...] = ()
-    assessment: Assessment | None = None
-    fusion: Fusion | None = None
-    suggest: str | None = None
-    suggest_reason: str = ""
-
-    @property
-    def strips(self) -> tuple[Mapping[str, Any], ...]:
-        """Strip tests, oldest first, each with what it is worth."""
-        return tuple(s for p in self.evidence for s in p.manifest.get("strips", ()))
-
-    @property
-    def declared(self) -> Mapping[str, Any] | None:
-        """What the goods are declared as: the last that was said."""
-        said = [p.manifest["declared"] for p in self.evidence if p.manifest.get("declared")]
-        return said[-1] if said else self.opened.get("declared")
-
-
 @dataclass(slots=True)
 class _Kept:
     """Results by packet id, the latest used last, a bounded number of them."""
@@ -156,7 +111,7 @@ class FieldUnit:
         The record.
     library : ReferenceLibrary
         The reference library; closed with the unit.
-    policy : callable
+    keeper : PolicyKeeper
         Gives the policy in force, asked at each verdict.
     officer, site : str
         Pseudonyms that go on record.
@@ -173,7 +128,7 @@ class FieldUnit:
         store: CaseStore,
         library: ReferenceLibrary,
         *,
-        policy: Callable[[], Policy],
+        keeper: PolicyKeeper,
         officer: str = "",
         site: str = "",
         language: str = "en",
@@ -186,7 +141,7 @@ class FieldUnit:
         self.site = site
         self.language = language
         self.instrument_check = "unknown"
-        self._policy = policy
+        self.keeper = keeper
         self._instruments = tuple(instruments)
         self._today = today
         self._kept = _Kept()
@@ -232,11 +187,10 @@ class FieldUnit:
         except BaseException:
             books.close()
             raise
-        keeper = PolicyKeeper(Path(folder) / "policy")
         return cls(
             store,
             books,
-            policy=lambda: keeper.current,
+            keeper=PolicyKeeper(Path(folder) / "policy"),
             officer=officer,
             site=site,
             language=language,
@@ -254,10 +208,19 @@ class FieldUnit:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @cached_property
+    def nameable(self) -> int:
+        """How many substances the library can name: those with a measured or published spectrum."""
+        from spectralid.library import Tier
+
+        named = (Tier.MEASURED, Tier.LITERATURE)
+        infos = (info for technique in self.library.techniques for info in self.library.rows(technique))
+        return len({info.compound_slug for info in infos if info.tier in named})
+
     @property
     def policy(self) -> Policy:
         """The policy in force."""
-        return self._policy()
+        return self.keeper.current
 
     def warm_up(self) -> None:
         """Prepare the engine now rather than at the first scan."""
@@ -428,7 +391,11 @@ class FieldUnit:
             self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
             raise
         body["result"] = concluded(
-            identification, verdict, engine=__version__, thresholds=self.policy.to_dict()["thresholds"]
+            identification,
+            verdict,
+            self.library,
+            engine=__version__,
+            thresholds=self.policy.to_dict()["thresholds"],
         )
         body["caution_shown"] = list(verdict.precautions)
         if verdict.escalate:
@@ -459,8 +426,10 @@ class FieldUnit:
         if photo:
             blobs = (_photo(*photo),)
             test = replace(test, photo_sha256=blobs[0].sha256)
-        results = [r for _, r in self._results(self._item(item_ref))]
-        worth = weigh(test, [v for _, v in results], self.library, on=self._today(), catalog=self._catalog())
+        results = self._results(self._item(item_ref))
+        worth = weigh(
+            test, [r.found for r in results], self.library, on=self._today(), catalog=self._catalog()
+        )
         return self._evidence(item_ref, {"strips": [{**test.to_dict(), "evidence": worth.to_dict()}]}, blobs)
 
     def declare(self, item_ref: str, *, text: str = "", cas: str = "", tariff: str = "") -> ItemView:
@@ -615,85 +584,25 @@ class FieldUnit:
         return replace(view, evidence=self._item(item_ref).evidence)
 
     def _assessed(self, item: ItemView, adding: Mapping[str, Any] | None = None) -> ItemView:
-        from dataclasses import replace
-
-        from spectralid.verdict import declared, strips
-        from spectralid.verdict import item as items
-
-        results = self._results(item)
-        if not results:
-            return item
-        catalog = self._catalog()
-        verdicts = [v for _, (_, v) in results]
-        identification, verdict = self._telling(results)
-        said = (adding or {}).get("declared") or item.declared
-        check = None
-        if said:
-            declaration = declared.Declaration(**{k: said.get(k, "") for k in ("text", "cas", "tariff")})
-            check = declared.check(declaration, verdict, identification, self.library, catalog=catalog)
-        tests = [*item.strips, *((adding or {}).get("strips") or ())]
-        weighed = [
-            strips.weigh(
-                strips.StripTest.from_dict(t), verdicts, self.library, on=self._today(), catalog=catalog
-            )
-            for t in tests
-        ]
-        fusion = self._fused(results)
-        assessment = items.assess(
-            [r for _, r in results],
-            fusion=fusion,
-            strips=weighed,
-            declared=check,
-            library=self.library,
-            policy=self.policy,
-            catalog=catalog,
+        return assessed(
+            item,
+            self._results(item),
+            self.library,
+            self.policy,
+            self._catalog(),
+            on=self._today(),
+            adding=adding or {},
         )
-        suggest, reason = self._suggestion(results, catalog)
-        return replace(item, assessment=assessment, fusion=fusion, suggest=suggest, suggest_reason=reason)
 
-    def _results(self, item: ItemView) -> list[tuple[Packet, tuple[Identification, Verdict]]]:
+    def _results(self, item: ItemView) -> list[Result]:
         """Results of the scans that could be compared, oldest first."""
-        return [(p, self._result(p)) for p in item.scans if p.manifest["result"].get("verdict")]
+        return [Result(p, *self._result(p)) for p in item.scans if p.manifest["result"].get("verdict")]
 
     def _result(self, packet: Packet) -> tuple[Identification, Verdict]:
         if packet.packet_id not in self._kept.results:
             context = {k: str(v) for k, v in packet.manifest.get("context", {}).items()}
             self._kept.put(packet.packet_id, self._conclude(spectrum_of(packet), context))
         return self._kept.results[packet.packet_id]
-
-    @staticmethod
-    def _telling(
-        results: Sequence[tuple[Packet, tuple[Identification, Verdict]]],
-    ) -> tuple[Identification, Verdict]:
-        """The scan that says most: the latest that names something, else the latest."""
-        named = [r for _, r in results if r[1].kind in ("identified", "mixture")]
-        family = [r for _, r in results if r[1].kind == "family"]
-        return (named or family or [r for _, r in results])[-1]
-
-    @staticmethod
-    def _fused(results: Sequence[tuple[Packet, tuple[Identification, Verdict]]]) -> Fusion | None:
-        from spectralid.identify import fuse
-
-        infrared = [i for _, (i, _) in results if i.technique.is_infrared and i.analysis]
-        raman = [i for _, (i, _) in results if not i.technique.is_infrared and i.analysis]
-        if not (infrared and raman):
-            return None
-        return fuse(raman[-1], infrared[-1])
-
-    @staticmethod
-    def _suggestion(
-        results: Sequence[tuple[Packet, tuple[Identification, Verdict]]], catalog: Any
-    ) -> tuple[str | None, str]:
-        from spectralid.verdict import item as items
-
-        if len({i.technique.is_infrared for _, (i, _) in results}) > 1:
-            return None, ""  # both were tried
-        packet, (identification, _) = results[-1]
-        reason = items.suggest_other_technique(identification, spectrum_of(packet))
-        if reason is None:
-            return None, ""
-        other = "raman" if identification.technique.is_infrared else "ftir"
-        return other, catalog.say(f"item.suggest.{reason}")
 
 
 def _text(name: str, value: str) -> str:

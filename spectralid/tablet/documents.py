@@ -1,0 +1,75 @@
+"""Reports of what is on record on this tablet, made from the packets alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from spectralid.casework import inbox
+from spectralid.casework.compose import spectrum_of
+from spectralid.errors import ParameterError
+
+if TYPE_CHECKING:
+    from spectralid.casework.packet import Packet
+    from spectralid.tablet.unit import FieldUnit
+
+__all__ = ["FORMS", "of_scan", "of_seizure"]
+
+FORMS: Final = ("pdf", "json")
+
+
+def of_scan(unit: FieldUnit, packet: Packet, form: str) -> bytes:
+    """The report of one scan.
+
+    Parameters
+    ----------
+    unit : FieldUnit
+        Where it is on record.
+    packet : Packet
+        The scan.
+    form : {"pdf", "json"}
+        As what.
+    """
+    from spectralid import report
+
+    make = _form(form, report.scan_report, report.scan_json)
+    spectrum = spectrum_of(packet)
+    answers = [a.to_dict() for a in inbox.all(unit.store) if packet.packet_id in a.packet_ids]
+    made: bytes = make(
+        _with_identity(packet),
+        [(spectrum.axis, spectrum.intensity, spectrum.technique.value)],
+        language=unit.language,
+        lab_status=_laboratory(answers),
+        answers=answers,
+    )
+    return made
+
+
+def of_seizure(unit: FieldUnit, seizure_ref: str, form: str) -> bytes:
+    """The report of a whole seizure; parameters as for `of_scan`."""
+    from spectralid import report
+
+    make = _form(form, report.seizure_report, report.seizure_json)
+    packets = unit.store.of_seizure(seizure_ref)
+    answers = [a.to_dict() for a in inbox.all(unit.store) if a.seizure_ref == seizure_ref]
+    made: bytes = make(
+        [_with_identity(p) for p in packets],
+        language=unit.language,
+        lab_status=_laboratory(answers),
+        answers=answers,
+    )
+    return made
+
+
+def _with_identity(packet: Packet) -> dict[str, Any]:
+    """The manifest with the SHA-256 of its packet, which it cannot hold itself."""
+    return {**packet.manifest, "sha256": packet.sha256}
+
+
+def _laboratory(answers: list[dict[str, Any]]) -> str | None:
+    return next((a["lab"] for a in reversed(answers) if a["lab"]), None)
+
+
+def _form(form: str, pdf: Any, json: Any) -> Any:
+    if form not in FORMS:
+        raise ParameterError("form", form, "one of " + ", ".join(FORMS))
+    return pdf if form == "pdf" else json

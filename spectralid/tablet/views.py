@@ -1,0 +1,166 @@
+"""What the screen is told, as plain data: one function for each thing it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from spectralid.casework.compose import spectrum_of
+
+if TYPE_CHECKING:
+    from spectralid.casework.inbox import Answer
+    from spectralid.casework.packet import Packet
+    from spectralid.spectrum import Spectrum
+    from spectralid.tablet.item import ItemView
+    from spectralid.tablet.unit import FieldUnit
+
+__all__ = ["answer_view", "history_view", "item_view", "record_view", "seizure_view"]
+
+_CURVE_POINTS: Final = 1024
+# Loudest first; of a seizure the loudest of its scans is shown.
+_ALARMS: Final = ("danger", "unknown", "warning", "notice")
+
+
+def record_view(
+    packet: Packet, *, queue: Mapping[str, Any], answers: Iterable[Answer] = (), suggest: str | None = None
+) -> dict[str, Any]:
+    """One recorded scan."""
+    manifest = packet.manifest
+    result = manifest["result"]
+    told = [answer_view(a) for a in answers]
+    spectrum = spectrum_of(packet)
+    return {
+        "packet_id": packet.packet_id,
+        "seq": packet.seq,
+        "sha256": packet.sha256,
+        "utc": manifest["captured"]["wall_utc"],
+        "clock_state": manifest["captured"]["clock_state"],
+        "seizure_ref": manifest.get("seizure_ref"),
+        "item_ref": manifest.get("item_ref"),
+        "technique": spectrum.technique.value,
+        "instrument": manifest["instrument"],
+        "check": manifest.get("ipv", {}).get("state", "unknown"),
+        "verdict": result.get("verdict"),
+        "refused": result.get("refused", ""),
+        "components": [_component(c) for c in result.get("components", ())],
+        "queue": dict(queue),
+        "answers": told,
+        "suggest": suggest,
+        "lab": next((a["lab"] for a in reversed(told) if a["lab"]), None),
+        "spectrum": _curve(spectrum),
+        "simulated": "simulated" in manifest["instrument"].get("flags", ()),
+    }
+
+
+def item_view(view: ItemView, *, queue: str, answers: Iterable[Answer] = ()) -> dict[str, Any]:
+    """All of one item."""
+    assessment = view.assessment.to_dict() if view.assessment else None
+    declared = dict(view.declared) if view.declared else None
+    if declared is not None:
+        declared.pop("check", None)
+        declared.update((assessment or {}).get("declared") or {"outcome": None, "reasons": []})
+    fusion = view.fusion
+    return {
+        "item_ref": view.item_ref,
+        "seizure_ref": view.seizure_ref,
+        "label": view.opened.get("label", ""),
+        "container": view.opened.get("container", "none"),
+        "scans": [_scan(p) for p in view.scans],
+        "strips": [dict(s) for s in view.strips],
+        "declared": declared,
+        "fusion": {"outcome": fusion.outcome.value, "words": fusion.words} if fusion else None,
+        "assessment": assessment,
+        "notes": [
+            {"utc": p.manifest["captured"]["wall_utc"], "text": p.manifest["note"]}
+            for p in view.evidence
+            if p.manifest.get("note")
+        ],
+        "photos": [
+            {"packet_id": p.packet_id, "sha256": photo["blob"], "name": photo["name"]}
+            for p in view.evidence
+            for photo in p.manifest.get("photos", ())
+        ],
+        "suggest": view.suggest,
+        "suggest_reason": view.suggest_reason,
+        "queue": queue,
+        "answers": [answer_view(a) for a in answers],
+    }
+
+
+def seizure_view(unit: FieldUnit, seizure_ref: str, *, items: bool = False) -> dict[str, Any]:
+    """One seizure, with its items where asked for."""
+    row = next(s for s in unit.store.seizures() if s.seizure_ref == seizure_ref)
+    rows = unit.store.items(seizure_ref)
+    scans = {i.item_ref: [p for p in unit.store.of_item(i.item_ref) if p.kind == "scan"] for i in rows}
+    alarms = {_alarm(p) for packets in scans.values() for p in packets} - {None}
+    view: dict[str, Any] = {
+        "seizure_ref": seizure_ref,
+        "opened_utc": row.opened_utc,
+        "place": row.place,
+        "mode": row.mode,
+        "items": len(rows),
+        "alarm": next((a for a in _ALARMS if a in alarms), None),
+    }
+    if items:
+        view["items"] = [
+            {
+                "item_ref": i.item_ref,
+                "label": i.label,
+                "scans": [_scan(p) for p in scans[i.item_ref]],
+            }
+            for i in rows
+        ]
+    return view
+
+
+def history_view(packets: Iterable[Packet], states: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Scans, as a list."""
+    return [{**_scan(p), "queue": states.get(p.packet_id, "queued")} for p in packets]
+
+
+def answer_view(answer: Answer) -> dict[str, Any]:
+    """What reachback said."""
+    return answer.to_dict()
+
+
+def _scan(packet: Packet) -> dict[str, Any]:
+    result = packet.manifest["result"]
+    verdict = result.get("verdict") or {}
+    return {
+        "packet_id": packet.packet_id,
+        "seq": packet.seq,
+        "utc": packet.manifest["captured"]["wall_utc"],
+        "technique": packet.manifest["instrument"]["technique"],
+        "kind": packet.kind,
+        "verdict": verdict.get("kind", "inconclusive"),
+        "alarm": verdict.get("alarm", "unknown"),
+        "headline": verdict.get("headline") or result.get("refused", ""),
+        "item_ref": packet.manifest.get("item_ref"),
+        "seizure_ref": packet.manifest.get("seizure_ref"),
+    }
+
+
+def _alarm(packet: Packet) -> str | None:
+    verdict = packet.manifest["result"].get("verdict")
+    return str(verdict["alarm"]) if verdict else None
+
+
+def _component(stated: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: stated.get(k) for k in ("name", "form", "share", "low", "high", "probability", "tier")}
+
+
+def _curve(spectrum: Spectrum) -> dict[str, Sequence[float | None]]:
+    """The spectrum for a picture: the mean of neighbours where there are too many points."""
+    import numpy as np
+
+    step = max(1, -(-spectrum.n_points // _CURVE_POINTS))
+    whole = spectrum.n_points - spectrum.n_points % step
+    x = spectrum.axis[:whole].reshape(-1, step).mean(axis=1)
+    y = spectrum.intensity[:whole].reshape(-1, step)
+    known = ~np.isnan(y).all(axis=1)
+    means = np.full(len(x), np.nan)
+    means[known] = np.nanmean(y[known], axis=1)
+    return {
+        "x": [round(float(v), 1) for v in x],
+        "y": [None if np.isnan(v) else float(f"{v:.5g}") for v in means],
+    }

@@ -1,0 +1,258 @@
+"""Everything one running tablet is made of, held together: record, instrument, arrivals, sync, settings."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from spectralid import __version__
+from spectralid.casework import inbox, outbox
+from spectralid.errors import SpectralIDError
+from spectralid.tablet.arrivals import Arrivals
+from spectralid.tablet.events import Broker
+from spectralid.tablet.instrument import InstrumentDesk
+from spectralid.tablet.settings import LANGUAGES, Settings, load_settings, save_settings
+
+if TYPE_CHECKING:
+    from spectralid.casework.sync import Sync
+    from spectralid.spectrum import Spectrum
+    from spectralid.tablet.unit import FieldUnit
+
+__all__ = ["Workplace"]
+
+_log = logging.getLogger("spectralid.tablet")
+
+# Identifying gets another library's answer after this many days; the policy says what follows from it.
+_OLD_LIBRARY_DAYS: Final = 365
+
+
+class Workplace:
+    """What the screen acts on. Its methods may be called from several threads.
+
+    Parameters
+    ----------
+    unit : FieldUnit
+        Record, library and policy.
+    folder : Path
+        Folder of the record; settings and the ledger of arrivals are kept beside it.
+    watch : Path, optional
+        Folder into which another program saves spectra.
+    simulators : bool
+        Whether simulated instruments may be connected.
+    bands : str
+        Band table for simulated substances.
+    """
+
+    def __init__(
+        self,
+        unit: FieldUnit,
+        folder: Path,
+        *,
+        watch: Path | None = None,
+        simulators: bool = False,
+        bands: str = "",
+    ) -> None:
+        self.unit = unit
+        self.broker = Broker()
+        self.settings = load_settings(folder / "settings.json")
+        self._settings_file = folder / "settings.json"
+        self.desk = InstrumentDesk(self._publish, simulators=simulators, bands=bands)
+        self.arrivals = Arrivals(watch, folder / "arrivals.jsonl", self._publish) if watch else None
+        self.current: dict[str, Any] = {"seizure_ref": None, "item_ref": None}
+        self.last: dict[str, Any] | None = None
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._sync: Sync | None = None
+        self._apply(self.settings)
+
+    # --- beginning and end -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin what goes on by itself: preparing the engine, and exchanging with reachback."""
+        self._begin("warm-up", self._warm_up)
+        self._begin("sync", self._exchange)
+
+    def close(self) -> None:
+        """End everything, the laser first; what is recorded is kept."""
+        self._stop.set()
+        try:
+            self.desk.disconnect()
+        finally:
+            self.broker.close()
+            if self.arrivals:
+                self.arrivals.close()
+            if self._sync:
+                self._sync.wake()
+            for thread in self._threads:
+                thread.join()
+            self.unit.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _warm_up(self) -> None:
+        try:
+            self.unit.warm_up()
+        except SpectralIDError as error:
+            _log.warning("The engine could not be prepared: %s", error)
+
+    def _exchange(self) -> None:
+        """Exchange with reachback for as long as there is an endpoint; nothing waits for it."""
+        from spectralid.casework.enrolment import enrolled_endpoint
+        from spectralid.casework.sync import Sync
+
+        try:
+            endpoint = enrolled_endpoint(self.unit.store)
+            if endpoint is None:
+                return
+            self._sync = Sync(self.unit.store, endpoint, told=self._exchanged)
+            self._sync.run(self._stop)
+        except SpectralIDError as error:
+            _log.warning("Exchange with reachback ended: %s", error)
+
+    def _exchanged(self, report: Any) -> None:
+        for answer_id in report.answers:
+            self._publish("answer", {"answer_id": answer_id})
+        self.changed()
+
+    # --- settings and events -----------------------------------------------------------------------------
+
+    def configure(self, wanted: Mapping[str, Any]) -> None:
+        """Change settings, and keep them.
+
+        Raises
+        ------
+        ParameterError
+            If there is no such setting, or it is not allowed.
+        """
+        settings = self.settings.changed(wanted)
+        save_settings(self._settings_file, settings)
+        self.settings = settings
+        self._apply(settings)
+        self.changed()
+
+    def _apply(self, settings: Settings) -> None:
+        self.unit.officer, self.unit.site = settings.officer, settings.site
+        self.unit.language = settings.language
+
+    def changed(self) -> None:
+        """Tell every page how things stand."""
+        self.broker.publish("state", self.state())
+
+    def _publish(self, event: str, data: Mapping[str, Any]) -> None:
+        if event == "changed":
+            self.changed()
+            return
+        if event == "failed" and data["scan_id"]:
+            self.last = {**data, "packet_id": None}
+        self.broker.publish(event, data)
+
+    def wake(self) -> None:
+        """Something was recorded: send it when there is a way."""
+        if self._sync:
+            self._sync.wake()
+        self.changed()
+
+    # --- scanning ----------------------------------------------------------------------------------------
+
+    def scan(self, item_ref: str, *, consent: bool) -> str:
+        """Begin a scan of an item; the result is told as an event once it is on record."""
+        rescan = self.unit.repeats(item_ref)
+        seizure_ref = self.unit.item(item_ref).seizure_ref
+        self.current = {"seizure_ref": seizure_ref, "item_ref": item_ref}
+        started: dict[str, str] = {}
+
+        def done(spectrum: Spectrum) -> None:
+            result = self.unit.record_scan(item_ref, spectrum, rescan_of=rescan)
+            told = {"scan_id": started.get("scan_id", self.desk.scanning), "packet_id": result.packet_id}
+            self.last = {**told, "sentence": None, "retake": False}
+            self.broker.publish("result", told)
+            self.wake()
+
+        started["scan_id"] = self.desk.start_scan(self.settings.officer, done, consent=consent)
+        return started["scan_id"]
+
+    def assign(self, name: str, item_ref: str) -> list[str]:
+        """Record the spectra of a file that arrived as scans of an item."""
+        if self.arrivals is None:
+            raise SpectralIDError("No folder is watched; start the tablet with --watch FOLDER.")
+        file = self.arrivals.file(name)
+        original = (file.name, file.path.read_bytes())
+        packets = [
+            self.unit.record_scan(item_ref, spectrum, original=original).packet_id
+            for spectrum in file.spectra
+        ]
+        self.arrivals.assigned(name)
+        for packet_id in packets:
+            self.broker.publish("result", {"scan_id": None, "packet_id": packet_id})
+        self.wake()
+        return packets
+
+    # --- how things stand --------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """How things stand, JSON-ready; quick, and without the network."""
+        unit, health = self.unit, self.unit.store.health()
+        library, policy = unit.library, unit.policy
+        age = unit.library_age_days
+        return {
+            "version": __version__,
+            "language": self.settings.language,
+            "languages": list(LANGUAGES),
+            "theme": self.settings.theme,
+            "officer": self.settings.officer,
+            "site": self.settings.site,
+            "device": {
+                **self.desk.facts(),
+                "check": {"state": unit.instrument_check, "time": None},
+                "watching": str(self.arrivals.folder) if self.arrivals else None,
+                "simulators": self.desk.simulators,
+            },
+            "library": {
+                "name": library.name,
+                "version": library.version,
+                "age_days": age,
+                "compounds": len(library.compounds),
+                "nameable": unit.nameable,
+                "old": age is not None and age > _OLD_LIBRARY_DAYS,
+            },
+            "store": {
+                "read_only": health.read_only,
+                "reason": health.reason,
+                "free_mb": health.free_bytes // 2**20,
+                "packets": health.counts["packets"],
+                "ballast": health.ballast,
+            },
+            "queue": self.queue(),
+            "answers": {"unread": len(inbox.unread(unit.store))},
+            "clock": {"state": unit.store.clock_state, "utc": None},
+            "policy": {"name": policy.name, "version": policy.version, "note": unit.keeper.note},
+            "current": {**self.current, "scan": self.desk.stage or None, "last": self.last},
+        }
+
+    def queue(self) -> dict[str, Any]:
+        """Counts of the outbox, and whether reachback was there when it was last tried."""
+        counts = outbox.summary(self.unit.store)
+        sync = self._sync
+        return {
+            **counts,
+            "online": bool(sync and sync.online),
+            "last_contact_utc": sync.last_contact_utc if sync else None,
+            "endpoint": sync.endpoint.url if sync else None,
+        }
+
+    def retry(self) -> None:
+        """Try now what waits for its time."""
+        outbox.retry_now(self.unit.store)
+        self.wake()
