@@ -1,0 +1,89 @@
+"""A reserve of disk space that can be given up when the disk is full.
+
+SQLite needs room even to delete. The reserve is what lets the queue drain and receipted packets be removed
+when everything else on the disk is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+from spectralid.casework.keys import sync_folder
+
+__all__ = ["BALLAST_BYTES", "Ballast"]
+
+# Twice what the write-ahead log grows to: 4 MiB between checkpoints and one packet of 8 MiB, rounded up.
+BALLAST_BYTES: Final = 32 * 1024 * 1024
+_CHUNK: Final = 1024 * 1024
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Ballast:
+    """A file of real blocks.
+
+    Parameters
+    ----------
+    path : Path
+        Where.
+    size : int
+        Bytes.
+    """
+
+    def __init__(self, path: Path, size: int = BALLAST_BYTES) -> None:
+        self.path = path
+        self.size = size
+
+    @property
+    def state(self) -> Literal["ready", "released"]:
+        """Whether it is there in full."""
+        try:
+            return "ready" if self.path.stat().st_size >= self.size else "released"
+        except OSError:
+            return "released"
+
+    def restore(self) -> bool:
+        """Lay it down unless it is there; ``False`` where the disk has no room for it.
+
+        Raises
+        ------
+        OSError
+            If the disk fails otherwise.
+        """
+        if self.state == "ready":
+            return True
+        draft = self.path.with_name(f"{self.path.name}.new")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+            try:
+                left = self.size
+                while left:
+                    # Random, as a compressing file system would give zeros no blocks.
+                    left -= os.write(handle, os.urandom(min(left, _CHUNK)))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            os.replace(draft, self.path)
+            sync_folder(self.path.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(draft)
+            if error.errno in _NO_ROOM:
+                return False
+            raise
+        return True
+
+    def release(self) -> bool:
+        """Give the room up; whether there was any to give."""
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return False
+        with contextlib.suppress(OSError):
+            sync_folder(self.path.parent)
+        return True
