@@ -144,9 +144,7 @@ def _polylines(
     yield from _drawn(line, columns)
 
 
-def _drawn(
-    line: list[tuple[float, float]], columns: int
-) -> Iterator[tuple[tuple[float, float], ...]]:
+def _drawn(line: list[tuple[float, float]], columns: int) -> Iterator[tuple[tuple[float, float], ...]]:
     if len(line) < 2:
         return
     if len(line) > 2 * columns:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from spectralid.report.ink import Row, space, text_rows, text_width
+from spectralid.report.ink import Face, Row, space, text_rows, text_width
 from spectralid.report.words import Words
 
 __all__ = ["BODY", "TITLE", "Section", "fitted", "height"]
@@ -64,7 +64,7 @@ class Section:
     def drawn(self, width: float, scale: float, words: Words) -> list[Row]:
         """Its rows at a width."""
         size = BODY * scale * self.size
-        face = "bold" if self.bold else "regular"
+        face: Face = "bold" if self.bold else "regular"
         out: list[Row] = []
         if self.title:
             out += text_rows(self.title, width, TITLE * scale, "bold", _TITLE_COLOUR)

@@ -68,21 +68,13 @@ def records(record: object, *path: str) -> list[Plain]:
     return [v for v in value if isinstance(v, Mapping)] if isinstance(value, Sequence) else []
 
 
-def identifiers(manifest: Plain, sha256: str) -> dict[str, Any]:
-    """Which record it is, who made it, when, with what.
-
-    Parameters
-    ----------
-    manifest : mapping
-        Manifest of a packet.
-    sha256 : str
-        SHA-256 of the packet's bytes, which no manifest can hold itself.
-    """
+def identifiers(manifest: Plain) -> dict[str, Any]:
+    """Which record it is, who made it, when, with what."""
     instrument = at(manifest, "instrument")
     ipv = at(manifest, "ipv")
     return {
         "packet_id": text(manifest, "packet_id"),
-        "packet_sha256": sha256,
+        "packet_sha256": text(manifest, "sha256"),
         "device_id": text(manifest, "device_id"),
         "seq": at(manifest, "seq"),
         "previous_sha256": text(manifest, "prev"),
@@ -131,9 +123,7 @@ def evidence_of(manifest: Plain, others: Iterable[Plain]) -> list[Plain]:
     """The manifest itself and the evidence recorded for the same item, oldest first."""
     item = text(manifest, "item_ref")
     of_item = [
-        m
-        for m in others
-        if text(m, "kind") == "evidence" and (not item or text(m, "item_ref") in ("", item))
+        m for m in others if text(m, "kind") == "evidence" and (not item or text(m, "item_ref") in ("", item))
     ]
     return [manifest, *sorted(of_item, key=lambda m: number(m, "seq") or 0)]
 

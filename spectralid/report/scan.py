@@ -25,14 +25,13 @@ def scan_json(
     lab_status: str | None = None,
     answers: Iterable[Mapping[str, Any]] = (),
     evidence: Iterable[Mapping[str, Any]] = (),
-    packet_sha256: str = "",
-) -> str:
+) -> bytes:
     """The report of a scan as JSON with sorted keys; nothing in it is shortened.
 
     Parameters
     ----------
     manifest : mapping
-        Manifest of the scan's packet.
+        Manifest of the scan's packet, with the packet's SHA-256 as ``sha256``, which no manifest can hold.
     spectra : sequence of (x, y, name), optional
         Curves drawn on the page; the report names them, the packet holds their numbers.
     language : str, optional
@@ -43,8 +42,6 @@ def scan_json(
         Answers of reachback and laboratory to this scan or its item.
     evidence : iterable of mapping, optional
         Manifests of evidence recorded for the same item.
-    packet_sha256 : str, optional
-        SHA-256 of the packet.
 
     Raises
     ------
@@ -59,14 +56,14 @@ def scan_json(
             lab_status=lab_status,
             answers=answers,
             evidence=evidence,
-            packet_sha256=packet_sha256,
         )
     )
 
 
-def as_json(facts: Mapping[str, Any]) -> str:
-    """Facts as JSON; the same facts give the same text."""
-    return json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+def as_json(facts: Mapping[str, Any]) -> bytes:
+    """Facts as JSON in UTF-8; the same facts give the same bytes."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    return f"{text}\n".encode()
 
 
 def scan_facts(
@@ -77,7 +74,6 @@ def scan_facts(
     lab_status: str | None = None,
     answers: Iterable[Mapping[str, Any]] = (),
     evidence: Iterable[Mapping[str, Any]] = (),
-    packet_sha256: str = "",
 ) -> dict[str, Any]:
     """What a report of a scan says, as plain data; see `scan_json`."""
     if record.text(manifest, "kind") not in ("scan", ""):
@@ -110,7 +106,7 @@ def scan_facts(
         "notes": [note for m in of_item if (note := record.text(m, "note"))],
         "spectra": [dict(s) for s in record.records(manifest, "spectra")],
         "drawn": [_drawn(curve) for curve in spectra],
-        "identifiers": record.identifiers(manifest, packet_sha256),
+        "identifiers": record.identifiers(manifest),
     }
 
 

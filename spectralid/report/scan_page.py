@@ -17,8 +17,8 @@ from spectralid.report.words import Words
 
 __all__ = ["banner", "footer", "identifier_rows", "scan_report"]
 
-# What gives room up, first to last. The mark, the alarm, the laboratory's status and the identity of the record
-# always stay whole.
+# What gives room up, first to last. The mark, the alarm, the laboratory's status and the identity of the
+# record stay.
 _ORDER: Final = (
     "advice",
     "evidence",
@@ -59,7 +59,6 @@ def scan_report(
     lab_status: str | None = None,
     answers: Iterable[Mapping[str, Any]] = (),
     evidence: Iterable[Mapping[str, Any]] = (),
-    packet_sha256: str = "",
     paper: str = "a4",
 ) -> bytes:
     """The report of a scan as a PDF of one page. The same record gives the same bytes.
@@ -70,7 +69,7 @@ def scan_report(
     Parameters
     ----------
     manifest : mapping
-        Manifest of the scan's packet.
+        Manifest of the scan's packet, with the packet's SHA-256 as ``sha256``, which no manifest can hold.
     spectra : sequence of (x, y, name), optional
         Curves to draw: the sample first, then what was found in it, if it is known; x in cm⁻¹.
     language : str, optional
@@ -81,8 +80,6 @@ def scan_report(
         Answers of reachback and laboratory to this scan or its item.
     evidence : iterable of mapping, optional
         Manifests of evidence recorded for the same item.
-    packet_sha256 : str, optional
-        SHA-256 of the packet.
     paper : {"a4", "letter"}, optional
         Paper.
 
@@ -102,7 +99,6 @@ def scan_report(
         lab_status=lab_status,
         answers=answers,
         evidence=evidence,
-        packet_sha256=packet_sha256,
     )
     inner = width - 2 * MARGIN
     left = inner * _LEFT_SHARE - _GUTTER / 2
@@ -280,7 +276,7 @@ def _picture(
     technique = record.text(entry, "technique") or record.text(manifest, "instrument", "technique")
     infrared = technique.startswith("ftir")
     row = drawing(
-        spectra,
+        [(x, y, words.named("technique", name)) for x, y, name in spectra],
         width,
         tall - 6.0,
         x_name=words.say("axis.infrared" if infrared else "axis.raman"),
@@ -318,10 +314,8 @@ def _component(
     return cells(shown, _COLUMNS, width, size, lines=(2, 1, 1, 1, 1))
 
 
-def identifier_rows(
-    facts: Mapping[str, Any], words: Words
-) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Names and values of the record, the instrument and the methods, in groups; what is unknown is left out."""
+def identifier_rows(facts: Mapping[str, Any], words: Words) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Names and values of the record, the instrument and the methods; what is unknown is left out."""
     who = facts["identifiers"]
     instrument = who["instrument"]
     clock = words.named("clock", who["clock_state"]) if who["clock_state"] else ""

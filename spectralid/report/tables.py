@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from spectralid.report.ink import Face, Mark, Row, Word, cut, wrapped
 
 __all__ = ["cells", "pair"]
 
-_GREY = "#444444"
+_GREY: Final = "#444444"
 
 
 def cells(

@@ -82,9 +82,9 @@ class Words:
     def strip(self, test: Mapping[str, Any]) -> str:
         """A strip test in a sentence."""
         facts = [
-            self.say(f"strip.{key}", value=value)
+            self.say(f"strip.{key}", value=said)
             for key in ("brand", "lot", "expiry")
-            if (value := record.text(test, key))
+            if (said := record.text(test, key))
         ]
         for key, field in (("cutoff", "cutoff_ng_ml"), ("dilution", "dilution_mg_ml"), ("read", "read_s")):
             value = record.number(test, field)
@@ -127,8 +127,8 @@ class Words:
 
     def check(self, ipv: Mapping[str, Any]) -> str:
         """State of the instrument's performance check."""
-        passed = ipv.get("passed")
-        state = record.text(ipv, "state") or {True: "passed", False: "failed"}.get(passed, "unknown")
+        passed = "passed" if ipv.get("passed") else "failed"
+        state = record.text(ipv, "state") or (passed if "passed" in ipv else "unknown")
         facts = [record.text(ipv, "id"), self.time(record.text(ipv, "time"))]
         facts.append(record.text(ipv, "limits_version"))
         said = ", ".join(f for f in facts if f)

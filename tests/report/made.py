@@ -10,7 +10,9 @@ def spectrum(seed: float = 0.0) -> tuple[list[float], list[float]]:
     """A curve with bands; not a real substance."""
     x = [200 + 2.0 * n for n in range(1000)]
     bands = [(620, 400), (1002, 4000), (1030, 1500), (1453, 800), (1600, 1900), (1640 + seed, 700)]
-    return x, [300 + 0.1 * a + sum(h / (1 + ((a - p) / 6) ** 2) for p, h in bands) + 20 * math.sin(a) for a in x]
+    return x, [
+        300 + 0.1 * a + sum(h / (1 + ((a - p) / 6) ** 2) for p, h in bands) + 20 * math.sin(a) for a in x
+    ]
 
 
 def scan(**changes: Any) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def scan(**changes: Any) -> dict[str, Any]:
         "ipv": {"state": "passed"},
         "context": {"container": "pe"},
         "spectra": [
-            {"role": "sample", "technique": "raman", "unit": "counts", "n": 1000, "sha256": "ab" * 32, "name": "s"}
+            {"role": "sample", "technique": "raman", "unit": "counts", "n": 1000, "sha256": "ab" * 32}
         ],
         "result": {
             "engine": {"version": "0.6.0"},
@@ -104,8 +106,8 @@ def evidence(**changes: Any) -> dict[str, Any]:
         "seizure_ref": "SZ-2026-0007",
         "item_ref": "IT-0003",
         "strips": [
-            {"target": "fentanyl", "brand": "BTNX", "lot": "L22", "expiry": "2027-05-01", "cutoff_ng_ml": 200.0,
-             "dilution_mg_ml": 2.0, "read_s": 120.0, "result": "neg", "photo": "",
+            {"target": "fentanyl", "brand": "BTNX", "lot": "L22", "expiry": "2027-05-01",
+             "cutoff_ng_ml": 200.0, "dilution_mg_ml": 2.0, "read_s": 120.0, "result": "neg", "photo": "",
              "evidence": {"ratio": 0.02, "low": 0.01, "high": 0.05}}
         ],
         "declared": {
