@@ -33,12 +33,18 @@ def of_scan(unit: FieldUnit, packet: Packet, form: str) -> bytes:
 
     make = _form(form, report.scan_report, report.scan_json)
     spectrum = spectrum_of(packet)
-    answers = [a.to_dict() for a in inbox.all(unit.store) if packet.packet_id in a.packet_ids]
+    item_ref = packet.manifest.get("item_ref")
+    evidence = [_with_identity(p) for p in unit.store.of_item(str(item_ref)) if p.kind == "evidence"]
+    answers = [
+        a.to_dict()
+        for a in inbox.all(unit.store)
+        if packet.packet_id in a.packet_ids or (not a.packet_ids and a.item_ref == item_ref)
+    ]
     made: bytes = make(
         _with_identity(packet),
         [(spectrum.axis, spectrum.intensity, spectrum.technique.value)],
         language=unit.language,
-        lab_status=_laboratory(answers),
+        evidence=evidence,
         answers=answers,
     )
     return made
@@ -51,11 +57,13 @@ def of_seizure(unit: FieldUnit, seizure_ref: str, form: str) -> bytes:
     make = _form(form, report.seizure_report, report.seizure_json)
     packets = unit.store.of_seizure(seizure_ref)
     answers = [a.to_dict() for a in inbox.all(unit.store) if a.seizure_ref == seizure_ref]
+    spectra = {}
+    for packet in packets:
+        if packet.kind == "scan":
+            spectrum = spectrum_of(packet)
+            spectra[packet.packet_id] = [(spectrum.axis, spectrum.intensity, spectrum.technique.value)]
     made: bytes = make(
-        [_with_identity(p) for p in packets],
-        language=unit.language,
-        lab_status=_laboratory(answers),
-        answers=answers,
+        [_with_identity(p) for p in packets], language=unit.language, answers=answers, spectra=spectra
     )
     return made
 
@@ -63,10 +71,6 @@ def of_seizure(unit: FieldUnit, seizure_ref: str, form: str) -> bytes:
 def _with_identity(packet: Packet) -> dict[str, Any]:
     """The manifest with the SHA-256 of its packet, which it cannot hold itself."""
     return {**packet.manifest, "sha256": packet.sha256}
-
-
-def _laboratory(answers: list[dict[str, Any]]) -> str | None:
-    return next((a["lab"] for a in reversed(answers) if a["lab"]), None)
 
 
 def _form(form: str, pdf: Any, json: Any) -> Any:

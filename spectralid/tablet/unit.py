@@ -33,6 +33,7 @@ from spectralid.casework.compose import (
     spectrum_entry,
     spectrum_of,
 )
+from spectralid.casework.errors import StoreFullError
 from spectralid.casework.packet import Blob, Packet
 from spectralid.casework.store import CaseStore, Draft, Stored
 from spectralid.errors import InputError, ParameterError
@@ -386,7 +387,16 @@ class FieldUnit:
             identification, verdict = self._conclude(spectrum, context)
         except InputError as error:
             # What was measured is kept for somebody with another library, and said to be without a result.
-            body["result"] = {"decision": "inconclusive", "refused": str(error)}
+            body["result"] = {
+                "decision": "inconclusive",
+                "refused": str(error),
+                "engine": {"version": __version__},
+                "library": {
+                    "name": self.library.name,
+                    "version": self.library.version,
+                    "sha256": self.library.sha256,
+                },
+            }
             body["escalation"] = {"why": ["uncertain"], "urgency": "unknown"}
             self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
             raise
@@ -553,7 +563,14 @@ class FieldUnit:
         from dataclasses import replace
 
         who = {"officer_ref": self.officer, "site_ref": self.site, "ui_locale": self.language}
-        return self.store.capture(replace(draft, body={**who, **draft.body}))
+        whole = replace(draft, body={**who, **draft.body})
+        try:
+            return self.store.capture(whole)
+        except StoreFullError as error:
+            if not error.room_was_made:
+                raise
+            # The reserve was given up for this; the officer sees in the state that the disk is full.
+            return self.store.capture(whole)
 
     def _item(self, item_ref: str) -> ItemView:
         packets = self.store.of_item(item_ref)

@@ -3,7 +3,7 @@
 import { announce, fill, h, icon } from "../dom.js";
 import { count, known, t, utc } from "../i18n.js";
 import { get, path, post } from "../api.js";
-import { now } from "../state.js";
+import { now, take } from "../state.js";
 import { ask } from "../dialog.js";
 import { once, say } from "../act.js";
 import { linkTo } from "../shell.js";
@@ -32,11 +32,11 @@ export async function scan(context) {
 async function missed() {
   const started = remembered();
   if (!started) return null;
-  forget();
   const last = now().current.last;
-  if (last && last.scan_id === started.scan_id) return last.packet_id ?? null;
-  const { scans } = await get(path("/api/items", started.item_ref));
-  return scans.find((s) => !started.known.includes(s.packet_id))?.packet_id ?? null;
+  const ended = Boolean(last && last.scan_id === started.scan_id);
+  const id = ended ? last.packet_id : (await get(path("/api/items", started.item_ref))).scans.find((s) => !started.known.includes(s.packet_id))?.packet_id;
+  if (ended || id) forget();
+  return id ?? null;
 }
 
 async function ready(context, ref) {
@@ -49,6 +49,7 @@ async function ready(context, ref) {
     const known = facts.scans.map((s) => s.packet_id);
     const { scan_id: id } = await post("/api/scans", { item_ref: ref, confirmed: true, ...(again ? { again: true } : {}) }, { timeout: 20000 });
     remember({ scan_id: id, item_ref: ref, known });
+    take(await get("/api/state"));
     if (location.pathname === "/scan") context.again();
   };
   const press = () => once("scan", button, async () => {
@@ -94,6 +95,8 @@ async function ready(context, ref) {
     facts.scans.length > 0 && h("section", { "aria-labelledby": "before" }, h("h2", { id: "before" }, t("scan.before")), scansOf(facts.scans)),
   ];
   context.on("arrived", context.again);
+  context.on("failed", (f) => { forget(); say(place, f.sentence); });
+  context.on("stopping", forget);
   return { title, node, key: (state) => [state.device.connected, state.device.state, state.current.scan?.scan_id, state.device.check?.state].join(" ") };
 }
 
@@ -161,9 +164,10 @@ async function running(context, at) {
     place.append(h("div.row", {}, h("button.button.primary", { type: "button", onclick: context.again }, t(f.retake ? "scan.again" : "page.back"))));
   });
   context.on("result", forget);
+  context.on("stopping", forget);
   context.leaving(live.done);
   const failed = () => place.hasChildNodes();
   const node = [steps("scan"), h("section.card", {}, h("div.head", {}, stage, number), bar, detail), place, h("section.card", {}, live)];
-  // The scan is over and neither its result nor its failure was heard: look again, once.
-  return { title, node, key: (state) => (failed() ? "failed" : String(state.current.scan?.scan_id)) };
+  // When the scan is over and neither its result nor its failure was heard, the screen looks for itself.
+  return { title, node, key: (state) => (failed() ? at.scan_id : String(state.current.scan?.scan_id)) };
 }
