@@ -21,6 +21,7 @@ safe when the file is synced.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -210,13 +211,17 @@ def _trashed(piece: Operation, rng: random.Random) -> Operation:
 
 
 def write_image(folder: Path, image: dict[str, bytes]) -> None:
-    """Make `folder` hold exactly these files."""
+    """Make `folder` hold exactly these files, readable by their owner only as a key must be."""
     folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        if old.name not in image:
-            old.unlink()
+    for old in os.listdir(folder):
+        if old not in image:
+            os.unlink(folder / old)
     for name, content in image.items():
-        (folder / name).write_bytes(content)
+        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(handle, content)
+        finally:
+            os.close(handle)
 
 
 def final(operations: Sequence[Operation], files: dict[str, bytes] | None = None) -> dict[str, bytes]:

@@ -1,0 +1,193 @@
+"""Shifts of field work on the real store: recorded operation by operation, and looked at after a power cut."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import random
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectralid.casework.errors import RecordError
+from spectralid.casework.packet import GENESIS
+from spectralid.casework.store import CaseStore, Draft, Stored
+
+from .cuts import Check, Finding
+from .disk import final, write_image
+from .recording import Operation, Recorder
+from .workload import drafts
+
+BALLAST = 4096
+"""The reserve of a store in a crash test; a real one would be most of every image."""
+
+# Checkpoints after so many pages: every commit, every few, and only on closing.
+_CHECKPOINTS = (1, 8, 24, 60, 1000)
+# Of so many cuts one is looked at with everything there is; all of them are looked at for loss.
+_THOROUGH = 20
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What one process did to a store.
+
+    Attributes
+    ----------
+    operations : tuple of Operation
+        A mark holds the `Stored` of a capture that returned.
+    before : dict of str to bytes
+        The folder before.
+    """
+
+    operations: tuple[Operation, ...]
+    before: dict[str, bytes]
+
+    @property
+    def acknowledged(self) -> tuple[Stored, ...]:
+        """Every capture that returned."""
+        return tuple(operation.note for operation in self.operations if operation.kind == "mark")
+
+
+def record(
+    folder: Path,
+    seed: int,
+    *,
+    captures: int,
+    driver: type[sqlite3.Connection] = sqlite3.Connection,
+    before: dict[str, bytes] | None = None,
+) -> Shift:
+    """Record a shift: the store is opened – made, if `before` is empty –, captured into, and closed, twice over.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; emptied first.
+    seed : int
+        Draws the work and how often the log is checkpointed.
+    captures : int
+        How many.
+    driver : type
+        A tampered driver, to take a guard away (`powercut.tampered`).
+    before : dict of str to bytes, optional
+        What the folder holds at the beginning: what a power cut left.
+    """
+    rng = random.Random(seed)
+    before = dict(before or {})
+    write_image(folder, before)
+    recorder = Recorder(folder)
+    pages = rng.choice(_CHECKPOINTS)
+
+    def connect(path: str) -> sqlite3.Connection:
+        connection = recorder.connect(path, factory=driver, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+        return connection
+
+    work = drafts(rng)
+    with recorder.watching():
+        for part in (captures // 2, captures - captures // 2):
+            with CaseStore.open(folder, connect=connect, ballast_bytes=BALLAST) as store:
+                for draft in itertools.islice(work, part):
+                    recorder.mark(store.capture(draft))
+    shift = Shift(tuple(recorder.operations), before)
+    _see_that_nothing_went_unseen(folder, shift)
+    return shift
+
+
+def _see_that_nothing_went_unseen(folder: Path, shift: Shift) -> None:
+    there = {file.name: file.read_bytes() for file in folder.iterdir()}
+    if there != final([o for o in shift.operations if o.kind != "mark"], shift.before):
+        raise AssertionError("the store did something to its folder that the recorder did not see")
+
+
+def checker(known: Sequence[Stored]) -> Check:
+    """A look at a store after a power cut.
+
+    Parameters
+    ----------
+    known : sequence of Stored
+        Every capture of the recording: what is in the store must be one of these, byte for byte.
+    """
+    hashes = {stored.seq: (stored.packet_id, stored.sha256) for stored in known}
+
+    def check(folder: Path, acknowledged: Sequence[Stored], rng: random.Random) -> list[Finding]:
+        thorough = rng.randrange(_THOROUGH) == 0
+        try:
+            with CaseStore.open(folder, ballast_bytes=BALLAST) as store:
+                findings = _look(store, acknowledged, hashes)
+                ((verdict,), *_) = store.read("PRAGMA quick_check(1)")
+                if verdict != "ok":
+                    findings.append(Finding("corrupt", verdict))
+                findings += _again(store)
+                if thorough:
+                    findings += _all_there_is(store)
+        except (RecordError, sqlite3.Error) as error:
+            kind = "corrupt" if "damaged" in str(error) else "unusable"
+            findings = [Finding(kind, f"{type(error).__name__}: {error}")]
+            findings += [Finding("lost", "all of it")] if acknowledged else []
+        return findings
+
+    return check
+
+
+def _look(
+    store: CaseStore, acknowledged: Sequence[Stored], known: Mapping[int, tuple[str, str]]
+) -> list[Finding]:
+    """Every acknowledged packet whole, every other whole or absent: asked of the database, not of the store."""
+    findings = [Finding("torn", str(problem)) for problem in store.health().problems]
+    packets, before = {}, GENESIS
+    for seq, packet_id, stated, prev, raw in store.read(
+        "SELECT seq, packet_id, sha256, prev, raw FROM packets ORDER BY seq"
+    ):
+        packets[seq] = (packet_id, hashlib.sha256(raw).hexdigest())
+        if packets[seq] != known.get(seq, packets[seq]) or stated != packets[seq][1]:
+            findings.append(Finding("torn", f"packet {seq} is not the one that was recorded"))
+        if prev != before or seq != len(packets):
+            findings.append(Finding("torn", f"packet {seq} does not follow on the one before"))
+        before = stated
+    findings += [
+        Finding("lost", f"packet {stored.seq}")
+        for stored in acknowledged
+        if packets.get(stored.seq) != (stored.packet_id, stored.sha256)
+    ]
+    queued = dict(store.read("SELECT seq, packet_id FROM outbox"))
+    if queued != {seq: packet_id for seq, (packet_id, _) in packets.items()}:
+        findings.append(Finding("torn", "outbox and packets disagree"))
+    findings += _custody(store, packets)
+    for table, kind in (("seizures", "seizure"), ("items", "item"), ("spectra", "scan")):
+        missing = store.read(
+            f"SELECT seq FROM packets WHERE kind = ? AND seq NOT IN (SELECT seq FROM {table})", (kind,)
+        )
+        findings += [Finding("torn", f"packet {seq} is not among the {table}") for (seq,) in missing]
+    return findings
+
+
+def _custody(store: CaseStore, packets: Mapping[int, tuple[str, str]]) -> list[Finding]:
+    told, before, findings = {}, GENESIS, []
+    for n, raw, sha256 in store.read("SELECT n, entry, sha256 FROM custody ORDER BY n"):
+        entry = json.loads(raw)
+        if hashlib.sha256(raw).hexdigest() != sha256 or entry["prev"] != before or entry["n"] != n:
+            findings.append(Finding("torn", f"custody entry {n} does not follow on the one before"))
+        before = sha256
+        if entry["kind"] == "captured":
+            told[entry["facts"]["seq"]] = (entry["facts"]["packet_id"], entry["facts"]["sha256"])
+    return findings if told == packets else [*findings, Finding("torn", "custody and packets disagree")]
+
+
+def _again(store: CaseStore) -> list[Finding]:
+    """It can be captured into, and the chain goes on where it ended."""
+    ((last,),) = store.read("SELECT coalesce(max(seq), 0) FROM packets")
+    stored = store.capture(Draft("seizure", "S-after", None, {"officer_ref": "o-2"}))
+    found = store.read("SELECT seq, sha256 FROM packets WHERE packet_id = ?", (stored.packet_id,))
+    return [] if found == [(last + 1, stored.sha256)] else [Finding("unusable", "a new packet is not there")]
+
+
+def _all_there_is(store: CaseStore) -> list[Finding]:
+    findings = [Finding("torn", str(problem)) for problem in (*store.verify(), *store.custody.verify())]
+    verdict = store.read("PRAGMA integrity_check")
+    if verdict != [("ok",)]:
+        findings.append(Finding("corrupt", str(verdict[0][0])))
+    for row in store.history(limit=1000):
+        store.packet(row.packet_id)
+    return findings
