@@ -508,9 +508,15 @@ class FieldUnit:
         return self._result(self.store.packet(packet_id))
 
     def repeats(self, item_ref: str) -> str | None:
-        """The latest scan of an item if it is so recent that another may be a repeat nobody meant."""
+        """The latest scan of an item if it is so recent that another may be a repeat nobody meant.
+
+        A scan too poor to tell anything is meant to be repeated.
+        """
         recent = self.store.similar_recent(item_ref, (), REPEAT_S)
-        return recent[-1] if recent else None
+        if not recent:
+            return None
+        verdict = self.store.packet(recent[0].packet_id).manifest["result"].get("verdict") or {}
+        return None if verdict.get("kind") == "poor_signal" else recent[0].packet_id
 
     # --- within ------------------------------------------------------------------------------------------
 
