@@ -134,7 +134,7 @@ export async function reachback() {
   try { label = (await get(path("/api/items", ref), { timeout: 3000 })).label; } catch { /* the name is a convenience */ }
   const said = await ask({
     title: t("send.title"),
-    content: [h("p", {}, label ? t("send.of", { item: label }) : "", " ", t("send.how")), h("div.field", {}, h("label.name", { for: "send-note" }, t("send.note")), note)],
+    content: [h("p", {}, label && h("strong", {}, `${label}: `), t("send.how")), h("div.field", {}, h("label.name", { for: "send-note" }, t("send.note")), note)],
     choices: [{ value: "send", label: t("send.button"), primary: true }],
     read: () => ({ note: note.value.trim() }),
   });
