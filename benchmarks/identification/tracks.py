@@ -28,7 +28,7 @@ from spectralid.identify.mismatch import Mismatch
 from spectralid.identify.references import ReferenceSet
 from spectralid.identify.selection import ShiftPrior
 from spectralid.library import Compound, ReferenceLibrary, Tier
-from spectralid.verdict import POLICY, decide
+from spectralid.verdict import decide, default_policy
 from spectralid.verdict.naming import findings, raised
 
 LIBRARY_SHARE = 0.75
@@ -514,14 +514,14 @@ def fill(out: Answer, found: Identification, library: ReferenceLibrary, of_slug:
     out.detected = families_of(analysis, of_slug)
     out.stated = dict(found.confidence.families) if found.confidence else {}
     named: set[str] = set()
-    rules = findings(found, analysis, library, POLICY)
+    rules = findings(found, analysis, library, default_policy())
     carriers = () if rules.obstacles else tuple(f for f in rules.carriers if f.certain)
     for finding in (*rules.certain, *carriers):
         choices = [c.slug for c in finding.choices]
         # Several that cannot be told apart are named as such; that is right if one of them is there.
         named.add(next((s for s in choices if s in out.query.true), choices[0]))
     settled = set(verdict.named) if verdict.kind.value in ("identified", "mixture", "family") else set()
-    families = {*raised(found, POLICY), *(of_slug.get(s, "") for s in settled)}
+    families = {*raised(found, default_policy()), *(of_slug.get(s, "") for s in settled)}
     out.alarms = families & set(WATCHED)
     out.said[OURS] = Said(best, frozenset(named), amounts)
     fitted, nothing = present(analysis, out.query.true), frozenset[str]()

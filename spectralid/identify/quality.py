@@ -12,7 +12,14 @@ import numpy.typing as npt
 
 from spectralid.spectrum import FloatArray, Spectrum
 
-__all__ = ["MINIMUM_RANGE", "MINIMUM_SNR", "MOSTLY_MISSING", "SignalQuality", "signal_quality"]
+__all__ = [
+    "MINIMUM_RANGE",
+    "MINIMUM_SNR",
+    "MOSTLY_MISSING",
+    "SignalQuality",
+    "signal_quality",
+    "times_longer",
+]
 
 # Strongest band over noise below which a scan is not worth matching. Simulated on measured spectra
 # (`benchmarks/retrieval_thresholds.py`): below about this the right substance is no longer first in nearly
@@ -163,12 +170,21 @@ def signal_quality(spectrum: Spectrum) -> SignalQuality:
     )
 
 
-def _low_snr_advice(spectrum: Spectrum, snr: float | None) -> str:
-    # Noise falls with the square root of the time; only whole powers of four are easy to dial.
+def times_longer(snr: float | None) -> int | None:
+    """How many times longer to scan for enough signal to noise; ``None`` where that would not help.
+
+    Noise falls with the square root of the time; only whole powers of four are easy to dial.
+    """
     needed = (MINIMUM_SNR / max(snr or 0.0, 1e-3)) ** 2
-    times = 4 if needed <= 4 else _LONGEST_SCAN
-    other = "" if spectrum.technique.is_infrared else ", or try FTIR"
     if needed > _LONGEST_SCAN:
+        return None
+    return 4 if needed <= 4 else _LONGEST_SCAN
+
+
+def _low_snr_advice(spectrum: Spectrum, snr: float | None) -> str:
+    other = "" if spectrum.technique.is_infrared else ", or try FTIR"
+    times = times_longer(snr)
+    if times is None:
         return f"The signal is too weak. Move to another spot or refocus{other}."
     return f"The signal is weak. Scan {times}× longer; if that does not help, move to another spot{other}."
 

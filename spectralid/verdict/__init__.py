@@ -1,8 +1,62 @@
-"""What to tell, what to do, and whether to escalate. Always presumptive."""
+"""What to tell, what to do, and whether to escalate. Always presumptive.
 
-from spectralid.verdict.decide import decide
-from spectralid.verdict.hazards import Alarm
-from spectralid.verdict.policy import POLICY, Policy
-from spectralid.verdict.result import Verdict, VerdictKind
+Public names load when first used: wording and policies need nothing of the engine.
+"""
 
-__all__ = ["POLICY", "Alarm", "Policy", "Verdict", "VerdictKind", "decide"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_WHERE = {
+    "Alarm": "spectralid.verdict.alarm",
+    "Catalog": "spectralid.verdict.catalog",
+    "Circumstances": "spectralid.verdict.circumstances",
+    "Policy": "spectralid.verdict.policy",
+    "PolicyError": "spectralid.verdict.policy_file",
+    "PolicyKeeper": "spectralid.verdict.policy_keeper",
+    "Verdict": "spectralid.verdict.result",
+    "VerdictKind": "spectralid.verdict.result",
+    "decide": "spectralid.verdict.deciding",
+    "default_policy": "spectralid.verdict.policy",
+    "load_policy": "spectralid.verdict.policy_file",
+}
+
+__all__ = [
+    "Alarm",
+    "Catalog",
+    "Circumstances",
+    "Policy",
+    "PolicyError",
+    "PolicyKeeper",
+    "Verdict",
+    "VerdictKind",
+    "decide",
+    "default_policy",
+    "load_policy",
+]
+
+if TYPE_CHECKING:
+    from spectralid.verdict.alarm import Alarm as Alarm
+    from spectralid.verdict.catalog import Catalog as Catalog
+    from spectralid.verdict.circumstances import Circumstances as Circumstances
+    from spectralid.verdict.deciding import decide as decide
+    from spectralid.verdict.policy import Policy as Policy
+    from spectralid.verdict.policy import default_policy as default_policy
+    from spectralid.verdict.policy_file import PolicyError as PolicyError
+    from spectralid.verdict.policy_file import load_policy as load_policy
+    from spectralid.verdict.policy_keeper import PolicyKeeper as PolicyKeeper
+    from spectralid.verdict.result import Verdict as Verdict
+    from spectralid.verdict.result import VerdictKind as VerdictKind
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -13,7 +13,16 @@ from typing import Any, Final, Literal
 
 from spectralid.errors import ParameterError
 
-__all__ = ["BUNDLED", "Catalog", "fields_of", "flat", "languages", "unlike"]
+__all__ = [
+    "BUNDLED",
+    "Catalog",
+    "claims_too_much",
+    "fields_of",
+    "flat",
+    "languages",
+    "topics_of",
+    "unlike",
+]
 
 BUNDLED: Final = Path(__file__).parent / "catalog"
 """Folder of the catalogs of this room: ``<language>/<topic>.toml``."""
@@ -22,6 +31,13 @@ _REFERENCE: Final = "en"
 # Spanish "y" and "o" change before the same sound: "e ibuprofeno", "u oxicodona", "u 8".
 _I_SOUND: Final = re.compile(r"h?[ií](?![aeoáéó])", re.IGNORECASE)
 _O_SOUND: Final = re.compile(r"h?[oó]|8|11(?!\d)", re.IGNORECASE)
+# What no verdict may say, in the languages spectralid brings: that something is absent, or harmless.
+_CLAIMS: Final = re.compile(
+    r"\b(no fentanyl|safe|safely|negative|harmless|absent|free of|rule[sd]? out|does not contain|contains no"
+    r"|not present|not dangerous|sin fentanilo|no hay fentanilo|no contiene|libre de|inofensiv\w+|inocu\w+"
+    r"|segur[oa]s? (?:de|para)|no es peligros\w+|negativ[oa]s?|ausen\w+|descarta\w*|no está presente)\b",
+    re.IGNORECASE,
+)
 
 
 class Catalog:
@@ -40,7 +56,7 @@ class Catalog:
 
     def __init__(self, language: str, texts: Mapping[str, str]) -> None:
         self.language = language
-        self.texts: Mapping[str, str] = MappingProxyType(dict(texts))
+        self.texts: Mapping[str, str] = dict(texts)
 
     @classmethod
     def load(
@@ -60,7 +76,7 @@ class Catalog:
         topics : sequence of str, optional
             Files to join; no key may be in two of them.
         overrides : mapping of str to str, optional
-            Texts that replace those of the files.
+            Texts that replace those of the files, or are new.
         folder : Path, optional
             Where the files are.
 
@@ -73,19 +89,16 @@ class Catalog:
         wanted: dict[str, str] = {}
         for topic in topics:
             wanted |= _texts(folder, _REFERENCE, topic)
-        own = {k: v for k, v in overrides.items() if k in wanted}
+        texts: dict[str, str] = {}
         if language in languages(folder):
-            texts = dict(wanted)
             for topic in topics:
                 texts |= _texts(folder, language, topic)
-        elif own.keys() == wanted.keys():
-            texts = {}
-        else:
+        elif not overrides.keys() >= wanted.keys():
             raise ParameterError("language", language, "one of " + ", ".join(languages(folder)))
-        for key, text in own.items():
-            if reason := unlike(text, wanted[key]):
-                raise ParameterError(f"wording of {key!r}", text, reason)
-        return cls(language, texts | own)
+        for key in wanted.keys() & overrides.keys():
+            if reason := unlike(overrides[key], wanted[key]):
+                raise ParameterError(f"wording of {key!r}", overrides[key], reason)
+        return cls(language, {**texts, **overrides})
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a text of that key."""
@@ -98,6 +111,23 @@ class Catalog:
     def count(self, key: str, n: int, **facts: Any) -> str:
         """The text of ``key.one`` or ``key.many``, whichever `n` asks for; both may use ``{n}``."""
         return self.say(f"{key}.one" if n == 1 else f"{key}.many", n=n, **facts)
+
+    def named(self, slug: str, name: str) -> str:
+        """What a substance is called; its name in the library where the wording has no other."""
+        return self.texts.get(f"name.{slug}", name)
+
+    def translated(self, sentence: str) -> str:
+        """A sentence another room said in English, where the wording knows it; else as it is.
+
+        The texts ``assumption.<...>`` are those sentences, in English word by word.
+        """
+        if self.language == _REFERENCE:
+            return sentence
+        for key, pattern in _sentences():
+            if found := pattern.fullmatch(sentence):
+                facts = {name: self.texts.get(f"word.{v}", v) for name, v in found.groupdict().items()}
+                return self.say(key, **facts)
+        return sentence
 
     def listed(self, items: Sequence[str], last: Literal["and", "or"] = "and", mark: str = ", ") -> str:
         """Several items as a person lists them: "a, b and c", by the grammar of the language."""
@@ -113,6 +143,17 @@ def languages(folder: Path = BUNDLED) -> tuple[str, ...]:
     """Languages there are files of, English first."""
     found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(("_", ".")))
     return tuple(sorted(found, key=lambda name: name != _REFERENCE))
+
+
+def topics_of(language: str, folder: Path = BUNDLED) -> tuple[str, ...]:
+    """Topics there are files of in a language."""
+    return tuple(sorted(p.stem for p in (folder / language).glob("*.toml")))
+
+
+def claims_too_much(text: str) -> str:
+    """What in a text says that something is absent or harmless; empty if nothing does."""
+    found = _CLAIMS.search(text)
+    return found[0] if found else ""
 
 
 def flat(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
@@ -144,7 +185,7 @@ def fields_of(text: str) -> frozenset[str]:
 
 
 def unlike(text: object, wanted: str) -> str:
-    """Why a text cannot stand for another, in words that finish the sentence "it must be"; empty if it can."""
+    """Why a text cannot stand for another, in words that finish "it must be"; empty if it can."""
     if not isinstance(text, str) or not text.strip():
         return "a text that is not empty"
     needed = fields_of(wanted)
@@ -154,6 +195,18 @@ def unlike(text: object, wanted: str) -> str:
     except ValueError as error:
         return f"a text with {named} ({error}; write {{{{ and }}}} for braces)"
     return "" if given == needed else f"a text with {named}"
+
+
+@cache
+def _sentences() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """What another room may say, with the facts in it as named groups."""
+    found = []
+    for key, text in _texts(BUNDLED, _REFERENCE, "verdict").items():
+        if key.startswith("assumption."):
+            parts = ((re.escape(plain), name) for plain, name, _, _ in string.Formatter().parse(text))
+            pattern = "".join(plain + (f"(?P<{name}>.+?)" if name else "") for plain, name in parts)
+            found.append((key, re.compile(pattern)))
+    return tuple(found)
 
 
 @cache

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from spectralid.identify import Analysis, Candidate, Component, Identification
 from spectralid.identify.confidence import SOMETHING_ELSE, ComponentConfidence
-from spectralid.identify.families import FAMILIES, family_of
+from spectralid.identify.families import family_of
 from spectralid.library import Compound, ReferenceLibrary, Tier
+from spectralid.verdict.catalog import Catalog
 from spectralid.verdict.policy import Policy
 
-__all__ = ["CARRIERS", "WATCHED", "Finding", "Findings", "close", "findings", "raised"]
+__all__ = ["CARRIERS", "Finding", "Findings", "Reason", "because", "close", "findings", "raised"]
 
-# Families to be warned of.
-WATCHED: Final = tuple(f for f in FAMILIES if f != "sugar or polyol")
 # Categories of what a sample is packed or dissolved in, in the order in which they are set apart.
 CARRIERS: Final = ("polymer", "solvent")
 # Bands listed in one sentence.
 _MOST_PLACES: Final = 6
+
+
+class Reason(NamedTuple):
+    """Why something is as it is: the same code in every language, and a sentence in the one asked for."""
+
+    code: str
+    text: str
+
+
+def because(catalog: Catalog, code: str, key: str = "", **facts: Any) -> Reason:
+    """The reason of a code, in the language of a catalog: its text ``reason.<key>``, by default of the code."""
+    return Reason(code, catalog.say(f"reason.{key or code}", **facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +43,31 @@ class Finding:
         As the joint fit found it.
     probability : float or None
         Calibrated; ``None`` where there is no calibration.
+    names : tuple of str
+        What it may be, in words; the form is that of the reference found.
     choices : tuple of Compound
         What it may be: the compound itself, then those that cannot be told from it.
     settled : bool
         Whether the choices are one entry, or one set of entries that cannot be told apart and may be named
         as such.
-    obstacles : tuple of str
-        What else stands against a name, one sentence each.
+    obstacles : tuple of Reason
+        What else stands against a name.
     family : str
         The family of all choices, empty where they have none in common.
     """
 
     component: Component
     probability: float | None
+    names: tuple[str, ...]
     choices: tuple[Compound, ...]
     settled: bool
-    obstacles: tuple[str, ...]
+    obstacles: tuple[Reason, ...]
     family: str
 
     @property
     def certain(self) -> bool:
         """Whether it may be named."""
         return self.settled and not self.obstacles
-
-    @property
-    def names(self) -> list[str]:
-        """What it may be, in words; the form is that of the reference found."""
-        first = self.component.compound_name
-        form = f" ({self.component.form})" if self.component.form else ""
-        return [f"{first}{form}", *(c.name for c in self.choices[1:])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +80,18 @@ class Findings:
         What the sample is, largest share first.
     carriers : tuple of Finding
         Container or solvent beside it.
-    obstacles : tuple of str
+    obstacles : tuple of Reason
         What stands against any name at all.
+    unsettled : tuple of Reason
+        What the scan does not tell apart.
     calibrated : bool
         Whether probabilities are.
     """
 
     substances: tuple[Finding, ...]
     carriers: tuple[Finding, ...]
-    obstacles: tuple[str, ...]
+    obstacles: tuple[Reason, ...]
+    unsettled: tuple[Reason, ...]
     calibrated: bool
 
     @property
@@ -90,12 +100,10 @@ class Findings:
         return () if self.obstacles else tuple(f for f in self.substances if f.certain)
 
     @property
-    def every_obstacle(self) -> tuple[str, ...]:
+    def every_obstacle(self) -> tuple[Reason, ...]:
         """What stands against any name, then against that of each substance."""
         own = (o for f in self.substances for o in f.obstacles)
-        unsettled = (f for f in self.substances if not f.settled)
-        alike = (f"The scan does not tell {' from '.join(f.names)}." for f in unsettled)
-        return tuple(dict.fromkeys((*self.obstacles, *own, *alike)))
+        return tuple(dict.fromkeys((*self.obstacles, *own, *self.unsettled)))
 
     @property
     def compounds(self) -> tuple[Compound, ...]:
@@ -105,7 +113,12 @@ class Findings:
 
 
 def findings(
-    identification: Identification, analysis: Analysis, library: ReferenceLibrary, policy: Policy
+    identification: Identification,
+    analysis: Analysis,
+    library: ReferenceLibrary,
+    policy: Policy,
+    catalog: Catalog | None = None,
+    against: Iterable[Reason] = (),
 ) -> Findings:
     """Judge every component by the rules for names.
 
@@ -119,21 +132,25 @@ def findings(
         The library it was made with.
     policy : Policy
         Thresholds.
+    catalog : Catalog, optional
+        The language of the reasons; English by default.
+    against : iterable of Reason
+        What stands against any name beside what was found.
     """
+    judge = _Judge(identification, library, policy, catalog or policy.catalog())
     confidence = identification.confidence
     calibrated = confidence is not None and confidence.calibrated
     sure = {c.compound_slug: c for c in confidence.components} if confidence and calibrated else {}
     found = [
-        _calibrated(c, sure[c.compound_slug], library, policy)
-        if calibrated
-        else _uncalibrated(c, identification, library, policy)
+        judge.calibrated(c, sure[c.compound_slug]) if calibrated else judge.uncalibrated(c)
         for c in analysis.components
     ]
     substances, carriers = _set_apart(found)
-    against = list(_against_all(identification, analysis))
+    obstacles = [*against, *judge.against_all(analysis)]
     if not calibrated:
-        against += _disagreements(identification, substances, policy)
-    return Findings(tuple(substances), tuple(carriers), tuple(against), calibrated)
+        obstacles += judge.disagreements(substances)
+    unsettled = [judge.not_told_apart(f) for f in substances if not f.settled]
+    return Findings(tuple(substances), tuple(carriers), tuple(obstacles), tuple(unsettled), calibrated)
 
 
 def close(identification: Identification, policy: Policy) -> list[Candidate]:
@@ -143,7 +160,7 @@ def close(identification: Identification, policy: Policy) -> list[Candidate]:
 
 
 def raised(identification: Identification, policy: Policy) -> tuple[str, ...]:
-    """Families above their own threshold: by the components found, or by a family model.
+    """Watched families above their own threshold: by the components found, or by a family model.
 
     What rests on computed references only is a lead and raises nothing.
     """
@@ -151,7 +168,8 @@ def raised(identification: Identification, policy: Policy) -> tuple[str, ...]:
     by_model = (
         f.family for f in identification.families if f.alarm(policy.family_false_alarms) and not f.lead_only
     )
-    return tuple(f for f in dict.fromkeys((*(sure.alarms if sure else ()), *by_model)) if f in WATCHED)
+    every = dict.fromkeys((*(sure.alarms if sure else ()), *by_model))
+    return tuple(f for f in every if f in policy.families)
 
 
 def _set_apart(found: list[Finding]) -> tuple[list[Finding], list[Finding]]:
@@ -165,103 +183,130 @@ def _set_apart(found: list[Finding]) -> tuple[list[Finding], list[Finding]]:
     return rest, carriers
 
 
-def _calibrated(
-    component: Component, sure: ComponentConfidence, library: ReferenceLibrary, policy: Policy
-) -> Finding:
-    obstacles = list(_against(component))
-    if sure.probability is None or sure.probability < policy.named_from:
-        obstacles.append(_too_unlikely(component, sure.probability or 0.0, policy))
-    if SOMETHING_ELSE in sure.conformal_set:
-        obstacles.append(f"That {component.compound_name} is something else is not excluded.")
-    slugs = (component.compound_slug, *(s for s in sure.conformal_set if s != SOMETHING_ELSE))
-    choices = tuple(library.compound(s) for s in dict.fromkeys((*slugs, *component.equivalent)))
-    same = {component.compound_slug, *component.equivalent}
-    return _finding(component, sure.probability, choices, same.issuperset(slugs), obstacles)
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The rules for names, on one identification."""
 
+    identification: Identification
+    library: ReferenceLibrary
+    policy: Policy
+    catalog: Catalog
 
-def _uncalibrated(
-    component: Component, identification: Identification, library: ReferenceLibrary, policy: Policy
-) -> Finding:
-    obstacles = list(_against(component))
-    if component.probability < policy.named_from:
-        obstacles.append(_too_unlikely(component, component.probability, policy))
-    slugs = [component.compound_slug, *component.equivalent]
-    near = [c.compound_slug for c in close(identification, policy)]
-    if component.compound_slug in near:
-        slugs += near
-    choices = tuple(library.compound(s) for s in dict.fromkeys(slugs))
-    return _finding(component, None, choices, len(choices) == 1, obstacles)
+    def calibrated(self, component: Component, sure: ComponentConfidence) -> Finding:
+        """A component whose probability is calibrated."""
+        obstacles = list(self._against(component))
+        chance = sure.probability or 0.0
+        if chance < self.policy.named_from:
+            obstacles.append(self._too_unlikely(component, chance))
+        if SOMETHING_ELSE in sure.conformal_set:
+            obstacles.append(self._because("something-else-possible", name=self._name(component)))
+        slugs = (component.compound_slug, *(s for s in sure.conformal_set if s != SOMETHING_ELSE))
+        choices = dict.fromkeys((*slugs, *component.equivalent))
+        same = {component.compound_slug, *component.equivalent}
+        return self._finding(component, sure.probability, choices, same.issuperset(slugs), obstacles)
 
+    def uncalibrated(self, component: Component) -> Finding:
+        """A component whose probability means little."""
+        obstacles = list(self._against(component))
+        if component.probability < self.policy.named_from:
+            obstacles.append(self._too_unlikely(component, component.probability))
+        slugs = [component.compound_slug, *component.equivalent]
+        near = [c.compound_slug for c in close(self.identification, self.policy)]
+        if component.compound_slug in near:
+            slugs += near
+        choices = dict.fromkeys(slugs)
+        return self._finding(component, None, choices, len(choices) == 1, obstacles)
 
-def _finding(
-    component: Component,
-    probability: float | None,
-    choices: tuple[Compound, ...],
-    settled: bool,
-    obstacles: list[str],
-) -> Finding:
-    families = {family_of(c) for c in choices}
-    family = families.pop() if len(families) == 1 else ""
-    return Finding(component, probability, choices, settled, tuple(obstacles), family)
+    def against_all(self, analysis: Analysis) -> Iterable[Reason]:
+        """What keeps every name back."""
+        if analysis.unexplained:
+            places = self._places(tuple(u.position_cm1 for u in analysis.unexplained))
+            yield self._because("unexplained-bands", places=places)
+        if (analysis.log_odds or 0.0) <= 0:
+            yield self._because("nothing-likelier")
+        if "saturated" in self.identification.quality.problems:
+            yield self._because("saturated")
 
+    def disagreements(self, substances: list[Finding]) -> Iterable[Reason]:
+        """Without calibrated probabilities a name needs both methods to agree on one substance.
 
-def _too_unlikely(component: Component, probability: float, policy: Policy) -> str:
-    return (
-        f"The probability of {component.compound_name}, {probability:.1%}, is below the "
-        f"{policy.named_from:.0%} a name needs."
-    )
+        The thresholds of the ranking were studied (`Policy`); odds of the joint fit alone mean little.
+        """
+        best = self.identification.candidates[0]
+        if len(substances) > 1:
+            yield self._because("several-uncalibrated")
+        if best.compound_slug not in {c.slug for f in substances for c in f.choices}:
+            name = self.catalog.named(best.compound_slug, best.compound_name)
+            yield self._because("ranking-disagrees", name=name)
+        if best.score < self.policy.identified_from:
+            least = f"{self.policy.identified_from:.2f}"
+            yield self._because("score-low", score=f"{best.score:.3f}", least=least)
+        if len(self.identification.candidates) == 1:
+            yield self._because("single-candidate")
+        if best.corroboration is None:
+            yield self._because("one-band-not-compared")
+        elif best.corroboration < self.policy.corroboration:
+            yield self._because("one-band", agreement=f"{best.corroboration:.2f}")
+        if best.query_share < self.policy.bands_compared:
+            yield self._because("range-partial", share=f"{best.query_share:.0%}")
 
+    def not_told_apart(self, finding: Finding) -> Reason:
+        """What the scan leaves open about one component."""
+        return self._because("not-told-apart", names=self.catalog.listed(finding.names))
 
-def _against(component: Component) -> Iterable[str]:
-    name = component.compound_name
-    if component.tier is Tier.COMPUTED:
-        yield f"{name} rests on a computed reference, which is a lead and never identifies."
-    if component.bands.missing_cm1:
-        yield f"Bands of {name} are missing at {_places(component.bands.missing_cm1)}."
-    elif not component.holds:
-        yield (
-            f"The bands of {name} do not bear it out: by chance they would differ so in "
-            f"{component.bands.consistency:.2g} of cases, and without the clearest they show it at "
-            f"{component.bands.without_best_z:.1f} standard deviations only."
+    def _because(self, code: str, **facts: str) -> Reason:
+        return because(self.catalog, code, **facts)
+
+    def _name(self, component: Component) -> str:
+        return self.catalog.named(component.compound_slug, component.compound_name)
+
+    def _finding(
+        self,
+        component: Component,
+        probability: float | None,
+        slugs: Iterable[str],
+        settled: bool,
+        obstacles: list[Reason],
+    ) -> Finding:
+        choices = tuple(map(self.library.compound, slugs))
+        families = {family_of(c) for c in choices}
+        form = f" ({component.form})" if component.form else ""
+        others = (self.catalog.named(c.slug, c.name) for c in choices[1:])
+        return Finding(
+            component=component,
+            probability=probability,
+            names=(f"{self._name(component)}{form}", *others),
+            choices=choices,
+            settled=settled,
+            obstacles=tuple(obstacles),
+            family=families.pop() if len(families) == 1 else "",
         )
 
-
-def _against_all(identification: Identification, analysis: Analysis) -> Iterable[str]:
-    if analysis.unexplained:
-        places = _places(tuple(u.position_cm1 for u in analysis.unexplained))
-        yield f"Nothing found accounts for the bands at {places}."
-    if (analysis.log_odds or 0.0) <= 0:
-        yield "It is likelier that nothing in the library explains the scan than that this does."
-    if "saturated" in identification.quality.problems:
-        yield "The detector was overloaded, so the band heights are wrong."
-
-
-def _disagreements(
-    identification: Identification, substances: list[Finding], policy: Policy
-) -> Iterable[str]:
-    """Without calibrated probabilities a name needs both methods to agree on one substance.
-
-    The thresholds of the ranking were studied (`Policy`); odds of the joint fit alone mean little.
-    """
-    best = identification.candidates[0]
-    if len(substances) > 1:
-        yield "Several components were found, and their probabilities are not calibrated."
-    if best.compound_slug not in {c.slug for f in substances for c in f.choices}:
-        yield f"The ranking disagrees: as a whole the scan is most like {best.compound_name}."
-    if best.score < policy.identified_from:
-        yield f"The best score {best.score:.3f} is below {policy.identified_from:.2f}."
-    if len(identification.candidates) == 1:
-        yield "No second compound could be compared, so the score means little."
-    if best.corroboration is None or best.corroboration < policy.corroboration:
-        agreement = (
-            "were not compared" if best.corroboration is None else f"agree to {best.corroboration:.2f} only"
+    def _too_unlikely(self, component: Component, probability: float) -> Reason:
+        return self._because(
+            "probability-low",
+            name=self._name(component),
+            chance=f"{probability:.1%}",
+            least=f"{self.policy.named_from:.0%}",
         )
-        yield f"The match rests on one band: the others {agreement}."
-    if best.query_share < policy.bands_compared:
-        yield f"Only {best.query_share:.0%} of the bands of this scan lie in the range of that reference."
 
+    def _against(self, component: Component) -> Iterable[Reason]:
+        name = self._name(component)
+        if component.tier is Tier.COMPUTED:
+            yield self._because("computed-only", name=name)
+        if component.bands.missing_cm1:
+            yield self._because("bands-missing", name=name, places=self._places(component.bands.missing_cm1))
+        elif not component.holds:
+            yield self._because(
+                "bands-not-borne-out",
+                name=name,
+                consistency=f"{component.bands.consistency:.2g}",
+                deviations=f"{component.bands.without_best_z:.1f}",
+            )
 
-def _places(positions: tuple[float, ...]) -> str:
-    shown = ", ".join(f"{p:.0f}" for p in sorted(positions[:_MOST_PLACES]))
-    more = len(positions) - _MOST_PLACES
-    return f"{shown} cm⁻¹" + (f" and {more} more" if more > 0 else "")
+    def _places(self, positions: tuple[float, ...]) -> str:
+        shown = ", ".join(f"{p:.0f}" for p in sorted(positions[:_MOST_PLACES]))
+        more = len(positions) - _MOST_PLACES
+        if more > 0:
+            return self.catalog.say("places.more", places=shown, n=more)
+        return self.catalog.say("places.shown", places=shown)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from spectralid.verdict.hazards import Alarm
+from spectralid.verdict.alarm import Alarm
+from spectralid.verdict.catalog import Catalog
 
 __all__ = ["SCHEMA", "Verdict", "VerdictKind"]
 
 SCHEMA: Final = "spectralid.verdict/1"
 
 _WIDTH: Final = 80
-_LABEL: Final = 14
 
 
 class VerdictKind(StrEnum):
@@ -26,16 +27,6 @@ class VerdictKind(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NO_MATCH = "no_match"
     POOR_SIGNAL = "poor_signal"
-
-
-_HEADWORD: Final = {
-    VerdictKind.IDENTIFIED: "IDENTIFIED",
-    VerdictKind.MIXTURE: "MIXTURE",
-    VerdictKind.FAMILY: "FAMILY",
-    VerdictKind.INCONCLUSIVE: "INCONCLUSIVE",
-    VerdictKind.NO_MATCH: "NO MATCH",
-    VerdictKind.POOR_SIGNAL: "POOR SIGNAL",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +57,17 @@ class Verdict:
         What would make a better scan.
     named : tuple of str
         Slugs of the compounds named or left to choose between, likest first.
+    language : str
+        Language of everything above that is words.
+    codes : tuple of str
+        The reasons and what else a program may want to know, the same in every language (`docs/policy.md`).
+    policy : str
+        Name, version and identity of the policy it was decided by.
+    escalation : tuple of str
+        Why it is escalated: ``"no_match"``, ``"uncertain"``, ``"policy_high_hazard"``, ``"qa_sample"``,
+        ``"forced"``, ``"instrument_not_verified"``, ``"library_old"``; empty if it is not.
+    catalog : Catalog
+        What `text` is laid out with.
     """
 
     kind: VerdictKind
@@ -79,6 +81,11 @@ class Verdict:
     reasons: tuple[str, ...]
     advice: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    language: str = "en"
+    codes: tuple[str, ...] = ()
+    policy: str = ""
+    escalation: tuple[str, ...] = ()
+    catalog: Catalog = field(default_factory=Catalog.load, compare=False, repr=False)
 
     @property
     def presumptive(self) -> bool:
@@ -87,14 +94,23 @@ class Verdict:
 
     def text(self) -> str:
         """The verdict for the officer, at most 80 columns wide."""
-        lines = _wrapped(f"{_HEADWORD[self.kind]} (PRESUMPTIVE)", [self.headline], hang=2)
+        say = self.catalog.say
+        title = say("text.title", headword=say(f"headword.{self.kind.value}"))
+        reachback = say("text.escalate" if self.escalate else "text.no_escalation")
+        parts: dict[str, Sequence[str]] = {
+            "precautions": self.precautions,
+            "advice": self.advice,
+            "not_excluded": self.not_excluded,
+            "evidence": self.evidence,
+            "reachback": [reachback],
+            "why": self.reasons,
+        }
+        labels = {part: f"{say(f'text.{part}')}: " for part in parts}
+        width = max(map(len, labels.values()))
+        lines = _wrapped(f"{title}: ", [self.headline], hang=2)
         lines += ["", *textwrap.wrap(self.words, _WIDTH), ""]
-        lines += _wrapped("Precautions", self.precautions)
-        lines += _wrapped("Better scan", self.advice)
-        lines += _wrapped("Not excluded", self.not_excluded)
-        lines += _wrapped("Evidence", self.evidence)
-        lines += _wrapped("Reachback", ["YES, send this scan." if self.escalate else "not required."])
-        lines += _wrapped("Why", self.reasons)
+        for part, items in parts.items():
+            lines += _wrapped(labels[part], items, hang=width)
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,12 +129,16 @@ class Verdict:
             "reasons": list(self.reasons),
             "advice": list(self.advice),
             "named": list(self.named),
+            "language": self.language,
+            "codes": list(self.codes),
+            "policy": self.policy,
+            "escalation": list(self.escalation),
         }
 
 
-def _wrapped(label: str, items: tuple[str, ...] | list[str], hang: int = _LABEL) -> list[str]:
+def _wrapped(label: str, items: Sequence[str], hang: int) -> list[str]:
     lines: list[str] = []
     for number, item in enumerate(items):
-        head = f"{label}: ".ljust(hang) if number == 0 else " " * hang
+        head = label.ljust(hang) if number == 0 else " " * hang
         lines += textwrap.wrap(item, _WIDTH, initial_indent=head, subsequent_indent=" " * hang)
     return lines

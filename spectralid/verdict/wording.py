@@ -1,4 +1,4 @@
-"""What is said of a verdict: headlines, sentences, evidence, and what stays open."""
+"""What is said of a verdict: headlines, sentences, evidence, and what stays open, in the language of a catalog."""
 
 from __future__ import annotations
 
@@ -7,200 +7,16 @@ from typing import Final
 
 from spectralid.identify import Analysis, Identification
 from spectralid.identify.families import family_of
+from spectralid.identify.quality import times_longer
 from spectralid.library import Compound, ReferenceLibrary
-from spectralid.verdict.naming import CARRIERS, WATCHED, Finding, Findings, close
+from spectralid.verdict.catalog import Catalog
+from spectralid.verdict.naming import CARRIERS, Finding, Findings, Reason, because, close
 from spectralid.verdict.policy import Policy
 
-__all__ = [
-    "LIBRARY_ONLY",
-    "ONLY_A_CARRIER",
-    "evidence",
-    "headline_of_families",
-    "headline_of_names",
-    "is_carrier",
-    "longer",
-    "not_excluded",
-    "of_the_undecided",
-    "why_families",
-    "why_named",
-    "words_of_families",
-    "words_of_names",
-]
+__all__ = ["Wording", "is_carrier"]
 
-LIBRARY_ONLY: Final = "Substances that are not in this library."
-ONLY_A_CARRIER: Final = (
-    "This is what containers or solvents are made of. If it was measured through one, only that was seen: "
-    "open it or move the spot, then scan again."
-)
-_WEAK: Final = (
-    "What is weaker than this scan can show is not detected and not excluded, least of all fentanyl at a few "
-    "%."
-)
-_MAY_ITSELF: Final = "What nothing accounts for may itself be fentanyl-related or of another watched family."
 # Above this share of the signal nothing else of the scan would be left.
 _ANY_SHARE: Final = 0.95
-
-
-def headline_of_names(found: Findings, families: Sequence[str]) -> str:
-    """What is there, in a few words."""
-    parts = [f"{_either(f)}" if f.certain else "something not certain" for f in found.substances]
-    return " + ".join([*parts, *(f"{name} substance" for name in families)])
-
-
-def words_of_names(found: Findings, families: Sequence[str]) -> str:
-    """What is there, as sentences."""
-    certain = found.certain
-    if len(found.substances) == 1:
-        (one,) = certain
-        said = f"The scan matches {_either(one)}{_described(one.choices)}."
-        if len(one.choices) > 1:
-            said += " They cannot be told apart by this scan."
-    else:
-        parts = _listed([f"{_either(f)}{_described(f.choices)}, {_share(f)}" for f in certain], "and", "; ")
-        said = f"The scan shows a mixture: {parts}. Shares are of the signal, not by weight."
-        for other in (f for f in found.substances if f not in certain):
-            said += f" The rest, {_share(other)}, is most like {_either(other)}, not certain enough to name."
-    for family in families:
-        said += f" Beside it there may be a member of a watched family: {family}."
-    return f"{said}{_carried(found)} This is presumptive: a laboratory must confirm it."
-
-
-def headline_of_families(families: Sequence[str]) -> str:
-    """What kind of substance it is, in a few words."""
-    return f"{_listed(families, 'and')}: member not certain"
-
-
-def words_of_families(families: Sequence[str], found: Findings) -> str:
-    """What kind of substance it is, as sentences."""
-    said = f"The scan speaks for a substance of the family {_listed(families, 'and')}; which is not certain."
-    like = [f for f in found.substances if f.family in families]
-    if like:
-        said += f" It is most like {_listed([_either(f) for f in like], 'and')}."
-    return f"{said}{_carried(found)} This is presumptive: a laboratory must confirm it."
-
-
-def of_the_undecided(identification: Identification, found: Findings, policy: Policy) -> tuple[str, str]:
-    """Headline and words where nothing may be named."""
-    held = [f for f in found.substances if f.component.holds]
-    shown = held or list(found.substances)
-    if not shown:
-        near = _some([c.compound_name for c in close(identification, policy)], policy)
-        return f"most like {near}, not certain enough to name", (
-            f"The scan as a whole is most like {near}, but nothing explains it well enough. This is "
-            "presumptive."
-        )
-    if len(shown) > 1:
-        names = _listed([f"{_some(f.names, policy)}, {_share(f)}" for f in shown], "and", "; ")
-        headline = f"most like a mixture of {_listed([_some(f.names, policy) for f in shown], 'and')}"
-        words = f"The scan is most like a mixture: {names}. That is not certain enough to name them."
-        if identification.analysis and identification.analysis.unexplained:
-            words += " There are bands, too, that nothing in the library accounts for."
-        return f"{headline}, not certain enough to name", f"{words}{_carried(found)} This is presumptive."
-    (one,) = shown
-    names = _some(one.names, policy)
-    if held and identification.analysis and identification.analysis.unexplained:
-        return f"something that is not explained, and bands like those of {names}", (
-            f"The scan shows the bands of {names}, and others that nothing in the library accounts for. What "
-            f"is not explained overrides a name.{_carried(found)} This is presumptive."
-        )
-    if len(one.choices) > 1 and not (found.obstacles or one.obstacles):
-        # Being close to each other is all that stands between them and a name.
-        return f"one of: {names}", (
-            f"The scan matches one of: {names}. They cannot be told apart by this scan.{_carried(found)} "
-            "This is presumptive."
-        )
-    return f"most like {names}, not certain enough to name", (
-        f"The scan is most like {names}, but not certainly enough to name it.{_carried(found)} This is "
-        "presumptive."
-    )
-
-
-def why_named(found: Findings, policy: Policy) -> str:
-    """The rule a name rests on."""
-    if found.calibrated:
-        return (
-            f"Calibrated probability at least {policy.named_from:.0%}, bands borne out, nothing of the "
-            "signal left over, on a reference that was measured or published."
-        )
-    return (
-        "Probabilities are not calibrated here, so both methods had to agree: bands borne out and nothing "
-        f"left over in the joint fit; a score of at least {policy.identified_from:.2f}, {policy.margin:.2f} "
-        "ahead of the next compound, and bands beyond the strongest that agree."
-    )
-
-
-def why_families(identification: Identification, families: Sequence[str]) -> list[str]:
-    """What raised the alarm for families, as far as it was a threshold."""
-    lines = []
-    sure = identification.confidence
-    if sure is not None:
-        chances = dict(sure.families)
-        lines += [
-            f"A member of the family {name} is among the components with a probability of "
-            f"{chances[name]:.1%}, above the threshold of its alarm."
-            for name in families
-            if name in sure.alarms and name in chances
-        ]
-    lines += [
-        f"What is left beside known components speaks for the family {f.family}: log ratio "
-        f"{f.log_ratio:+.1f}, false alarms below {f.false_alarm_rate:.1%}."
-        for f in identification.families
-        if f.family in families and f.typical and f.false_alarm_rate < 1
-    ]
-    return lines
-
-
-def not_excluded(identification: Identification, found: Findings, families: Iterable[str]) -> tuple[str, ...]:
-    """What the result leaves open: watched families with the smallest share that would have shown."""
-    analysis = identification.analysis
-    lines = [_WEAK]
-    if analysis is not None:
-        if analysis.unexplained or not found.substances:
-            lines.append(_MAY_ITSELF)
-        seen = {family_of(c) for c in found.compounds} | set(families)
-        limits = {f: analysis.smallest_shares[f] for f in WATCHED if f in analysis.smallest_shares}
-        lines += [_limit(f, share) for f, share in limits.items() if f not in seen]
-        absent = [f for f in WATCHED if f not in limits and f not in seen]
-        if absent:
-            lines.append(
-                f"Not looked for, because the library has no reference of the family: "
-                f"{_listed(absent, 'and')}."
-            )
-    count = len(identification.not_comparable)
-    if count:
-        lines.append(
-            f"{count} of {identification.n_references} references have too little range in common with this "
-            "scan and were not compared."
-        )
-    return tuple(lines)
-
-
-def evidence(identification: Identification, library: ReferenceLibrary) -> tuple[str, ...]:
-    """What the verdict rests on, most important first."""
-    lines: list[str] = []
-    if identification.analysis is not None:
-        lines += _fit(identification, identification.analysis)
-    if identification.candidates:
-        low, high = identification.candidates[0].overlap_cm1
-        ranked = ", ".join(
-            f"{c.rank}. {c.compound_name} {c.score:.3f}" for c in identification.candidates[:2]
-        )
-        lines.append(
-            f"Whole scan by likeness, {low:.0f} to {high:.0f} cm⁻¹: {ranked}. A score is not a probability."
-        )
-    snr = identification.quality.snr
-    lines.append(f"Signal to noise {snr:.0f}." if snr is not None else "Signal to noise could not be told.")
-    created = str(library.manifest.get("created", ""))[:10]
-    dated = f" of {created}" if created else ""
-    lines.append(
-        f"Library {library.name} {library.version}{dated}, {identification.n_references} references of this "
-        "technique."
-    )
-    lines += [
-        f"As stated, {name.replace('_', ' ')}: {v}." for name, v in sorted(identification.context.items())
-    ]
-    sure = identification.confidence
-    return (*lines, *identification.assumptions, *(sure.assumptions if sure else ()))
 
 
 def is_carrier(compound: Compound) -> bool:
@@ -208,80 +24,318 @@ def is_carrier(compound: Compound) -> bool:
     return compound.category in CARRIERS
 
 
-def longer(identification: Identification) -> str:
-    """What to do about a scan in which something is too weak."""
-    other = "Raman" if identification.technique.is_infrared else "FTIR"
-    return f"Scan 4× longer; if that does not help, move to another spot, or try {other}."
+class Wording:
+    """Says what is found in one identification.
 
+    Parameters
+    ----------
+    identification : Identification
+        What was found.
+    library : ReferenceLibrary
+        The library it was made with.
+    policy : Policy
+        Thresholds, and what is watched.
+    catalog : Catalog
+        The language.
+    """
 
-def _fit(identification: Identification, analysis: Analysis) -> list[str]:
-    lines = []
-    sure = identification.confidence
-    chances = {c.compound_slug: c.probability for c in sure.components} if sure else {}
-    for c in analysis.components:
-        form = f" ({c.form})" if c.form else ""
-        # Of a single one the share is always all.
-        share = f"{c.share:.0%} of the signal ({c.share_low:.0%} to {c.share_high:.0%})"
-        chance = chances.get(c.compound_slug)
-        facts = [
-            *([share] if len(analysis.components) > 1 else []),
-            f"{c.bands.supported} of {len(c.bands.ratios)} bands beyond doubt",
-            f"probability {c.probability:.1%}, not calibrated"
-            if chance is None
-            else f"probability {chance:.1%}",
-            f"{c.tier.value} reference",
-        ]
-        lines.append(f"{c.compound_name}{form}: {', '.join(facts)}.")
-    if sure is not None and sure.calibrated:
-        unknown = (
-            ""
-            if sure.unknown is None
-            else (f" Probability that something is there which the library lacks: {sure.unknown:.1%}.")
+    def __init__(
+        self, identification: Identification, library: ReferenceLibrary, policy: Policy, catalog: Catalog
+    ) -> None:
+        self._identification = identification
+        self._library = library
+        self._policy = policy
+        self._catalog = catalog
+        self._say = catalog.say
+
+    # What is there.
+
+    def headline_of_names(self, found: Findings, families: Sequence[str]) -> str:
+        """What is there, in a few words."""
+        parts = [self._either(f) if f.certain else self._say("headline.part") for f in found.substances]
+        beside = (self._say("headline.family_beside", family=self._family(f)) for f in families)
+        return " + ".join([*parts, *beside])
+
+    def words_of_names(self, found: Findings, families: Sequence[str]) -> str:
+        """What is there, as sentences."""
+        certain = found.certain
+        if len(found.substances) == 1:
+            (one,) = certain
+            said = [self._say("words.matches", name=self._described(one))]
+            if len(one.choices) > 1:
+                said.append(self._say("words.not_told_apart"))
+        else:
+            parts = self._catalog.listed([self._part(self._described(f), f) for f in certain], mark="; ")
+            said = [self._say("words.mixture", parts=parts)]
+            for other in (f for f in found.substances if f not in certain):
+                said.append(self._say("words.rest", share=self._share(other), names=self._either(other)))
+        said += [self._say("words.family_beside", family=self._family(f)) for f in families]
+        return self._presumptive(said, found, laboratory=True)
+
+    def headline_of_families(self, families: Sequence[str]) -> str:
+        """What kind of substance it is, in a few words."""
+        return self._say("headline.family", families=self._families(families))
+
+    def words_of_families(self, families: Sequence[str], found: Findings) -> str:
+        """What kind of substance it is, as sentences."""
+        said = [self._say("words.family", families=self._families(families))]
+        like = [self._either(f) for f in found.substances if f.family in families]
+        if like:
+            said.append(self._say("words.family_like", names=self._catalog.listed(like)))
+        return self._presumptive(said, found, laboratory=True)
+
+    def of_the_undecided(self, found: Findings) -> tuple[str, str]:
+        """Headline and words where nothing may be named."""
+        held = [f for f in found.substances if f.component.holds]
+        shown = held or list(found.substances)
+        unexplained = bool(self._identification.analysis and self._identification.analysis.unexplained)
+        if not shown:
+            candidates = close(self._identification, self._policy)
+            near = self._some([self._catalog.named(c.compound_slug, c.compound_name) for c in candidates])
+            headline = self._say("headline.most_like", names=near)
+            return headline, self._presumptive([self._say("words.whole_like", names=near)])
+        if len(shown) > 1:
+            each = [self._some(f.names) for f in shown]
+            names = self._catalog.listed(each)
+            parts = self._catalog.listed(
+                [self._part(name, f) for name, f in zip(each, shown, strict=True)], mark="; "
+            )
+            said = [self._say("words.mixture_like", parts=parts)]
+            if unexplained:
+                said.append(self._say("words.bands_beside"))
+            return self._say("headline.most_like_mixture", names=names), self._presumptive(said, found)
+        (one,) = shown
+        names = self._some(one.names)
+        if held and unexplained:
+            key, more = "unexplained", []
+        elif len(one.choices) > 1 and not (found.obstacles or one.obstacles):
+            # Being close to each other is all that stands between them and a name.
+            key, more = "one_of", [self._say("words.not_told_apart")]
+        else:
+            key, more = "most_like", []
+        words = [self._say(f"words.{key}", names=names), *more]
+        return self._say(f"headline.{key}", names=names), self._presumptive(words, found)
+
+    def of_no_match(self) -> tuple[str, str]:
+        """Headline and words where nothing in the library explains the scan."""
+        best = self._identification.candidates[0]
+        name = self._catalog.named(best.compound_slug, best.compound_name)
+        return self._say("headline.no_match"), self._presumptive([self._say("words.no_match", name=name)])
+
+    def of_nothing_said(self, why: str) -> tuple[str, str]:
+        """Headline and words where nothing could be compared (``"not_comparable"``), or seen
+        (``"poor_signal"``)."""
+        return self._say(f"headline.{why}"), self._presumptive([self._say(f"words.{why}")])
+
+    # Why.
+
+    def why_named(self, found: Findings) -> Reason:
+        """The rule a name rests on."""
+        if found.calibrated:
+            return because(self._catalog, "named", least=f"{self._policy.named_from:.0%}")
+        return because(
+            self._catalog,
+            "named",
+            "named-by-agreement",
+            score=f"{self._policy.identified_from:.2f}",
+            margin=f"{self._policy.margin:.2f}",
         )
-        lines.append(f"Calibration {sure.record_version}, group {sure.group}.{unknown}")
-    return lines
 
+    def why_families(self, families: Sequence[str]) -> list[Reason]:
+        """What raised the alarm for families, as far as it was a threshold."""
+        reasons = []
+        sure = self._identification.confidence
+        if sure is not None:
+            chances = dict(sure.families)
+            reasons += [
+                because(
+                    self._catalog,
+                    "family-alarm",
+                    "family-probable",
+                    family=self._family(f),
+                    chance=f"{chances[f]:.1%}",
+                )
+                for f in families
+                if f in sure.alarms and f in chances
+            ]
+        reasons += [
+            because(
+                self._catalog,
+                "family-alarm",
+                "family-model",
+                family=self._family(f.family),
+                ratio=f"{f.log_ratio:+.1f}",
+                rate=f"{f.false_alarm_rate:.1%}",
+            )
+            for f in self._identification.families
+            if f.family in families and f.typical and f.false_alarm_rate < 1
+        ]
+        return reasons
 
-def _limit(family: str, share: float) -> str:
-    name = family[0].upper() + family[1:]
-    if share >= _ANY_SHARE:
-        return f"{name}: not detected, but this scan could not have shown it at any share."
-    about = f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
-    return f"{name}: not detected; smallest detectable share ≈ {about} of the signal."
+    def why_poor(self) -> list[Reason]:
+        """What makes a scan too poor."""
+        problems = [f"problem.{p}" for p in self._identification.quality.problems] or ["problem.weak"]
+        said = ", ".join(map(self._say, problems))
+        return [
+            because(self._catalog, "poor-signal", "signal-quality", problems=said),
+            because(self._catalog, "scan-again"),
+        ]
 
+    def advice(self) -> tuple[str, ...]:
+        """What would make a better scan, one line for each problem of the signal."""
+        quality = self._identification.quality
+        ftir = "" if self._identification.technique.is_infrared else "_ftir"
+        lines = []
+        for problem in quality.problems:
+            if problem != "low_snr":
+                lines.append(self._say(f"advice.{problem}"))
+            elif times := times_longer(quality.snr):
+                lines.append(self._say(f"advice.low_snr{ftir}", times=times))
+            else:
+                lines.append(self._say(f"advice.low_snr_hopeless{ftir}"))
+        return tuple(lines)
 
-def _carried(found: Findings) -> str:
-    if not found.carriers:
-        return ""
-    parts = _listed([f"{_either(f)}, {_share(f)}" for f in found.carriers], "and", "; ")
-    return f" Container or solvent: {parts}."
+    def longer(self) -> str:
+        """What to do about a scan in which something is too weak."""
+        other = "Raman" if self._identification.technique.is_infrared else "FTIR"
+        return self._say("advice.longer", technique=other)
 
+    # What stays open.
 
-def _share(finding: Finding) -> str:
-    return f"about {finding.component.share:.0%} of the signal"
+    def not_excluded(self, found: Findings, families: Iterable[str]) -> tuple[str, ...]:
+        """What the result leaves open: watched families with the smallest share that would have shown."""
+        analysis = self._identification.analysis
+        lines = [self._say("open.weak")]
+        if analysis is not None:
+            if analysis.unexplained or not found.substances:
+                lines.append(self._say("open.may_itself"))
+            seen = {family_of(c) for c in found.compounds} | set(families)
+            limits = analysis.smallest_shares
+            unseen = [f for f in self._policy.families if f not in seen]
+            lines += [self._limit(f, limits[f]) for f in unseen if f in limits]
+            absent = [f for f in unseen if f not in limits]
+            if absent:
+                lines.append(self._say("open.not_looked_for", families=self._families(absent)))
+        count = len(self._identification.not_comparable)
+        if count:
+            total = self._identification.n_references
+            lines.append(self._say("open.too_little_range", n=count, total=total))
+        return tuple(lines)
 
+    # What it rests on.
 
-def _either(finding: Finding) -> str:
-    return _listed(finding.names, "or")
+    def evidence(self) -> tuple[str, ...]:
+        """What the verdict rests on, most important first."""
+        one, library = self._identification, self._library
+        lines: list[str] = []
+        if one.analysis is not None:
+            lines += self._fit(one.analysis)
+        if one.candidates:
+            low, high = one.candidates[0].overlap_cm1
+            ranked = ", ".join(
+                f"{c.rank}. {self._catalog.named(c.compound_slug, c.compound_name)} {c.score:.3f}"
+                for c in one.candidates[:2]
+            )
+            lines.append(self._say("evidence.ranking", low=f"{low:.0f}", high=f"{high:.0f}", ranked=ranked))
+        snr = one.quality.snr
+        lines.append(
+            self._say("evidence.no_snr") if snr is None else self._say("evidence.snr", snr=f"{snr:.0f}")
+        )
+        facts = {"name": library.name, "version": library.version, "n": one.n_references}
+        if created := str(library.manifest.get("created", ""))[:10]:
+            lines.append(self._say("evidence.library_dated", date=created, **facts))
+        else:
+            lines.append(self._say("evidence.library", **facts))
+        for name, value in sorted(one.context.items()):
+            key = f"context.{name}"
+            known = self._say(key) if key in self._catalog else name.replace("_", " ")
+            lines.append(self._say("evidence.stated", name=known, value=value))
+        assumed = (*one.assumptions, *(one.confidence.assumptions if one.confidence else ()))
+        return (*lines, *map(self._catalog.translated, assumed))
 
+    def _fit(self, analysis: Analysis) -> list[str]:
+        lines = []
+        sure = self._identification.confidence
+        chances = {c.compound_slug: c.probability for c in sure.components} if sure else {}
+        for c in analysis.components:
+            form = f" ({c.form})" if c.form else ""
+            name = f"{self._catalog.named(c.compound_slug, c.compound_name)}{form}"
+            chance = chances.get(c.compound_slug)
+            facts = [self._say("evidence.bands", n=c.bands.supported, total=len(c.bands.ratios))]
+            if chance is None:
+                facts.append(self._say("evidence.not_calibrated", chance=f"{c.probability:.1%}"))
+            else:
+                facts.append(self._say("evidence.probability", chance=f"{chance:.1%}"))
+            facts.append(self._say(f"evidence.tier_{c.tier.value}"))
+            # Of a single one the share is always all.
+            if len(analysis.components) > 1:
+                low, high = f"{c.share_low:.0%}", f"{c.share_high:.0%}"
+                facts.insert(0, self._say("evidence.share", share=f"{c.share:.0%}", low=low, high=high))
+            lines.append(self._say("evidence.component", name=name, facts=", ".join(facts)))
+        if sure is not None and sure.calibrated:
+            said = self._say("evidence.calibration", version=sure.record_version, group=sure.group)
+            if sure.unknown is not None:
+                said += f" {self._say('evidence.unknown', chance=f'{sure.unknown:.1%}')}"
+            lines.append(said)
+        return lines
 
-def _some(names: Sequence[str], policy: Policy) -> str:
-    most = policy.named_at_most
-    more = f" (and {len(names) - most} more)" if len(names) > most else ""
-    return f"{_listed(names[:most], 'or')}{more}"
+    # Parts of sentences.
 
+    def _presumptive(
+        self, said: Sequence[str], found: Findings | None = None, *, laboratory: bool = False
+    ) -> str:
+        carried = []
+        if found is not None and found.carriers:
+            parts = self._catalog.listed([self._part(self._either(f), f) for f in found.carriers], mark="; ")
+            carried.append(self._say("words.carried", parts=parts))
+        end = self._say("words.presumptive_laboratory" if laboratory else "words.presumptive")
+        return " ".join([*said, *carried, end])
 
-def _described(compounds: Sequence[Compound]) -> str:
-    if len(compounds) > 1:
-        return ""
-    (compound,) = compounds
-    facts = [compound.category.split("/")[0]] if compound.category else []
-    if compound.schedule not in ("", "none"):
-        facts.append(f"US schedule {compound.schedule}")
-    return f" ({', '.join(facts)})" if facts else ""
+    def _family(self, family: str) -> str:
+        key = f"family.{family}"
+        return self._say(key) if key in self._catalog else family
 
+    def _families(self, families: Sequence[str]) -> str:
+        return self._catalog.listed([self._family(f) for f in families])
 
-def _listed(names: Sequence[str], last: str, mark: str = ", ") -> str:
-    if len(names) == 1:
-        return names[0]
-    return f"{mark.join(names[:-1])} {last} {names[-1]}"
+    def _limit(self, family: str, share: float) -> str:
+        name = self._family(family)
+        name = name[0].upper() + name[1:]
+        if share >= _ANY_SHARE:
+            return self._say("open.any_share", family=name)
+        about = f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+        return self._say("open.smallest_share", family=name, share=about)
+
+    def _part(self, name: str, finding: Finding) -> str:
+        return self._say("words.part", name=name, share=self._share(finding))
+
+    def _share(self, finding: Finding) -> str:
+        return self._say("words.share", share=f"{finding.component.share:.0%}")
+
+    def _either(self, finding: Finding) -> str:
+        return self._catalog.listed(finding.names, "or")
+
+    def _some(self, names: Sequence[str]) -> str:
+        most = self._policy.named_at_most
+        shown = self._catalog.listed(names[:most], "or")
+        more = len(names) - most
+        return self._say("words.more", names=shown, n=more) if more > 0 else shown
+
+    def _described(self, finding: Finding) -> str:
+        name = self._either(finding)
+        facts = [] if len(finding.choices) > 1 else self._facts(finding.choices[0])
+        return self._say("words.described", name=name, facts=", ".join(facts)) if facts else name
+
+    def _facts(self, compound: Compound) -> list[str]:
+        facts = []
+        if compound.category:
+            first = compound.category.split("/")[0]
+            keys = (f"category.{compound.category}", f"category.{first}")
+            facts.append(next((self._say(key) for key in keys if key in self._catalog), first))
+        schedule = compound.schedule
+        if schedule == "FRS":
+            facts.append(self._say("schedule.fentanyl-related"))
+        elif schedule not in ("", "none"):
+            kind = "listed" if schedule.startswith("List") else "controlled"
+            facts.append(self._say(f"schedule.{kind}", schedule=schedule))
+        return facts

@@ -15,7 +15,7 @@ from spectralid.errors import InputError, ParameterError
 from spectralid.identify import Identification, identify, retrieve
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.spectrum import Acquisition, Spectrum
-from spectralid.verdict import Alarm, Policy, Verdict, VerdictKind, decide
+from spectralid.verdict import Alarm, Policy, Verdict, VerdictKind, decide, default_policy
 from tests.identify.builders import GRID, bands, library, raman, substance, with_noise
 
 TWINS = 20
@@ -201,7 +201,7 @@ def test_unverified_entries_escalate(references: ReferenceLibrary) -> None:
 def test_close_compounds_are_all_named(verdicts: dict[str, Verdict]) -> None:
     verdict = verdicts["twins"]
     assert verdict.headline == "one of: Left twin or Right twin"
-    assert any("does not tell Left twin from Right twin" in r for r in verdict.reasons)
+    assert any("does not tell Left twin and Right twin apart" in r for r in verdict.reasons)
     assert set(verdict.named) == {"left", "right"}
     assert verdict.escalate
     assert any("Toxic" in p for p in verdict.precautions)
@@ -245,7 +245,8 @@ def test_poor_signal_gives_advice_before_anything_else(verdicts: dict[str, Verdi
 
 @pytest.mark.parametrize("score_floor", [0.5, 0.75, 0.95])
 def test_a_computed_reference_never_identifies(references: ReferenceLibrary, score_floor: float) -> None:
-    lenient = Policy(
+    lenient = replace(
+        default_policy(),
         named_from=0.01,
         identified_from=score_floor,
         margin=0.01,
@@ -376,7 +377,7 @@ def test_verdict_is_json_ready(verdicts: dict[str, Verdict]) -> None:
 )
 def test_policy_refuses_numbers_that_make_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(ParameterError):
-        Policy(**wrong)
+        replace(default_policy(), **wrong)
 
 
 def test_choice_between_two_warns_as_loudly_as_the_worse(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_calibrated_name_needs_no_agreement_of_the_ranking(shelf: ReferenceLib
     [
         (part("flour"), {"probability": 0.949}, "94.9%, is below the 95%"),
         (part("flour"), {"among": ("flour", SOMETHING_ELSE)}, "something else is not excluded"),
-        (part("flour"), {"among": ("flour", "sugar")}, "does not tell Flour from Sugar"),
+        (part("flour"), {"among": ("flour", "sugar")}, "does not tell Flour and Sugar apart"),
         (part("flour", tier=Tier.COMPUTED), {}, "never identifies"),
         (part("flour", holds=False), {}, "do not bear it out"),
         (

@@ -1,0 +1,137 @@
+"""The policy a device decides by: installed whole or not at all, checked whenever it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from spectralid.errors import FileError
+from spectralid.verdict.policy import Policy, default_policy
+from spectralid.verdict.policy_file import PolicyError, read_policy
+
+__all__ = ["PolicyKeeper"]
+
+_CURRENT: Final = "current"
+_RECORD: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class PolicyKeeper:
+    """Keeps the installed policy in a folder.
+
+    The policy is in ``policy-<SHA-256 of the file>.toml``, and ``current`` holds the SHA-256 of the one in
+    force. It is replaced in one step, after the policy itself is safely on the disk: a power cut leaves the
+    old or the new policy, never a part of one.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where it is kept; made when something is installed.
+
+    Attributes
+    ----------
+    current : Policy
+        The policy in force. Where nothing is installed, the one that comes with spectralid; where what is
+        installed is damaged, that one too, and its `Policy.damaged` says why: every verdict then tells it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self.current = self._load()
+
+    def install(self, path: str | Path) -> Policy:
+        """Put a policy file in force.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        Policy
+            What is in force now.
+
+        Raises
+        ------
+        PolicyError
+            If anything in the file is wrong; the policy in force stays.
+        FileError
+            If it cannot be kept; the policy in force stays.
+        """
+        path = Path(path)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise FileError(f"it cannot be read ({error.strerror}).", file=str(path)) from None
+        policy = read_policy(data, str(path))
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._write(_name(digest), data)
+            self._write(_CURRENT, f"{digest}\n".encode())
+        except OSError as error:
+            raise FileError(
+                f"the policy cannot be kept ({error.strerror}); the one in force stays.",
+                file=str(self._folder),
+            ) from None
+        self.current = policy
+        for old in self._folder.glob("policy-*.toml*"):
+            if old.name != _name(digest):
+                old.unlink(missing_ok=True)
+        return policy
+
+    def _load(self) -> Policy:
+        record = self._folder / _CURRENT
+        try:
+            digest = record.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return default_policy()
+        except (OSError, UnicodeDecodeError) as error:
+            return _instead(f"{record}: it cannot be read ({error}).")
+        if not _RECORD.fullmatch(digest):
+            return _instead(f"{record}: it does not hold a SHA-256.")
+        kept = self._folder / _name(digest)
+        try:
+            data = kept.read_bytes()
+        except OSError as error:
+            return _instead(f"{kept}: it cannot be read ({error.strerror}).")
+        if hashlib.sha256(data).hexdigest() != digest:
+            return _instead(f"{kept}: its content is not what was installed.")
+        try:
+            return read_policy(data, str(kept))
+        except PolicyError as error:
+            # Installed by another version of spectralid, which understood it.
+            return _instead(str(error))
+
+    def _write(self, name: str, data: bytes) -> None:
+        """Write a file of the folder so that it is there whole after a power cut, or not at all."""
+        target = self._folder / name
+        partial = self._folder / f"{name}.partial"
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(handle, left) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(partial, target)
+        if os.name == "posix":
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _name(digest: str) -> str:
+    return f"policy-{digest}.toml"
+
+
+def _instead(why: str) -> Policy:
+    """The policy that comes with spectralid, in place of one that cannot be used: there is never none."""
+    return replace(default_policy(), damaged=why)
