@@ -9,6 +9,7 @@ contains, never by its status code alone: a hotel's sign-in page also says 200.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -102,7 +103,7 @@ class Done:
 class Retry:
     """It did not work and may work later.
 
-    `scope` says what is not worth trying meanwhile: the ``"link"`` as a whole, or this ``"packet"`` only.
+    `scope` says what is not worth trying meanwhile: the ``"link"`` as a whole, or just this, a ``"packet"``.
     `after_s` is the server's own wish (Retry-After), if it had one.
     """
 
@@ -127,6 +128,10 @@ class Attention:
 class Server(Protocol):
     """What `spectralid.casework.sync` needs of a line to the server."""
 
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+
     def deliver(self, raw: bytes, *, sha256: str, seq: int) -> Delivered | Retry | Attention:
         """Hand over one packet."""
 
@@ -141,8 +146,8 @@ class Server(Protocol):
     def time(self) -> ServerTime | Retry | Attention:
         """Ask for the signed time."""
 
-    def interrupt(self) -> None:
-        """Cut a waiting `inbox` short, from another thread."""
+    def interrupt(self, *, everything: bool = False) -> None:
+        """Cut a waiting `inbox` short, from another thread; or whatever is under way, to end."""
 
     def close(self) -> None:
         """Hang up."""
@@ -175,6 +180,8 @@ class Endpoint:
         deadlines: Deadlines | None = None,
         nonce: Callable[[], str] | None = None,
     ) -> None:
+        if importlib.util.find_spec("httpx") is None:
+            raise MissingDependencyError("httpx", extra="tablet", purpose="to reach the server")
         self._enrolment = enrolment
         self._trust = trust
         self._deadlines = deadlines or Deadlines()
@@ -282,18 +289,24 @@ class Endpoint:
         try:
             message = messages.parse_time(reply.body, self._trust)
         except PacketError as error:
-            return Retry("time-not-signed", f"The server's time was not taken: {error}", "link")
+            return Retry("time-not-signed", f"The server's time was not taken: {error}", "packet")
         if message.nonce != nonce:
-            return Retry("time-replayed", "The server's time is not the answer to this request.", "link")
+            return Retry("time-replayed", "The server's time is not the answer to this request.", "packet")
         return ServerTime(message)
 
-    def interrupt(self) -> None:
-        """Cut a waiting `inbox` short; anything else under way goes on."""
-        self._line.interrupt()
+    @property
+    def url(self) -> str:
+        """Address of the server."""
+        return self._enrolment.url
+
+    def interrupt(self, *, everything: bool = False) -> None:
+        """Cut a waiting `inbox` short; anything else under way goes on, unless `everything` is to end."""
+        self._line.interrupt(everything=everything)
 
     def close(self) -> None:
         """Hang up; a later request dials again."""
         self._line.cut()
+        self._line.ended = False
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -327,6 +340,8 @@ class Endpoint:
     ) -> _Reply | Retry | Attention:
         import httpx
 
+        if self._line.ended:
+            return _INTERRUPTED
         client = self._client
         if client is None:
             try:
@@ -358,7 +373,7 @@ class Endpoint:
                 ) as response:
                     return _read(response, limit)
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                if self._line.was_interrupted:
+                if self._line.was_interrupted or self._line.ended:
                     return _INTERRUPTED
                 if self._line.was_too_long:
                     return Retry(
@@ -369,10 +384,7 @@ class Endpoint:
     def _dial(self) -> httpx.Client:
         import ssl
 
-        try:
-            import httpx
-        except ImportError:
-            raise MissingDependencyError("httpx", extra="tablet", purpose="to reach the server") from None
+        import httpx
 
         enrolment = self._enrolment
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -408,12 +420,13 @@ class _Line:
         self._may_interrupt = False
         self.was_interrupted = False
         self.was_too_long = False
+        self.ended = False
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
-            if self.was_interrupted or self.was_too_long:
+            if self.was_interrupted or self.was_too_long or self.ended:
                 self.cut()
 
     @contextmanager
@@ -440,9 +453,10 @@ class _Line:
         finally:
             timer.cancel()
 
-    def interrupt(self) -> None:
+    def interrupt(self, *, everything: bool) -> None:
         with self._lock:
-            if not self._may_interrupt:
+            self.ended = self.ended or everything
+            if not (self._may_interrupt or everything):
                 return
             self.was_interrupted = True
         self.cut()

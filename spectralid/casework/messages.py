@@ -43,11 +43,13 @@ __all__ = [
     "Receipt",
     "TimeMessage",
     "Trust",
+    "kept",
     "parse",
     "parse_answer",
     "parse_receipt",
     "parse_time",
     "parse_utc",
+    "same",
     "shown",
 ]
 
@@ -222,24 +224,14 @@ def parse(raw: bytes, trust: Trust) -> Message:
     if len(raw) > MAX_MESSAGE:
         raise PacketError(f"The message has {len(raw)} bytes; at most {MAX_MESSAGE} are allowed.")
     opened = dsse.verify(raw, trust.keys, payload_types=_TYPES)
-    content = loads(opened.payload, max_bytes=MAX_MANIFEST)
-    kind = _TYPES[opened.payload_type]
-    name = opened.payload_type.removeprefix("application/vnd.spectralid.").removesuffix("+json")
-    if content.get("schema") != f"spectralid.{name}/1":
-        raise UnknownSchemaError(
-            f"The message is of the form {str(content.get('schema'))[:40]!r}, "
-            "which this version does not know."
-        )
-    try:
-        message = msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
-        raise PacketError(f"The server's {name} is not well formed: {error}.") from None
+    message = _convert(opened.payload, opened.payload_type, raw)
+    name = message.schema.removeprefix("spectralid.").removesuffix("/1")
     parse_utc(message.utc if isinstance(message, Answer) else message.server_utc)
     if not isinstance(message, TimeMessage) and message.device_id != trust.device_id:
         raise PacketError(
             f"The {name} is for the device {message.device_id[:40]!r}; this one is {trust.device_id!r}."
         )
-    return msgspec.structs.replace(message, raw=raw)
+    return message
 
 
 def parse_receipt(raw: bytes, trust: Trust) -> Receipt:
@@ -255,6 +247,39 @@ def parse_answer(raw: bytes, trust: Trust) -> Answer:
 def parse_time(raw: bytes, trust: Trust) -> TimeMessage:
     """A time message; anything else is refused as by `parse`."""
     return _only(TimeMessage, parse(raw, trust))
+
+
+def _convert(payload: bytes, payload_type: str, raw: bytes) -> Message:
+    content = loads(payload, max_bytes=MAX_MANIFEST)
+    kind = _TYPES[payload_type]
+    name = payload_type.removeprefix("application/vnd.spectralid.").removesuffix("+json")
+    if content.get("schema") != f"spectralid.{name}/1":
+        raise UnknownSchemaError(
+            f"The message is of the form {str(content.get('schema'))[:40]!r}, "
+            "which this version does not know."
+        )
+    try:
+        message = msgspec.convert(content, kind)
+    except msgspec.ValidationError as error:
+        raise PacketError(f"The server's {name} is not well formed: {error}.") from None
+    return msgspec.structs.replace(message, raw=raw)
+
+
+def kept(raw: bytes, kind: type[_M]) -> _M:
+    """A message that was verified before it was stored, read again; its bytes are known by their SHA-256.
+
+    Raises
+    ------
+    PacketError
+        If it is not of this kind.
+    """
+    opened = dsse.verify(raw, None, payload_types=_TYPES)
+    return _only(kind, _convert(opened.payload, opened.payload_type, raw))
+
+
+def same(one: _M, other: _M) -> bool:
+    """Whether two messages say the same, however their envelopes were written."""
+    return msgspec.structs.replace(one, raw=b"") == msgspec.structs.replace(other, raw=b"")
 
 
 def _only(kind: type[_M], message: Message) -> _M:
