@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from spectralid.casework.keys import sync_folder
 
@@ -38,23 +39,26 @@ class Ballast:
         self.size = size
 
     @property
-    def state(self) -> Literal["ready", "released"]:
+    def ready(self) -> bool:
         """Whether it is there in full."""
         try:
-            return "ready" if self.path.stat().st_size >= self.size else "released"
+            return self.path.stat().st_size >= self.size
         except OSError:
-            return "released"
+            return False
 
     def restore(self) -> bool:
-        """Lay it down unless it is there; ``False`` where the disk has no room for it.
+        """Lay it down unless it is there; ``False`` where that would leave the disk nearly full.
 
         Raises
         ------
         OSError
             If the disk fails otherwise.
         """
-        if self.state == "ready":
+        if self.ready:
             return True
+        # Asked before writing: on a disk that is nearly full, trying would take what is left from others.
+        if shutil.disk_usage(self.path.parent).free < self.size + self.size // 2:
+            return False
         draft = self.path.with_name(f"{self.path.name}.new")
         try:
             with contextlib.suppress(FileNotFoundError):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.casework.errors import PacketError
-from spectralid.casework.facts import Problem
+from spectralid.casework.facts import Checkpoint, Problem
 from spectralid.casework.manifest import GENESIS
 from spectralid.casework.packet import open_packet
 
@@ -15,78 +15,107 @@ if TYPE_CHECKING:
     from spectralid.casework.keys import PublicKey
     from spectralid.casework.store import CaseStore
 
-__all__ = ["chain_problems"]
+__all__ = ["against", "chain_problems", "missing"]
 
-_ROW = (
-    "SELECT p.seq, p.packet_id, p.kind, p.seizure_ref, p.item_ref, p.sha256, p.prev, p.raw, "
-    "o.receipt IS NULL FROM packets p LEFT JOIN outbox o USING (packet_id) WHERE p.seq = ?"
+_COLUMNS: Final = ("packet_id", "kind", "seizure_ref", "item_ref", "prev")
+_ROW: Final = (
+    "SELECT p.packet_id, p.kind, p.seizure_ref, p.item_ref, p.prev, p.sha256, p.raw, o.receipt IS NOT NULL "
+    "FROM packets p LEFT JOIN outbox o USING (packet_id) WHERE p.seq = ?"
 )
 
 
-def chain_problems(store: CaseStore, seqs: Sequence[int]) -> tuple[Problem, ...]:
-    """What is wrong with the packets `seqs`, and between them.
+def chain_problems(
+    store: CaseStore,
+    seqs: Sequence[int],
+    *,
+    keys: Mapping[str, PublicKey],
+    hashes: dict[int, str],
+    whole: bool,
+) -> list[Problem]:
+    """What is wrong with packets of a store, and between them.
 
     Parameters
     ----------
     store : CaseStore
         Where they are.
     seqs : sequence of int
-        Ascending, without leaving any out that is there.
+        Their numbers, ascending, none left out that is there.
+    keys : mapping of str to PublicKey
+        The keys of the device by key id.
+    hashes : dict of int to str
+        Filled with the SHA-256 of each.
+    whole : bool
+        Whether they are all that there are, so that the first must be number 1.
     """
-    keys, device_id = store.keys(), store.device_id
-    # A number is skipped only where a restored backup says so.
-    firsts = dict(store.read("SELECT first_seq, after_seq FROM epochs"))
+    # A number is skipped only where the restore of a backup says so.
+    skips = dict(store.read("SELECT first_seq, after_seq FROM epochs"))
     problems: list[Problem] = []
-    before, prev = None, None
+    last, prev = (0, GENESIS) if whole else (None, None)
     for seq in seqs:
         # One at a time: a packet may have megabytes.
-        ((_, *row, raw, unreceipted),) = store.read(_ROW, (seq,))
-        facts = dict(
-            zip(("packet_id", "kind", "seizure_ref", "item_ref", "sha256", "prev"), row, strict=True)
-        )
-        if before is None:
-            prev = GENESIS if seq == 1 else None
-            if seq > 1 and seqs[0] == seq and store.read("SELECT 1 FROM packets WHERE seq < ?", (seq,)) == []:
-                problems += _gap(0, seq, firsts)
-        elif seq != before + 1:
-            problems += _gap(before, seq, firsts)
-        problem = _wrong(facts, seq, prev, device_id, raw, keys, kept=bool(unreceipted))
-        if problem is not None:
-            problems.append(Problem(f"packet {seq}", *problem))
-        before, prev = seq, facts["sha256"]
-    return tuple(problems)
-
-
-def _gap(before: int, seq: int, firsts: dict[int, int]) -> list[Problem]:
-    if seq in firsts and firsts[seq] <= before:
-        return []
-    gone = f"packet {before + 1} is" if seq == before + 2 else f"packets {before + 1} to {seq - 1} are"
-    return [Problem(f"packet {before + 1}", "deleted", f"{gone} missing.")]
+        ((*columns, sha256, raw, receipted),) = store.read(_ROW, (seq,))
+        if last is not None and seq != last + 1 and not skips.get(seq, seq) <= last:
+            problems.append(missing("packet", last, seq))
+            prev = None
+        stated = {"seq": seq, "device_id": store.device_id, **dict(zip(_COLUMNS, columns, strict=True))}
+        if raw is None and not receipted:
+            words = "its bytes are gone and there is no receipt for it."
+            problems.append(Problem(f"packet {seq}", "deleted", words))
+        elif words := _wrong(stated, sha256, prev, raw, keys):
+            problems.append(Problem(f"packet {seq}", "edited", words))
+        last, prev, hashes[seq] = seq, sha256, sha256
+    return problems
 
 
 def _wrong(
-    facts: dict[str, Any],
-    seq: int,
+    stated: Mapping[str, Any],
+    sha256: str,
     prev: str | None,
-    device_id: str,
     raw: bytes | None,
-    keys: dict[str, PublicKey],
-    *,
-    kept: bool,
-) -> tuple[Any, str] | None:
-    if prev is not None and facts["prev"] != prev:
-        return "edited", "it does not follow on the packet before, one of the two was exchanged."
+    keys: Mapping[str, PublicKey],
+) -> str:
+    if prev is not None and stated["prev"] != prev:
+        return "it does not follow on the packet before; one of the two was exchanged."
     if raw is None:
-        return ("deleted", "its bytes are gone and there is no receipt for it.") if kept else None
-    if hashlib.sha256(raw).hexdigest() != facts["sha256"]:
-        return "edited", "its bytes are not those that were recorded; ask for a copy."
+        return ""
+    if hashlib.sha256(raw).hexdigest() != sha256:
+        return "its bytes are not those that were recorded; ask for a copy."
     try:
-        packet = open_packet(raw, keys)
+        manifest = open_packet(raw, keys).manifest
     except PacketError as error:
-        return "unsigned", str(error)
-    stated = {**facts, "seq": seq, "device_id": device_id}
-    del stated["sha256"]
+        return str(error)
     for name, value in stated.items():
-        if packet.manifest.get(name) != value:
-            return "misfiled", f"the store has {name} {value!r} and the packet {packet.manifest.get(name)!r}."
-    return None
+        if manifest.get(name) != value:
+            return f"the store says {name} is {value!r}, the packet {manifest.get(name)!r}."
+    return ""
+
+
+def missing(chain: str, before: int, after: int) -> Problem:
+    """That the links between two are not there."""
+    gone = f"{before + 1} is" if after == before + 2 else f"{before + 1} to {after - 1} are"
+    return Problem(f"{chain} {before + 1}", "deleted", f"{gone} missing.")
+
+
+def against(held: Iterable[Checkpoint], hashes: Mapping[int, str], chain: str) -> list[Problem]:
+    """Where a chain is not the one that checkpoints know.
+
+    Parameters
+    ----------
+    held : iterable of Checkpoint
+        Held elsewhere.
+    hashes : mapping of int to str
+        The SHA-256 of every link there is.
+    chain : str
+        Its name.
+    """
+    problems = []
+    last = max(hashes, default=0)
+    for point in sorted(held, key=lambda point: point.n):
+        where = f"{chain} {point.n}"
+        if point.n > last:
+            words = f"a checkpoint knows it, and the chain ends at {last}: its end was cut off."
+            problems.append(Problem(where, "truncated", words))
+        elif hashes.get(point.n, point.sha256) != point.sha256:
+            words = "a checkpoint knows another in this place: the chain was written anew."
+            problems.append(Problem(where, "restamped", words))
+    return problems

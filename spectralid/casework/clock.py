@@ -86,7 +86,7 @@ _monotonic_ns: Final = _counting_sleep()
 
 def to_text(moment: datetime) -> str:
     """``2026-11-22T12:00:00.000000Z``, which sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def from_text(text: str) -> datetime:

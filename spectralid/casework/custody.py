@@ -14,36 +14,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.casework import dsse
+from spectralid.casework.chain import against, missing
 from spectralid.casework.clock import to_text
 from spectralid.casework.database import rows
-from spectralid.casework.errors import PacketError, SignatureError
-from spectralid.casework.facts import Problem
+from spectralid.casework.errors import PacketError
+from spectralid.casework.facts import Checkpoint, Problem
 from spectralid.casework.manifest import GENESIS, dumps, loads
 
 if TYPE_CHECKING:
+    from spectralid.casework.keys import PublicKey
     from spectralid.casework.store import CaseStore, Transaction
 
 __all__ = ["Checkpoint", "Custody", "Entry"]
 
 ENTRY_TYPE: Final = "application/vnd.spectralid.custody+json"
 _NONE: Final = (0, GENESIS)
+_ENTRIES: Final = "SELECT n, entry, sha256, keyid, signature FROM custody "
 _FIELDS: Final = ("n", "utc", "clock_state", "kind", "facts")
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The newest entry at some time, held where the log cannot be changed.
-
-    Attributes
-    ----------
-    n : int
-        Its number.
-    sha256 : str
-        Of the entry.
-    """
-
-    n: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +121,9 @@ class Custody:
             Entry(**{name: entry[name] for name in _FIELDS}, sha256=sha256) for entry, sha256 in found
         )
 
-    def verify(self, checkpoints: Iterable[Checkpoint] = ()) -> tuple[Problem, ...]:
+    def verify(
+        self, checkpoints: Iterable[Checkpoint] = (), *, keys: Mapping[str, PublicKey] | None = None
+    ) -> tuple[Problem, ...]:
         """What is wrong with the log; empty when nothing is.
 
         Parameters
@@ -142,66 +131,63 @@ class Custody:
         checkpoints : iterable of Checkpoint
             Held elsewhere: by the server, in receipts, on paper. Those in the packets of this store are
             looked at as well.
+        keys : mapping of str to PublicKey, optional
+            The keys of this device by key id, from somewhere else than the store; by default those that the
+            store says it has had.
 
         Returns
         -------
         tuple of Problem
             The row and what was done to it, in the order of the log.
         """
-        keys = self._store.keys()
-        problems: list[Problem] = []
-        n, prev, hashes = 0, GENESIS, {0: GENESIS}
-        for row, raw, sha256, keyid, signature in self._store.read(
-            "SELECT n, entry, sha256, keyid, signature FROM custody ORDER BY n"
-        ):
-            if row != n + 1:
-                gone = f"entry {n + 1} is" if row == n + 2 else f"entries {n + 1} to {row - 1} are"
-                problems.append(Problem(f"custody {n + 1}", "deleted", f"{gone} missing."))
-            problem = _wrong(row, raw, sha256, prev if row == n + 1 else None)
-            if problem is None:
-                try:
-                    key = keys.get(keyid)
-                    if key is None:
-                        raise SignatureError(
-                            f"It is signed with the key {keyid}, which is not of this device."
-                        )
-                    key.verify(signature, dsse.pae(ENTRY_TYPE, raw))
-                except SignatureError as error:
-                    problem = "unsigned", str(error)
-            if problem is not None:
-                problems.append(Problem(f"custody {row}", *problem))
-            n, prev, hashes[row] = row, sha256, sha256
+        keys = self._store.keys() if keys is None else keys
+        hashes: dict[int, str] = {}
+        problems = self._links(_ENTRIES + "ORDER BY n", (), keys, hashes, last=0)
         held = {*checkpoints, *self._in_packets()}
-        problems += _against(held, hashes, n)
-        return tuple(problems)
+        return tuple(problems + against(held, hashes, "custody"))
+
+    def tail_problems(self, limit: int) -> tuple[Problem, ...]:
+        """The same for the newest `limit` entries alone, without any checkpoint."""
+        sql = f"SELECT * FROM ({_ENTRIES}ORDER BY n DESC LIMIT ?) ORDER BY n"
+        return tuple(self._links(sql, (limit,), self._store.keys(), {}, last=None))
+
+    def _links(
+        self,
+        sql: str,
+        parameters: tuple[int, ...],
+        keys: Mapping[str, PublicKey],
+        hashes: dict[int, str],
+        *,
+        last: int | None,
+    ) -> list[Problem]:
+        problems: list[Problem] = []
+        prev = GENESIS if last == 0 else None
+        for n, raw, sha256, keyid, signature in self._store.read(sql, parameters):
+            if last is not None and n != last + 1:
+                problems.append(missing("custody", last, n))
+                prev = None
+            if words := _wrong(n, bytes(raw), sha256, prev, keys.get(keyid), bytes(signature)):
+                problems.append(Problem(f"custody {n}", "edited", words))
+            last, prev, hashes[n] = n, sha256, sha256
+        return problems
 
     def _in_packets(self) -> list[Checkpoint]:
         heads = (packet.manifest.get("custody") for packet in self._store.sound_packets())
         return [Checkpoint(head["n"], head["sha256"]) for head in heads if head]
 
 
-def _wrong(n: int, raw: bytes, sha256: str, prev: str | None) -> tuple[Any, str] | None:
+def _wrong(n: int, raw: bytes, sha256: str, prev: str | None, key: PublicKey | None, signature: bytes) -> str:
     if hashlib.sha256(raw).hexdigest() != sha256:
-        return "edited", "the entry is not the one that was chained."
+        return "the entry is not the one that was chained."
+    if key is None:
+        return "it is signed with a key that is not of this device."
     try:
+        key.verify(signature, dsse.pae(ENTRY_TYPE, raw))
         entry = loads(raw)
     except PacketError as error:
-        return "edited", str(error)
+        return str(error)
     if entry.get("n") != n:
-        return "misfiled", f"it is the entry {entry.get('n')!r} and lies in the place of another."
+        return f"it is the entry {entry.get('n')!r} and lies in the place of another."
     if prev is not None and entry.get("prev") != prev:
-        return "edited", "it does not follow on the entry before, one of the two was exchanged."
-    return None
-
-
-def _against(held: Iterable[Checkpoint], hashes: Mapping[int, str], last: int) -> list[Problem]:
-    problems = []
-    for point in sorted(held, key=lambda point: point.n):
-        where = f"custody {point.n}"
-        if point.n > last:
-            words = f"a checkpoint knows {point.n} entries and the log ends at {last}: its end was cut off."
-            problems.append(Problem(where, "truncated", words))
-        elif hashes.get(point.n, point.sha256) != point.sha256:
-            words = "a checkpoint knows another entry in this place: the log was written anew."
-            problems.append(Problem(where, "restamped", words))
-    return problems
+        return "it does not follow on the entry before; one of the two was exchanged."
+    return ""

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Protocol
 
 __all__ = ["Connection", "Executes", "Fault", "connect_sqlite", "fault_of", "rows"]
 
-Fault = Literal["full", "ioerr", "busy", "corrupt", "readonly", "constraint"]
+Fault = Literal["full", "ioerr", "busy", "corrupt", "readonly", "constraint", "other"]
 
 # Result codes of SQLite: https://www.sqlite.org/rescode.html
 _FAULTS: Final[dict[int, Fault]] = {
@@ -54,7 +54,7 @@ def fault_of(error: BaseException) -> Fault | None:
     for name in ("sqlite_errorcode", "extendedresult", "result"):
         code = getattr(error, name, None)
         if isinstance(code, int):
-            return _FAULTS.get(code & 0xFF)
+            return _FAULTS.get(code & 0xFF, "other")
     return None
 
 

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from spectralid.casework.packet import Blob
 
-__all__ = ["Draft", "Health", "Item", "Problem", "Row", "Seizure", "Stored"]
+__all__ = ["Checkpoint", "Draft", "Health", "Item", "Problem", "Row", "Seizure", "Stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The newest link of a chain at some time, held where the chain cannot be changed.
+
+    Attributes
+    ----------
+    n : int
+        Its number: of a custody entry, or the sequence number of a packet.
+    sha256 : str
+        Of the entry or the packet.
+    """
+
+    n: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +151,8 @@ class Health:
         Why, and what to do; empty when all is well.
     free_bytes : int
         On the disk of the store.
-    ballast : {"ready", "released", "none"}
-        The reserve: in place, given up because the disk was full, or never had room.
+    ballast : bool
+        Whether the reserve is in place; if not, it was given up because the disk is full.
     counts : mapping of str to int
         Packets, seizures, items, and packets by state of the outbox.
     problems : tuple of Problem
@@ -146,7 +162,7 @@ class Health:
     read_only: bool
     reason: str
     free_bytes: int
-    ballast: Literal["ready", "released", "none"]
+    ballast: bool
     counts: Mapping[str, int]
     problems: tuple[Problem, ...] = field(default=())
 
@@ -159,8 +175,8 @@ class Problem:
     ----------
     where : str
         The chain and the row: ``"packet 12"``, ``"custody 7"``.
-    what : {"edited", "deleted", "truncated", "restamped", "unsigned", "misfiled"}
-        What was done to it.
+    what : {"edited", "deleted", "truncated", "restamped"}
+        What was done to it; ``"restamped"`` where the chain holds and a checkpoint knows another one.
     words : str
         The same as a sentence.
     """

@@ -160,7 +160,7 @@ def _texts(value: Any) -> None:
 
 _Text = Annotated[str, msgspec.Meta(max_length=500)]
 _Note = Annotated[str, msgspec.Meta(max_length=2000)]
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 _Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Uuid7 = Annotated[
     str, msgspec.Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
@@ -287,6 +287,9 @@ class _Manifest(msgspec.Struct, kw_only=True):
     ui_locale: _Text = ""
     chain: _Chain | None = None
     custody: _Head | None = None
+    spectra: Annotated[list[_Spectrum], msgspec.Meta(max_length=16)] = []
+    original: _Original | None = None
+    photos: list[_Photo] = []
 
 
 class _Seizure(_Manifest, kw_only=True):
@@ -309,7 +312,6 @@ class _Scan(_Manifest, kw_only=True):
     spectra: Annotated[list[_Spectrum], msgspec.Meta(min_length=1, max_length=16)]
     result: _Result
     ipv: _Check | Literal["none"] = "none"
-    original: _Original | None = None
     strips: list[_Strip] = []
     escalation: _Escalation | None = None
     caution_shown: list[_Name] = []
@@ -321,7 +323,6 @@ class _Evidence(_Manifest, kw_only=True):
     strips: list[_Strip] = []
     declared: _Declared | None = None
     note: _Note = ""
-    photos: list[_Photo] = []
     fusion: dict[str, Any] | None = None
     assessment: dict[str, Any] | None = None
     escalation: _Escalation | None = None

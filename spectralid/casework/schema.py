@@ -1,8 +1,8 @@
 """The tables of the store, and how older ones become today's.
 
 Two chains that only grow (`packets`, `custody`), projections of the packets for the screen (`seizures`,
-`items`, `spectra`), and what is exchanged with reachback. The triggers keep a mistake in a program from changing
-a chain; against somebody who means to, the chains themselves are there.
+`items`, `spectra`), and what is exchanged with reachback. The triggers keep a mistake in a program from
+changing a chain; against somebody who means to, the chains themselves are there.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ _FIRST: Final = (
         tries INTEGER NOT NULL DEFAULT 0,
         next_try_utc TEXT,
         reason TEXT NOT NULL DEFAULT '',
+        code TEXT NOT NULL DEFAULT '',
         receipt BLOB,
         received_utc TEXT)""",
     "CREATE INDEX outbox_open ON outbox (urgent DESC, seq) WHERE state <> 'received'",

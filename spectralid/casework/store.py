@@ -2,8 +2,8 @@
 
 One SQLite database (write-ahead log, ``synchronous=FULL``), a key, and a ballast file in one folder.
 `CaseStore.capture` writes the packet, its place in the outbox, its custody entry and the projections for the
-screen in one transaction, and returns after the commit. One thread of one process writes at a time; any number
-reads.
+screen in one transaction, and returns after the commit. One thread of one process writes at a time; any
+number reads.
 
 Examples
 --------
@@ -20,11 +20,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -32,8 +33,8 @@ from typing import Any, Final, Self
 
 from spectralid.casework import schema
 from spectralid.casework.ballast import BALLAST_BYTES, Ballast
-from spectralid.casework.chain import chain_problems
-from spectralid.casework.clock import Clock, SystemClock, TrustedTime, to_text
+from spectralid.casework.chain import against, chain_problems
+from spectralid.casework.clock import Clock, ClockState, SystemClock, TrustedTime, to_text
 from spectralid.casework.custody import Custody
 from spectralid.casework.database import Connection, connect_sqlite, fault_of, rows
 from spectralid.casework.errors import (
@@ -48,7 +49,7 @@ from spectralid.casework.errors import (
     StoreVersionError,
     UnknownReferenceError,
 )
-from spectralid.casework.facts import Draft, Health, Item, Problem, Row, Seizure, Stored
+from spectralid.casework.facts import Checkpoint, Draft, Health, Item, Problem, Row, Seizure, Stored
 from spectralid.casework.ids import next_id
 from spectralid.casework.keys import PublicKey, SigningKey, sync_folder
 from spectralid.casework.lock import WriterLock
@@ -63,8 +64,14 @@ KEY: Final = "device.key"
 BALLAST: Final = "ballast"
 LOCK: Final = "writer.lock"
 
-# Packets whose hashes are looked at on opening.
+# Packets and custody entries that are looked at on opening.
 _TAIL: Final = 16
+CAPTURED: Final = "captured"
+# What the write-ahead log is cut back to when it is emptied.
+_LOG_BYTES: Final = 16 * 1024 * 1024
+# A disk with no more room than this is taken for full when opening fails.
+_LITTLE: Final = 1024 * 1024
+_LOG: Final = logging.getLogger(__name__)
 _RESCUE: Final = "The packets can be copied with spectralid.casework.rescue."
 _URGENT: Final = {"policy_high_hazard", "forced"}
 _ROW: Final = (
@@ -94,8 +101,6 @@ class CaseStore:
         Where it is.
     device_id : str
         As every packet states it.
-    key : SigningKey
-        What packets and custody entries are signed with.
     clock : Clock
         Of the device.
     time : TrustedTime
@@ -106,7 +111,6 @@ class CaseStore:
         Called with each `Stored` after its commit, in the thread that captured; must not block.
     """
 
-    key: SigningKey
     device_id: str
 
     def __init__(
@@ -119,6 +123,7 @@ class CaseStore:
         self.on_captured: list[Callable[[Stored], None]] = []
         self._connect = connect
         self._ballast = Ballast(folder / BALLAST, ballast_bytes)
+        self._key: SigningKey | None = None
         self._lock: WriterLock | None = None
         self._writer: Connection | None = None
         self._writing = threading.RLock()
@@ -183,7 +188,7 @@ class CaseStore:
         store = cls(Path(folder), clock=clock or SystemClock(), connect=connect, ballast_bytes=ballast_bytes)
         try:
             if read_only:
-                store._open_to_read(key)
+                store._open_to_read()
             else:
                 store._open_to_write(key, device_id, new_key=new_key)
         except BaseException:
@@ -191,15 +196,11 @@ class CaseStore:
             raise
         return store
 
-    def _open_to_read(self, key: SigningKey | None) -> None:
+    def _open_to_read(self) -> None:
         if not (self.folder / DATABASE).exists():
             raise StoreError(f"{self.folder}: there is no store.")
         self._stopped = f"{self.folder}: the store was opened for reading only."
         self._refuse_version(*self._version())
-        if key is not None:
-            self.key = key
-        elif (self.folder / KEY).exists():
-            self.key = SigningKey.load(self.folder / KEY)
         ((self.device_id,),) = self.read("SELECT device_id FROM device")
         self.time = TrustedTime(self.clock, self._remembered())
         self._problems = self._tail_problems()
@@ -207,13 +208,15 @@ class CaseStore:
     def _open_to_write(self, key: SigningKey | None, device_id: str | None, *, new_key: bool) -> None:
         self._make_folder()
         self._lock = WriterLock(self.folder / LOCK)
-        self.key = key or self._own_key(new_key=new_key)
+        self._key = key or self._own_key(new_key=new_key)
         try:
             self._open_writer()
-        except StoreFullError as error:
-            # Even opening needs room, for the index of the log.
-            if not error.room_was_made:
+        except StoreError as error:
+            # Even opening needs room, for the index of the log, and SQLite may not say that it lacks that.
+            made = isinstance(error, StoreFullError) and error.room_was_made
+            if not made and (_free_bytes(self.folder) > _LITTLE or not self._ballast.release()):
                 raise
+            self._stopped = ""
             self._open_writer()
         application, version = self._version()
         if (application, version) == (0, 0) and not self.read("SELECT 1 FROM sqlite_master"):
@@ -265,6 +268,7 @@ class CaseStore:
                 # macOS: without it, a sync does not reach the disk.
                 "fullfsync = ON",
                 "checkpoint_fullfsync = ON",
+                f"journal_size_limit = {_LOG_BYTES}",
             ):
                 rows(self._writer, f"PRAGMA {pragma}")
             ((mode,),) = rows(self._writer, "PRAGMA journal_mode = WAL")
@@ -378,6 +382,24 @@ class CaseStore:
     ) -> None:
         self.close()
 
+    @property
+    def key(self) -> SigningKey:
+        """What packets and custody entries are signed with.
+
+        Raises
+        ------
+        StoreReadOnlyError
+            If the store was opened for reading only.
+        """
+        if self._key is None:
+            raise StoreReadOnlyError(self._stopped)
+        return self._key
+
+    @property
+    def clock_state(self) -> ClockState:
+        """How far the clock of the device can be trusted now."""
+        return self.time.judge(self.time.moment())[0]
+
     # --- writing -----------------------------------------------------------------------------------------
 
     def capture(self, draft: Draft) -> Stored:
@@ -452,13 +474,18 @@ class CaseStore:
                 (packet_id, seq, _urgent(manifest)),
             )
             _project(tx, manifest)
-            facts = {"packet_id": packet_id, "seq": seq, "sha256": sha256, "kind": draft.kind}
-            self.custody.append(tx, "captured", facts)
+            facts = {"packet_id": packet_id, "seq": seq, "sha256": sha256, "kind": draft.kind,
+                     "seizure_ref": draft.seizure_ref, "item_ref": draft.item_ref}  # fmt: skip
+            self.custody.append(tx, CAPTURED, facts)
             self.time.note(moment)
             self.time.remember(tx)
         stored = Stored(packet_id, seq, sha256, utc, state)
         for told in self.on_captured:
-            told(stored)
+            try:
+                told(stored)
+            except Exception:
+                # It is stored: whoever records must not hear otherwise.
+                _LOG.exception("a listener failed after packet %d was stored", seq)
         return stored
 
     @contextlib.contextmanager
@@ -499,7 +526,7 @@ class CaseStore:
 
     def _keep_reserve(self, size: int) -> None:
         """Refuse to fill the half of the given-up reserve that sending and removing need."""
-        if self._ballast.state == "ready":
+        if self._ballast.ready:
             return
         with contextlib.suppress(OSError):
             if self._ballast.restore():
@@ -524,8 +551,8 @@ class CaseStore:
             return StoreFullError(self._full_words(words), room_was_made=made)
         if fault == "busy":
             return StoreBusyError(f"{self.folder}: another program holds the store; NOT stored, try again.")
-        if fault == "constraint":
-            return StoreError(f"{self.folder}: NOT stored, it contradicts what is on record ({error}).")
+        if fault in ("constraint", "other"):
+            return StoreError(f"{self.folder}: this record is NOT stored ({error}).")
         # After a failed sync the system may think unwritten pages are written: only opening anew can tell.
         self._stopped = (
             f"{self.folder}: the disk failed ({error}); nothing more is stored until the store is opened "
@@ -659,7 +686,7 @@ class CaseStore:
 
     def _rows(self, where: str, parameters: Sequence[Any]) -> tuple[Row, ...]:
         return tuple(
-            Row(*row[:10], bool(row[10]), bool(row[11])) for row in self.read(_ROW + where, parameters)
+            Row(*(*row[:10], bool(row[10]), bool(row[11]))) for row in self.read(_ROW + where, parameters)
         )
 
     def similar_recent(
@@ -713,23 +740,27 @@ class CaseStore:
             "ORDER BY i.added_utc, i.seq",
             (seizure_ref,),
         )
-        return tuple(Item(*row[:6], json.loads(row[6]), row[7]) for row in found)
+        return tuple(Item(*(*row[:6], json.loads(row[6]), row[7])) for row in found)
 
     def of_item(self, item_ref: str) -> tuple[Packet, ...]:
         """The packets of an item that can be read here, oldest first.
 
         Those that were removed, and those found damaged (told in `health`), are left out; `history` has them.
         """
-        packets = []
-        found = self.read("SELECT packet_id FROM packets WHERE item_ref = ? ORDER BY seq", (item_ref,))
-        for (packet_id,) in found:
-            with contextlib.suppress(PacketError, RemovedPacketError):
-                packets.append(self.packet(packet_id))
-        return tuple(packets)
+        return tuple(self._sound("item_ref = ?", item_ref))
+
+    def of_seizure(self, seizure_ref: str) -> tuple[Packet, ...]:
+        """The packets of a seizure that can be read here, as for `of_item`."""
+        return tuple(self._sound("seizure_ref = ?", seizure_ref))
 
     def sound_packets(self) -> Iterator[Packet]:
-        """Every packet that is here and whole, oldest first, one at a time."""
-        for (packet_id,) in self.read("SELECT packet_id FROM packets WHERE raw IS NOT NULL ORDER BY seq"):
+        """Every packet that can be read here, as for `of_item`, one at a time."""
+        return self._sound("raw IS NOT NULL")
+
+    def _sound(self, which: str, *parameters: str) -> Iterator[Packet]:
+        for (packet_id,) in self.read(
+            f"SELECT packet_id FROM packets WHERE {which} ORDER BY seq", parameters
+        ):
             with contextlib.suppress(PacketError, RemovedPacketError):
                 yield self.packet(packet_id)
 
@@ -751,24 +782,43 @@ class CaseStore:
             read_only=bool(self._stopped) or self._closed,
             reason=reason,
             free_bytes=free,
-            ballast=self._ballast.state,
+            ballast=self._ballast.ready,
             counts=counts,
             problems=self._problems,
         )
 
     # --- the chain of packets ----------------------------------------------------------------------------
 
-    def verify(self) -> tuple[Problem, ...]:
+    def verify(
+        self, checkpoints: Iterable[Checkpoint] = (), *, keys: Mapping[str, PublicKey] | None = None
+    ) -> tuple[Problem, ...]:
         """What is wrong with the chain of packets, all of it looked at; empty when nothing is.
 
         See `custody` for its own chain.
+
+        Parameters
+        ----------
+        checkpoints : iterable of Checkpoint
+            Sequence numbers and hashes of packets, held elsewhere. Those in the custody log are looked at as
+            well.
+        keys : mapping of str to PublicKey, optional
+            The keys of this device by key id, from somewhere else than the store; by default those that the
+            store says it has had.
         """
-        seqs = self.read("SELECT seq FROM packets ORDER BY seq")
-        return chain_problems(self, [seq for (seq,) in seqs])
+        seqs = [seq for (seq,) in self.read("SELECT seq FROM packets ORDER BY seq")]
+        hashes: dict[int, str] = {}
+        problems = chain_problems(
+            self, seqs, keys=self.keys() if keys is None else keys, hashes=hashes, whole=True
+        )
+        logged = (entry.facts for entry in self.custody.entries() if entry.kind == CAPTURED)
+        held = {*checkpoints, *(Checkpoint(facts["seq"], facts["sha256"]) for facts in logged)}
+        return tuple(problems + against(held, hashes, "packet"))
 
     def _tail_problems(self) -> tuple[Problem, ...]:
-        seqs = self.read("SELECT seq FROM packets ORDER BY seq DESC LIMIT ?", (_TAIL,))
-        return chain_problems(self, [seq for (seq,) in reversed(seqs)])
+        found = self.read("SELECT seq FROM packets ORDER BY seq DESC LIMIT ?", (_TAIL,))
+        seqs = [seq for (seq,) in reversed(found)]
+        packets = chain_problems(self, seqs, keys=self.keys(), hashes={}, whole=False)
+        return (*packets, *self.custody.tail_problems(_TAIL))
 
 
 _RESERVED: Final = {
