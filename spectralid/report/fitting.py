@@ -7,7 +7,7 @@ said to be left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from spectralid.report.ink import Face, Row, space, text_rows, text_width
@@ -20,6 +20,8 @@ BODY: Final = 7.6
 TITLE: Final = 6.4
 _TITLE_COLOUR: Final = "#444444"
 _GAP: Final = 4.5
+# Lines of one sentence that are kept before anything else is given up.
+_FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Section:
         Instead of sentences: makes the row of the item of that number, for a width and a font size.
     kept, lines : int or None
         How many items and how many lines of each are drawn; ``None`` for all.
+    colour : str
+        Of the sentences.
+    head : callable, optional
+        Makes a row above the items, for a width and a font size.
     """
 
     key: str
@@ -59,7 +65,7 @@ class Section:
     kept: int | None = None
     lines: int | None = None
     colour: str = "#000000"
-    head: Callable[[float, float], Row] | None = field(default=None)
+    head: Callable[[float, float], Row] | None = None
 
     def drawn(self, width: float, scale: float, words: Words) -> list[Row]:
         """Its rows at a width."""
@@ -85,17 +91,19 @@ class Section:
                 )
             out += full
         if left := len(self.items) - len(shown):
-            out += text_rows(words.count("continued", left), width, size * 0.9, "regular", _TITLE_COLOUR)
+            out += text_rows(words.count("continued", left), width, TITLE * scale, "regular", _TITLE_COLOUR)
         elif shortened:
-            out += text_rows(words.say("shortened"), width, size * 0.9, "regular", _TITLE_COLOUR)
+            out += text_rows(words.say("shortened"), width, TITLE * scale, "regular", _TITLE_COLOUR)
         return [*out, space(_GAP * scale)] if out else []
+
+    def capped(self) -> Section | None:
+        """The same with long items cut to a few lines; None where they are already."""
+        return replace(self, lines=_FEW) if self.lines is None and not self.rows else None
 
     def shorter(self) -> Section | None:
         """The next shorter form; None where nothing more may be left out."""
-        if not self.rows:
-            for lines in (4, 2):
-                if self.lines is None or self.lines > lines:
-                    return replace(self, lines=lines)
+        if not self.rows and (self.lines is None or self.lines > 2):
+            return replace(self, lines=2)
         count = len(self.items) if self.kept is None else self.kept
         if count > self.least:
             return replace(self, kept=count - 1)
@@ -138,19 +146,23 @@ def fitted(
         key=lambda place: order.index(sections[place[0]][place[1]].key),
     )
 
-    def left() -> float:
-        return room([sum(height(rows) for rows in part) for part in drawn])
+    def heights() -> list[float]:
+        return [sum(height(rows) for rows in part) for part in drawn]
 
-    for column, number in ranked:
-        while left() < 0:
-            whole = drawn[column][number]
-            over = left()
-            drawn[column][number] = []
-            helps = left() > over
-            drawn[column][number] = whole
-            shorter = sections[column][number].shorter() if helps else None
-            if shorter is None:
-                break
-            sections[column][number] = shorter
-            drawn[column][number] = shorter.drawn(columns[column][0], scale, words)
+    def shorten() -> bool:
+        """Shorten the first section that may be and whose column is too tall; cap long sentences before."""
+        tall = heights()
+        for form in (Section.capped, Section.shorter):
+            for column, number in ranked:
+                if room([h - (c == column) for c, h in enumerate(tall)]) <= room(tall):
+                    continue  # another column beside it is taller; giving room up here would gain none
+                shorter = form(sections[column][number])
+                if shorter is not None:
+                    sections[column][number] = shorter
+                    drawn[column][number] = shorter.drawn(columns[column][0], scale, words)
+                    return True
+        return False
+
+    while room(heights()) < 0 and shorten():
+        pass
     return [[row for rows in part for row in rows] for part in drawn]

@@ -10,7 +10,7 @@ import importlib.util
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -158,6 +158,11 @@ def clean(text: object) -> str:
 
 def wrapped(text: object, width: float, size: float, face: Face = "regular") -> list[str]:
     """Lines of a text no wider than `width`; a word that is wider is broken."""
+    return list(_wrapped(str(text), width, size, face))
+
+
+@lru_cache(maxsize=2048)  # a page that must be made to fit is laid out many times
+def _wrapped(text: str, width: float, size: float, face: Face) -> tuple[str, ...]:
     lines: list[str] = []
     line = ""
     for word in clean(text).split(" "):
@@ -172,7 +177,7 @@ def wrapped(text: object, width: float, size: float, face: Face = "regular") -> 
             fits = _fitting(line, width, size, face)
             lines.append(line[:fits])
             line = line[fits:]
-    return [*lines, line] if line or not lines else lines
+    return (*lines, line) if line or not lines else tuple(lines)
 
 
 def _fitting(text: str, width: float, size: float, face: Face) -> int:

@@ -54,7 +54,10 @@ def written(pages: Sequence[Iterable[Placed]], paper: str, *, title: str, langua
     size = paper_size(paper)
     target = io.BytesIO()
     # invariant: no clock and no random id; the only times in a report are those of the record.
-    canvas = Canvas(target, pagesize=size, invariant=1, pageCompression=1, lang=language)
+    first = names["regular"]
+    canvas = Canvas(
+        target, pagesize=size, invariant=1, pageCompression=1, lang=language, initialFontName=first
+    )
     canvas.setTitle(title)
     canvas.setAuthor("")
     canvas.setSubject("")

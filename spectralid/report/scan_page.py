@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -209,6 +210,7 @@ def _urgent(facts: Mapping[str, Any], words: Words) -> Iterator[Section]:
         tuple(facts["conflicts"]),
         bold=True,
         bullet="▲",
+        least=3,
         colour=signs.SIGNS["danger"].colour,
     )
 
@@ -245,7 +247,7 @@ def _identifying(facts: Mapping[str, Any], words: Words) -> Iterator[Section]:
     told = [words.say("escalate.yes"), *reasons] if reasons else [words.say("escalate.no")]
     if facts["escalation_note"]:
         told.append(words.say("escalate.note", note=facts["escalation_note"]))
-    yield _section("escalation", told, words)
+    yield replace(_section("escalation", told, words), least=2)
     yield _section("answers", [words.answer(a) for a in reversed(facts["answers"])], words, bullet="•")
     met = ", ".join(facts["swgdrug"]) or words.say("swgdrug.none")
     yield _section("swgdrug", [met, words.say("swgdrug.note")], words)
