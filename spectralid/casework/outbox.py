@@ -119,7 +119,7 @@ _ROW: Final = """
 
 
 def _row(values: tuple[Any, ...]) -> OutboxRow:
-    return OutboxRow(*values[:9], bool(values[9]))
+    return OutboxRow(*(*values[:9], bool(values[9])))
 
 
 def states(store: CaseStore) -> tuple[OutboxRow, ...]:
