@@ -57,6 +57,7 @@ EVIDENCE: Final = "evidence"
 SCAN: Final = "scan"
 
 _LONGEST_NOTE: Final = 2000
+_LONGEST_NAME: Final = 100
 _LARGEST_PHOTO: Final = 4 * 1024 * 1024
 _PHOTO_TYPES: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
 # Results kept at hand, so that what is said of an item with several scans need not be computed again.
@@ -182,7 +183,7 @@ class FieldUnit:
         from spectralid.library import open_library
         from spectralid.verdict import PolicyKeeper
 
-        books = open_library(library)
+        books = open_library() if library is None else open_library(library)
         try:
             store = CaseStore.open(Path(folder))
         except BaseException:
@@ -373,7 +374,8 @@ class FieldUnit:
         blobs = spectrum_blobs(spectrum)
         body: dict[str, Any] = {
             "instrument": instrument_facts(spectrum),
-            "ipv": {"state": self.instrument_check},
+            "ipv": "none",
+            "instrument_check": self.instrument_check,
             "spectra": [spectrum_entry(spectrum, blobs)],
             "context": context,
             "rescan_of": rescan_of,
@@ -382,7 +384,11 @@ class FieldUnit:
             name, data = original
             file = Blob(data, "application/octet-stream", Path(name).name)
             blobs = (*blobs, file)
-            body["original"] = {"blob": file.sha256, "media_type": file.media_type, "name": file.name}
+            body["original"] = {
+                "blob": file.sha256,
+                "media_type": file.media_type,
+                "name_sanitised": file.name[:_LONGEST_NAME],
+            }
         try:
             identification, verdict = self._conclude(spectrum, context)
         except InputError as error:
@@ -407,7 +413,7 @@ class FieldUnit:
             engine=__version__,
             thresholds=self.policy.to_dict()["thresholds"],
         )
-        body["caution_shown"] = list(verdict.precautions)
+        body["caution_shown"] = list(getattr(verdict, "cautions", ()))
         if verdict.escalate:
             body["escalation"] = {"why": list(verdict.escalation), "urgency": verdict.alarm.value}
         stored = self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
@@ -568,7 +574,8 @@ class FieldUnit:
     def _record(self, draft: Draft) -> Stored:
         from dataclasses import replace
 
-        who = {"officer_ref": self.officer, "site_ref": self.site, "ui_locale": self.language}
+        # Who never said who they are is on record as that; a hazard is not left unrecorded for it.
+        who = {"officer_ref": self.officer or "unnamed", "site_ref": self.site, "ui_locale": self.language}
         whole = replace(draft, body={**who, **draft.body})
         try:
             return self.store.capture(whole)

@@ -39,7 +39,7 @@ def record_view(
         "item_ref": manifest.get("item_ref"),
         "technique": spectrum.technique.value,
         "instrument": manifest["instrument"],
-        "check": manifest.get("ipv", {}).get("state", "unknown"),
+        "check": manifest.get("instrument_check", "unknown"),
         "verdict": result.get("verdict"),
         "refused": result.get("refused", ""),
         "components": [_component(c) for c in result.get("components", ())],

@@ -8,7 +8,7 @@ import { dismiss, draw, frame, linkTo, notice, screenIs } from "./shell.js";
 import { settle } from "./dialog.js";
 import { isUrgent } from "./verdict.js";
 import { flow } from "./screens/flow.js";
-import { scan } from "./screens/scan.js";
+import { failure, scan } from "./screens/scan.js";
 import { result } from "./screens/result.js";
 import { item } from "./screens/item.js";
 import { history as past } from "./screens/history.js";
@@ -56,6 +56,7 @@ async function show(again = false) {
     made = trouble(error, context);
   }
   if (mine !== turn || !made) { leave.forEach((work) => work()); return; }
+  if (location.pathname.startsWith("/result/")) notice("result", null);
   showing?.leave.forEach((work) => work());
   showing = { leave, key: made.key, was: made.key?.(now()), words: language() };
   const focused = again ? signature(document.activeElement) : null;
@@ -118,6 +119,14 @@ async function resultCame({ packet_id: id }) {
   announce(`${t("result.ready")} ${words}`, true);
 }
 
+/** A scan that failed while another screen is read, or a file in the watched folder that could not be read. */
+function failed(told) {
+  if (told.scan_id && location.pathname === "/scan") return;
+  const sentence = failure(told);
+  notice("failed", h("div.notice-box.bad", {}, h("p", {}, sentence), told.scan_id ? linkTo("/scan", t("scan.again"), true) : h("button.button", { type: "button", onclick: () => notice("failed", null) }, t("page.understood"))));
+  announce(sentence, true);
+}
+
 async function run() {
   try {
     await loadLanguages();
@@ -129,7 +138,7 @@ async function run() {
   frame(go);
   on("state", stateCame);
   on("result", resultCame);
-  on("failed", ({ sentence }) => { if (location.pathname !== "/scan") { notice("failed", h("div.notice-box.bad", {}, h("p", {}, sentence), linkTo("/scan", t("scan.again"), true))); announce(sentence, true); } });
+  on("failed", failed);
   on("answer", () => {
     notice("answer", h("div.notice-box.ask", {}, h("p", {}, h("strong", {}, t("answers.came"))), linkTo("/answers", t("answers.read"), true)));
     announce(t("answers.came"), true);

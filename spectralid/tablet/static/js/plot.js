@@ -60,7 +60,7 @@ export function plot({ caption, height = 240 }) {
     const [low, high] = points.length ? [points[0][0], points.at(-1)[0]] : [200, 3200];
     const across = (at) => left + ((at - low) / (high - low || 1)) * (right - left);
     pen.lineWidth = 1;
-    pen.font = `${FONT}px system-ui, sans-serif`;
+    pen.font = `${FONT}px ${getComputedStyle(document.body).fontFamily}`;
     pen.textAlign = "center";
     pen.fillStyle = colour("--plot-axis");
     for (const tick of steps(low, high, right - left)) {

@@ -10,6 +10,9 @@ const URGENT = ["danger", "unknown"];
 export const alarmOf = (word) => (ALARMS.includes(word) ? word : "unknown");
 export const isUrgent = (word) => URGENT.includes(alarmOf(word));
 
+/** The loudest of some alarms, or null. */
+export const loudest = (words) => ALARMS.find((alarm) => words.filter(Boolean).map(alarmOf).includes(alarm)) ?? null;
+
 /** The sign with its word inside. */
 export function sign(word, tag = "p") {
   const alarm = alarmOf(word);
@@ -22,14 +25,14 @@ export const mark = (word) => h(`span.mark.${alarmOf(word)}`, { role: "img", "ar
 export const listOf = (texts, facts = {}) => (texts?.length ? h("ul", facts, texts.map((text) => h("li", {}, text))) : null);
 
 /** Sign, precautions, name: precautions stand above the name wherever the substance may hurt. */
-export function alarmPanel({ alarm, kind = "", headline, words = "", precautions = [], extra = null, lang = null, tag = "p", level = "h2" }) {
+export function alarmPanel({ alarm, kind = "", headline, words = "", precautions = [], extra = null, lang = null, under = [], tag = "p", level = "h2" }) {
   const name = h(`${level}.name`, { lang }, headline);
   const care = precautions.length
     ? [h(level, {}, t("result.precautions")), listOf(precautions, { class: "precautions", lang })]
     : [];
   const kicker = h("p.kicker", {}, [kind && known("kind", kind), t("presumptive.word")].filter(Boolean).join(" · "));
   return h(`section.card.alarm.${alarmOf(alarm)}`, { "aria-label": t("result.verdict") }, h(
-    "div.verdict", {}, sign(alarm, tag),
+    "div.verdict", {}, h("div.shown", {}, sign(alarm, tag), under),
     h("div.said", {}, isUrgent(alarm) ? [care, kicker, name] : [kicker, name, care], words && h("p", { lang }, words), extra),
   ));
 }
@@ -65,5 +68,8 @@ export function queueBadge(state) {
   if (!state) return null;
   return h(`span.badge-state.${SYMBOL[state] ? state : "queued"}`, {}, h("span", { "aria-hidden": "true" }, SYMBOL[state] ?? "○"), known("queue", state));
 }
+
+/** Why a packet is not further: in the officer's language where the reason has a name. */
+export const reasonOf = (row) => (row.code && known("reason", row.code) !== row.code ? known("reason", row.code) : row.reason ?? "");
 
 export const ago = (days) => (Number.isFinite(days) ? count("library.age", days) : t("time.unknown"));

@@ -15,7 +15,7 @@ export async function answers(context) {
   const card = (a) => answerCard(a, {
     all,
     extra: a.shown ? null : a === first
-      ? h("div.row", {}, button(t("answers.have_read"), `shown:${a.answer_id}`, async () => { await post(path("/api/answers", a.answer_id, "shown")); context.again(); }, place, { primary: true }))
+      ? button(t("answers.have_read"), `shown:${a.answer_id}`, async () => { await post(path("/api/answers", a.answer_id, "shown")); context.again(); }, place, { primary: true })
       : h("p.soft", {}, t("answers.earlier_first", { n: first.n })),
     link: true,
   });
@@ -45,6 +45,5 @@ export function answerCard(a, { all = [], extra = null, link = false } = {}) {
     h("h3", {}, a.headline), h("p", {}, a.words),
     a.supersedes && h("p", {}, h("strong", {}, earlier ? t("answers.replaces", { n: earlier.n }) : t("answers.replaces_earlier"))),
     h("p.small.soft", {}, [t("answers.number", { n: a.n }), a.by && t("answers.by", { by: a.by }), a.case && t("answers.case", { case: a.case }), utc(a.utc)].filter(Boolean).join(" · ")),
-    link && a.item_ref && h("div.row", {}, linkTo(`/item/${encodeURIComponent(a.item_ref)}`, t("item.record"))),
-    extra);
+    h("div.row", {}, extra, link && a.item_ref && linkTo(`/item/${encodeURIComponent(a.item_ref)}`, t("item.record"))));
 }

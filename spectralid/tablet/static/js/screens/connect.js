@@ -50,7 +50,8 @@ function simulated(context, device, place) {
   const show = (wanted) => grid.replaceChildren(...samples.filter((s) => s.toLowerCase().includes(wanted)).slice(0, FEW).map(press));
   show("");
   const find = h("input.text", { id: "sample-find", type: "search", autocomplete: "off", oninput: () => show(find.value.trim().toLowerCase()) });
-  return h("details", {}, h("summary", {}, t("connect.simulated")), h(
+  if (!samples.length) return null;
+  return h("details", { open: !(device.ports ?? []).length }, h("summary", {}, t("connect.simulated")), h(
     "div.inside", {}, h("p", {}, t("connect.simulated_words")),
     samples.length > FEW && h("div.field", {}, h("label.name", { for: "sample-find" }, t("connect.find")), find), grid,
   ));

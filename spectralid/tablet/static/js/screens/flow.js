@@ -34,12 +34,13 @@ export async function flow(context) {
   const step = stepOf(now(), wanted);
   if (step === "scan") { context.go("/scan", { replace: true }); return null; }
   const made = await { connect, seizure, item }[step](context);
-  return { ...made, key: (state) => `${stepOf(state, wanted)} ${step === "connect" ? state.device.ports : ""}` };
+  return { ...made, key: (state) => stepOf(state, wanted) };
 }
 
 async function connect(context) {
   const title = t("connect.title");
-  return { title, node: [steps("connect"), h("h1", { tabindex: "-1" }, title), connecting(context, now().device), h("div.row", {}, linkTo("/?step=seizure", t("connect.without")))] };
+  const device = await get("/api/device");
+  return { title, node: [steps("connect"), h("h1", { tabindex: "-1" }, title), connecting(context, device), h("div.row", {}, linkTo("/?step=seizure", t("connect.without")))] };
 }
 
 async function seizure(context) {
@@ -51,7 +52,7 @@ async function seizure(context) {
     fields: (f) => [
       !officer && f.text("officer", { label: t("settings.officer"), hint: t("settings.officer_hint"), required: true, limit: 40 }),
       f.text("place", { label: t("seizure.place"), value: localStorage.getItem("place") ?? now().site ?? "", required: true, limit: 120 }),
-      f.choice("mode", { label: t("seizure.mode"), options: MODES.map((m) => ({ value: m, label: t(`mode.${m}`) })), value: localStorage.getItem("mode") ?? "mail", required: true }),
+      f.choice("mode", { label: t("seizure.mode"), options: MODES.map((m) => ({ value: m, label: t(`mode.${m}`) })), value: localStorage.getItem("mode") ?? "mail", required: true, width: "136px" }),
       h("details", {}, h("summary", {}, t("seizure.more")), h("div.inside", {}, f.text("note", { label: t("note.label"), lines: 3, limit: 2000 }))),
     ],
     submit: async ({ officer: who, ...values }) => {
@@ -68,7 +69,7 @@ async function seizure(context) {
       h("span.what", {}, s.place || s.seizure_ref, h("span.when", {}, ` · ${t(`mode.${MODES.includes(s.mode) ? s.mode : "other"}`)} · ${t("seizure.items", { n: s.items?.length ?? s.items ?? 0 })}`)),
     )))))
     : null;
-  return { title, node: [steps("seizure"), h("h1", { tabindex: "-1" }, title), h("div.columns", {}, h("div.card", {}, node), others)] };
+  return { title, node: [steps("seizure"), h("h1", { tabindex: "-1" }, title), h("div.columns.wide-first", {}, h("div.card", {}, node), others)] };
 }
 
 const itemsOf = (seizureFacts) => (Array.isArray(seizureFacts.items) ? seizureFacts.items.length : Number(seizureFacts.items) || 0);
@@ -81,7 +82,7 @@ async function item(context) {
     label: t("item.open"),
     fields: (f) => [
       f.text("label", { label: t("item.label"), hint: t("item.label_hint"), value: t("item.default", { n: itemsOf(within) + 1 }), required: true, limit: 80 }),
-      f.choice("container", { label: t("item.container"), options: CONTAINERS.map((c) => ({ value: c, label: t(`container.${c}`), icon: c })), value: "none", required: true, width: "200px" }),
+      f.choice("container", { label: t("item.container"), options: CONTAINERS.map((c) => ({ value: c, label: t(`container.${c}`), icon: c })), value: "none", required: true, width: "172px" }),
       h("details", {}, h("summary", {}, t("declared.add")), h("div.inside", {}, declaredFields(f))),
     ],
     submit: async ({ label, container, text, cas, tariff }) => {
@@ -92,7 +93,7 @@ async function item(context) {
   });
   return {
     title,
-    node: [steps("item"), h("h1", { tabindex: "-1" }, title), h("p.soft", {}, t("item.in", { place: within.place || ref })), h("div.card", {}, node),
+    node: [steps("item"), h("div.head", {}, h("h1", { tabindex: "-1" }, title), h("span.soft", {}, t("item.in", { place: within.place || ref }))), h("div.card", {}, node),
       h("div.row", {}, linkTo("/?step=seizure", t("seizure.other")))],
   };
 }

@@ -5,7 +5,7 @@ import { known, t, utc } from "../i18n.js";
 import { get, path } from "../api.js";
 import { button } from "../act.js";
 import { linkTo } from "../shell.js";
-import { mark, queueBadge } from "../verdict.js";
+import { alarmOf, loudest, mark, queueBadge } from "../verdict.js";
 import { download } from "./result.js";
 
 const PAGE = 30;
@@ -35,7 +35,7 @@ async function records() {
   let last = null;
   const put = (more) => {
     add(list, more.map((row) => h("li", {}, h("a.record", { href: linkOf(row) }, row.alarm ? mark(row.alarm) : h("span", {}),
-      h("span", {}, h("span.what", {}, row.headline || known("packet", row.kind)), h("span.when", {}, [`#${row.seq}`, known("packet", row.kind), utc(row.utc)].join(" · "))), queueBadge(row.queue?.state ?? row.queue)))));
+      h("span", {}, h("span.what", {}, row.headline || known("packet", row.kind)), h("span.when", {}, [row.alarm && t(`alarm.${alarmOf(row.alarm)}`), row.headline && known("packet", row.kind), `#${row.seq}`, utc(row.utc)].filter(Boolean).join(" · "))), queueBadge(row.queue?.state ?? row.queue)))));
     last = more.at(-1)?.seq ?? last;
     older.hidden = more.length < PAGE;
   };
@@ -61,8 +61,12 @@ async function one(context, ref) {
       h("h1", { tabindex: "-1" }, title),
       h("p.soft", {}, [known("mode", s.mode), utc(s.opened_utc)].join(" · ")),
       s.note && h("p", {}, s.note),
-      h("ul.records", {}, (Array.isArray(s.items) ? s.items : []).map((i) => h("li", {}, h("a.record", { href: `/item/${encodeURIComponent(i.item_ref)}` }, i.alarm ? mark(i.alarm) : h("span", {}),
-        h("span", {}, h("span.what", {}, i.label), h("span.when", {}, [i.headline, known("container", i.container)].filter(Boolean).join(" · "))))))),
+      h("ul.records", {}, (Array.isArray(s.items) ? s.items : []).map((i) => {
+        const scans = Array.isArray(i.scans) ? i.scans : [];
+        const alarm = i.alarm ?? loudest(scans.map((scan) => scan.alarm));
+        return h("li", {}, h("a.record", { href: `/item/${encodeURIComponent(i.item_ref)}` }, alarm ? mark(alarm) : h("span", {}),
+          h("span", {}, h("span.what", {}, i.label || i.item_ref), h("span.when", {}, [alarm && t(`alarm.${alarmOf(alarm)}`), i.headline ?? scans.at(-1)?.headline].filter(Boolean).join(" · ")))));
+      })),
       h("div.row", {}, s.closed ? null : linkTo(`/?step=item&seizure=${encodeURIComponent(ref)}`, t("item.next"), true), download(`${base}/report.pdf`, t("report.pdf")), download(`${base}/report.json`, t("report.json")), linkTo("/history?by=seizure", t("page.back"))),
     ],
   };

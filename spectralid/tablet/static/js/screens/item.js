@@ -27,7 +27,7 @@ const back = (ref) => h("div.row.end", {}, linkTo(page(ref), t("page.cancel")));
 
 async function overview(context, facts) {
   const ref = context.part;
-  const title = facts.label;
+  const title = facts.label || facts.item_ref;
   const { assessment } = facts;
   const arrived = facts.suggest || !facts.scans.length ? await get("/api/arrived").catch(() => []) : [];
   const place = h("div", {});
@@ -50,7 +50,6 @@ async function overview(context, facts) {
         await call("POST", path("/api/items", ref, "photos"), blob, { type: blob.type, timeout: UPLOAD_MS });
         again();
       }, place), linkTo("/?step=item", t("item.next"))),
-    h("p", {}),
     h("section", { "aria-labelledby": "scans" }, h("h2", { id: "scans" }, t("item.scans")), facts.scans.length ? scansOf(facts.scans) : h("p", {}, t("item.no_scans"))),
     facts.fusion && h("section.card", { "aria-labelledby": "fusion" }, h("h2", { id: "fusion" }, t("item.fusion")), h("p", {}, h("strong", {}, known("fusion", facts.fusion.outcome)), " ", facts.fusion.words)),
     h("div.columns", {},
@@ -58,13 +57,16 @@ async function overview(context, facts) {
       h("section.card", { "aria-labelledby": "strips" }, h("h2", { id: "strips" }, t("item.strips")), facts.strips.length ? facts.strips.map(stripFacts) : h("p", {}, t("item.no_strips"))),
       h("section.card", { "aria-labelledby": "notes" }, h("h2", { id: "notes" }, t("item.notes")),
         facts.notes?.length ? listOf(facts.notes.map((n) => (typeof n === "string" ? n : n.text))) : h("p", {}, t("item.no_notes")),
-        facts.photos?.length ? [h("h3", {}, t("item.photos")), listOf(facts.photos.map((p) => p.name || p.sha256.slice(0, 12)))] : null),
+        facts.photos?.length ? [h("h3", {}, t("item.photos")), photos(facts.photos)] : null),
       h("section.card", { "aria-labelledby": "facts" }, h("h2", { id: "facts" }, t("item.facts")), h("dl.facts", {},
         h("dt", {}, t("item.container")), h("dd", {}, known("container", facts.container)),
         h("dt", {}, t("seizure.label")), h("dd", {}, h("a.button", { href: `/history?seizure=${encodeURIComponent(facts.seizure_ref)}` }, t("seizure.show")))))),
   ];
   return { title, node, key: (s) => JSON.stringify([s.queue.queued, s.queue.received, s.queue.answered, s.queue.attention, s.answers?.unread]) };
 }
+
+const photos = (taken) => h("ul.thumbs", {}, taken.map((p, i) => h("li", {}, p.packet_id
+  ? h("img", { src: path("/api/records", p.packet_id, "photos", p.sha256), alt: t("photo.alt", { n: i + 1 }), loading: "lazy" }) : p.name || p.sha256.slice(0, 12))));
 
 function declaredFacts(declared) {
   if (!declared) return h("p", {}, t("declared.none"));

@@ -6,7 +6,7 @@ import { get, post } from "../api.js";
 import { now } from "../state.js";
 import { button, say } from "../act.js";
 import { form } from "../form.js";
-import { queueBadge } from "../verdict.js";
+import { queueBadge, reasonOf } from "../verdict.js";
 
 const DISK_MS = 120000;
 
@@ -42,8 +42,8 @@ export async function queue(context) {
 }
 
 const packet = (row) => h("li.record.still", {}, h("span.mono", {}, `#${row.seq}`),
-  h("span", {}, h("span.what", {}, row.headline || known("packet", row.kind)), h("span.when", {}, [known("packet", row.kind), row.tries > 0 && count("queue.tries", row.tries), row.next_try_utc && t("queue.next", { time: utc(row.next_try_utc) })].filter(Boolean).join(" · ")),
-    row.reason && h("p", {}, row.reason)), queueBadge(row.state));
+  h("span", {}, h("span.what", {}, row.headline || known("packet", row.kind)), h("span.when", {}, [row.headline && known("packet", row.kind), row.tries > 0 && count("queue.tries", row.tries), row.next_try_utc && t("queue.next", { time: utc(row.next_try_utc) })].filter(Boolean).join(" · ")),
+    reasonOf(row) && h("p", {}, reasonOf(row))), queueBadge(row.state));
 
 function usb(name, title, words, work, redraw) {
   const done = h("div", {});

@@ -1,23 +1,23 @@
 // The result: what to fear first, then what it is, then everything it stands on.
 
 import { announce, h } from "../dom.js";
-import { known, t, utc } from "../i18n.js";
+import { known, language, t, utc } from "../i18n.js";
 import { get, path } from "../api.js";
 import { now } from "../state.js";
 import { linkTo, reachback } from "../shell.js";
 import { plot } from "../plot.js";
-import { ago, alarmOf, alarmPanel, bars, isUrgent, listOf, queueBadge } from "../verdict.js";
+import { ago, alarmOf, alarmPanel, bars, isUrgent, listOf, queueBadge, reasonOf } from "../verdict.js";
 import { answerCard } from "./answers.js";
 
 let announced = null;
 
 export async function result(context) {
   const record = await get(path("/api/records", context.part));
-  const { verdict } = record;
+  const verdict = record.verdict ?? refused(record);
   context.item = record.item_ref;
   const lang = verdict.language ?? record.language ?? null;
   const state = now();
-  const check = record.check?.state ?? record.instrument?.check?.state ?? state.device.check?.state ?? "unknown";
+  const check = record.check?.state ?? record.check ?? state.device.check?.state ?? "unknown";
   const library = record.library ?? state.library;
   const ref = encodeURIComponent(record.item_ref ?? "");
   const title = `${t(`alarm.${alarmOf(verdict.alarm)}`)}: ${verdict.headline}`;
@@ -28,9 +28,9 @@ export async function result(context) {
     record.simulated && h("p.simulated-band", {}, t("result.simulated")),
     alarmPanel({
       alarm: verdict.alarm, kind: verdict.kind, headline: verdict.headline, words: verdict.words, precautions: verdict.precautions, lang, tag: "h1",
-      extra: h("p.row", {}, queueBadge(record.queue?.state), check !== "passed" && h("span.badge-state", {}, known("check", check)), library?.old && h("span.badge-state", {}, t("chips.library_old"))),
+      under: [queueBadge(record.queue?.state), check !== "passed" && h("span.badge-state", {}, known("check", check)), library?.old && h("span.badge-state", {}, t("chips.library_old"))],
     }),
-    record.queue?.reason && h("div.notice-box.bad", {}, h("p", {}, record.queue.reason)),
+    record.queue?.state === "attention" && h("div.notice-box.bad", {}, h("p", {}, reasonOf(record.queue))),
     (record.answers ?? []).map((a) => answerCard(a)),
     verdict.escalate && h("section.notice-box.ask", { "aria-labelledby": "reachback" }, h("h2", { id: "reachback" }, t("result.escalate")),
       h("div.row", {}, h("button.button.primary", { type: "button", onclick: reachback }, t("send.button")))),
@@ -38,7 +38,6 @@ export async function result(context) {
       h("div.row", {}, linkTo(`/item/${ref}`, t("suggest.how")))),
     h("div.row", {}, linkTo("/?step=item", t("item.next"), true), linkTo(`/scan?item=${ref}`, t("scan.again")), linkTo(`/item/${ref}?do=strip`, t("strip.title")),
       linkTo(`/item/${ref}?do=declared`, t("declared.title")), linkTo(`/item/${ref}`, t("item.record"))),
-    h("p", {}),
     h("div.columns", {},
       section("excluded", t("result.not_excluded"), listOf(verdict.not_excluded, { lang })),
       record.components?.length ? section("components", t("result.components"), bars(record.components), h("p.small.soft", {}, t("result.shares"))) : null,
@@ -63,6 +62,12 @@ export async function result(context) {
   return { title, node, shown, key: (s) => JSON.stringify([s.queue.queued, s.queue.received, s.queue.answered, s.queue.attention, s.answers?.unread]) };
 }
 
+/** A scan that could not be compared with the library: recorded, without a name, to be handled like the unknown. */
+const refused = (record) => ({
+  kind: "inconclusive", alarm: "unknown", headline: t("result.refused"), words: record.refused ?? "", escalate: true, language: language(),
+  precautions: [t("result.refused_care"), t("result.refused_gloves")], not_excluded: [t("result.refused_open")], reasons: [], evidence: [], advice: [],
+});
+
 const section = (id, title, ...content) => h("section.card", { "aria-labelledby": id }, h("h2", { id }, title), content);
 const more = (title, content) => (content ? h("details", {}, h("summary", {}, title), h("div.inside", {}, content)) : null);
 export const download = (to, label) => h("a.button", { href: to, download: true }, label);
@@ -81,6 +86,6 @@ function facts(record, state, check, library) {
     of(t("check.label"), known("check", check)),
     of(t("library.label"), [library?.name, library?.version].filter(Boolean).join(" ")),
     of(t("library.age_label"), ago(library?.age_days)),
-    of(t("policy.label"), record.verdict.policy),
+    of(t("policy.label"), record.verdict?.policy),
     of(t("record.sha256"), h("span.mono", {}, record.sha256)));
 }

@@ -8,10 +8,14 @@ import { ask } from "../dialog.js";
 import { once, say } from "../act.js";
 import { linkTo } from "../shell.js";
 import { plot } from "../plot.js";
-import { mark } from "../verdict.js";
+import { alarmOf, mark } from "../verdict.js";
 import { steps } from "./flow.js";
 
 const COUNTED = ["warning", "warm_up"];
+const IDENTIFY_MS = 60000;
+
+/** Why a scan ended without a result: in the officer's language where the reason has a name. */
+export const failure = (f) => (f.code && known("failed", f.code) !== f.code ? known("failed", f.code) : f.sentence);
 
 const remember = (fact) => { try { sessionStorage.setItem("scanning", JSON.stringify(fact)); } catch { /* only a reload at this moment would miss it */ } };
 const remembered = () => { try { return JSON.parse(sessionStorage.getItem("scanning")); } catch { return null; } };
@@ -59,7 +63,7 @@ async function ready(context, ref) {
     } catch (error) {
       if (error.code !== "same_item") throw error;
       const said = await ask({
-        title: t("scan.same"), content: [h("p", {}, error.message)], focus: "title",
+        title: t("scan.same"), content: [h("p", {}, t("scan.same_words"))], focus: "title",
         choices: [{ value: "again", label: t("scan.same_again"), primary: true }, { value: "item", label: t("scan.same_new") }],
       });
       if (said?.choice === "again") await start(true);
@@ -76,7 +80,7 @@ async function ready(context, ref) {
         h("h2", { id: "of" }, facts.label),
         h("dl.facts", {},
           h("dt", {}, t("item.container")), h("dd", {}, known("container", facts.container)),
-          facts.declared && [h("dt", {}, t("declared.short")), h("dd", {}, facts.declared.text || facts.declared.cas || facts.declared.tariff)],
+          facts.declared && [h("dt", {}, t("declared.short")), h("dd", {}, [facts.declared.text, facts.declared.cas, facts.declared.tariff].filter(Boolean).join(" · "))],
           h("dt", {}, t("scan.done_before")), h("dd", {}, count("scan.scans", facts.scans.length))),
         h("div.row.end", {}, linkTo(`/item/${encodeURIComponent(ref)}`, t("item.record")), linkTo("/?step=item", t("item.next")))),
       h("section.card", { "aria-labelledby": "with" },
@@ -88,21 +92,21 @@ async function ready(context, ref) {
             h("dt", {}, t("check.label")), h("dd", {}, known("check", check)))
           : [h("p", {}, t("scan.not_connected")), h("div.row", {}, linkTo("/?step=connect", t("connect.title"), true))],
         device.fault && h("div.notice-box.bad", {}, h("p", {}, device.fault)))),
-    last && !last.packet_id && last.sentence && h("div.notice-box.bad", {}, h("p", {}, last.sentence)),
+    last && !last.packet_id && last.sentence && h("div.notice-box.bad", {}, h("p", {}, failure(last))),
     place,
     device.connected && h("div.row", {}, button),
     arrivedFiles(context, arrived, ref),
     facts.scans.length > 0 && h("section", { "aria-labelledby": "before" }, h("h2", { id: "before" }, t("scan.before")), scansOf(facts.scans)),
   ];
   context.on("arrived", context.again);
-  context.on("failed", (f) => { forget(); say(place, f.sentence); });
+  context.on("failed", (f) => { if (f.scan_id) { forget(); say(place, failure(f)); } });
   context.on("stopping", forget);
   return { title, node, key: (state) => [state.device.connected, state.device.state, state.current.scan?.scan_id, state.device.check?.state].join(" ") };
 }
 
 export const scansOf = (scans) => h("ul.records", {}, scans.map((s) => h("li", {}, h(
   "a.record", { href: `/result/${encodeURIComponent(s.packet_id)}` }, mark(s.alarm),
-  h("span", {}, h("span.what", {}, s.headline), h("span.when", {}, [known("kind", s.kind), known("technique", s.technique), utc(s.utc)].filter(Boolean).join(" · "))),
+  h("span", {}, h("span.what", {}, s.headline), h("span.when", {}, [t(`alarm.${alarmOf(s.alarm)}`), known("kind", s.verdict ?? s.kind), known("technique", s.technique), utc(s.utc)].filter(Boolean).join(" · "))),
 ))));
 
 /** Spectra that came into the watched folder and belong to no item yet. */
@@ -111,9 +115,9 @@ export function arrivedFiles(context, files, ref) {
   const place = h("div", {});
   return h("section.card", { "aria-labelledby": "arrived" }, h("h2", { id: "arrived" }, t("arrived.title")), place, h("ul.records", {}, files.map((f) => {
     const button = h("button.button", { type: "button", onclick: () => once(`assign:${f.file}`, button, async () => {
-      const { scan_id: id } = await post("/api/arrived/assign", { file: f.file, item_ref: ref });
-      remember({ scan_id: id, item_ref: ref, known: (await get(path("/api/items", ref))).scans.map((s) => s.packet_id) });
-      context.go(`/scan?item=${encodeURIComponent(ref)}`);
+      const { packets } = await post("/api/arrived/assign", { file: f.file, item_ref: ref }, { timeout: IDENTIFY_MS });
+      if (packets?.length) context.go(`/result/${encodeURIComponent(packets.at(-1))}`);
+      else context.again();
     }, place) }, t("arrived.assign"));
     return h("li.record.still", {}, icon("scan"), h("span", {}, h("span.what", {}, f.file), h("span.when", {}, [known("technique", f.technique), utc(f.utc)].join(" · "))), button);
   })));
@@ -154,13 +158,13 @@ async function running(context, at) {
   context.on("progress", (p) => { if (p.scan_id === at.scan_id) show(p); });
   context.on("live", (l) => { if (l.scan_id === at.scan_id) live.draw(l.x, l.y); });
   context.on("failed", (f) => {
-    if (f.scan_id && f.scan_id !== at.scan_id) return;
+    if (f.scan_id !== at.scan_id) return;
     forget();
     fill(stage, t("running.failed"));
     number.hidden = true;
     bar.hidden = true;
     detail.textContent = "";
-    say(place, f.sentence);
+    say(place, failure(f));
     place.append(h("div.row", {}, h("button.button.primary", { type: "button", onclick: context.again }, t(f.retake ? "scan.again" : "page.back"))));
   });
   context.on("result", forget);
