@@ -21,6 +21,7 @@ from spectralid.cli import (
     info,
     library,
     plot,
+    policy,
     scan,
     sim,
     tablet,
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         library,
         devices,
         sim,
+        policy,
         tablet,
     ):
         module.add_parser(commands)

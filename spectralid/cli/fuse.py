@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import Unread, print_json, read_input
 from spectralid.cli.identify import add_context_option, add_library_option, verdict_line
+from spectralid.cli.policy import add_policy_options, policy_of
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("infrared", metavar="INFRARED", help="file of the infrared spectrum")
     add_library_option(parser)
     add_context_option(parser)
+    add_policy_options(parser)
     parser.add_argument(
         "--laser-nm", type=float, metavar="NM", help="laser wavelength in nm, for axes in nm that lack it"
     )
@@ -50,11 +52,12 @@ def run(args: argparse.Namespace) -> int:
     from spectralid.library import open_library
     from spectralid.verdict import decide
 
+    rules = policy_of(args)
     spectra = [_read(args.raman, "raman", args), _read(args.infrared, "ftir", args)]
     with open_library(args.library) as library:
         identifier = Identifier(library)
         results = [identifier.identify(s, context=dict(args.context)) for s in spectra]
-        verdicts = [decide(r, library) for r in results]
+        verdicts = [decide(r, library, **rules) for r in results]
     together = fuse(*results)
     files = (args.raman, args.infrared)
     if args.json:

@@ -23,6 +23,7 @@ from spectralid.cli._inputs import (
     report_unread,
 )
 from spectralid.cli._tiers import leads_document, leads_text
+from spectralid.cli.policy import add_policy_options, policy_of
 from spectralid.errors import InputError, ParameterError, SpectralIDError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def add_parser(subparsers: Any) -> None:
     add_calibration_option(parser)
     add_instrument_model_option(parser)
     add_context_option(parser)
+    add_policy_options(parser)
     parser.add_argument(
         "--jobs", "-j", type=int, default=1, metavar="N", help="processes to use for many spectra (default 1)"
     )
@@ -123,8 +125,9 @@ def verdict_line(shown: str, identification: Identification, verdict: Verdict) -
     if not identification.candidates:
         return line
     best = identification.candidates[0]
-    named = "" if best.compound_slug in verdict.named else f"nearest {best.compound_name}, "
-    return f"{line} ({named}score {best.score:.3f})"
+    key = "line.score" if best.compound_slug in verdict.named else "line.nearest"
+    name = verdict.catalog.named(best.compound_slug, best.compound_name)
+    return f"{line} ({verdict.catalog.say(key, name=name, score=f'{best.score:.3f}')})"
 
 
 class _Inputs:
@@ -176,6 +179,7 @@ class _Session:
         self._args = args
         self._inputs = inputs
         self._library = library
+        self._rules = policy_of(args)
         self._results: list[dict[str, Any]] = []
         self._refused: list[dict[str, str]] = []
         self._codes: list[int] = []
@@ -214,7 +218,7 @@ class _Session:
         from spectralid.verdict import decide
 
         args = self._args
-        verdict = decide(identification, self._library)
+        verdict = decide(identification, self._library, **self._rules)
         self._codes.append(Exit[verdict.kind.name])
         if args.figures:
             picture = _figure_path(args.figures, file, index, spectrum)

@@ -10,6 +10,7 @@ from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
 from spectralid.cli.identify import add_context_option, add_library_option, save_figure
+from spectralid.cli.policy import add_policy_options, policy_of
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     add_instrument_options(parser)
     add_library_option(parser)
     add_context_option(parser)
+    add_policy_options(parser)
     parser.add_argument(
         "--save",
         type=Path,
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from spectralid.verdict import decide
 
     _check(args)
+    rules = policy_of(args)
     # The library is opened first: a scan nobody can evaluate needs no laser.
     with open_library(args.library) as library:
         spectrum = measure(args)
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         if "retake" in spectrum.acquisition.flags:
             return _measure_again(spectrum, as_json=args.json)
         identification = identify(spectrum, library, context=dict(args.context))
-        verdict = decide(identification, library)
+        verdict = decide(identification, library, **rules)
         if args.save:
             # Before anything is printed: who reads the text may be gone after the first lines.
             save_figure(spectrum, identification, library, args.save)

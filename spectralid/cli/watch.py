@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import Unread, add_reading_options, report_unread
 from spectralid.cli.identify import add_context_option, add_library_option, verdict_line, worst
+from spectralid.cli.policy import add_policy_options, policy_of
 from spectralid.errors import FileError, InputError, ParameterError, SpectralIDError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def add_parser(subparsers: Any) -> None:
     add_reading_options(parser, files=False)
     add_library_option(parser)
     add_context_option(parser)
+    add_policy_options(parser)
     parser.add_argument("--once", action="store_true", help="take what is there now, then end")
     parser.add_argument("--subfolders", action="store_true", help="also watch the folders in it")
     parser.add_argument(
@@ -79,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from spectralid.verdict import decide
 
     _check(args)
+    rules = policy_of(args)
     session = _Session(args)
 
     def told(notice: Notice) -> None:
@@ -117,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
                 # Not acknowledged: with the right options it can be identified after the next start.
                 session.refuse(str(path), str(error))
                 continue
-            session.tell(path, spectrum, identification, decide(identification, library))
+            session.tell(path, spectrum, identification, decide(identification, library, **rules))
             watch.ack()
         if args.once:
             for path in watch.unsettled:

@@ -29,7 +29,7 @@ class Reason(NamedTuple):
 
 
 def because(catalog: Catalog, code: str, key: str = "", **facts: Any) -> Reason:
-    """The reason of a code, in the language of a catalog: its text ``reason.<key>``, by default of the code."""
+    """The reason of a code in a catalog's language: the text ``reason.<key>``, the code by default."""
     return Reason(code, catalog.say(f"reason.{key or code}", **facts))
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["THRESHOLDS", "Escalation", "Hazard", "OnInstrument", "Policy", "Rule", "default_policy"]
 
 OnInstrument = Literal["mark", "escalate", "withhold"]
-"""What an instrument that is not verified changes: the result says so; it is escalated as well; nothing is named,
-either."""
+"""What an instrument that is not verified changes: the result says so, is escalated, names nothing."""
 
 THRESHOLDS: Final = (
     "named_from",
@@ -60,7 +59,7 @@ class Rule:
     name : str
         For people.
     fentanyl_related : tuple of str
-        What the federal structure rule says of it (21 CFR 1308.11(h)(30)(i)): ``"yes"``, ``"parent"``, ``"no"``.
+        What the federal structure rule (21 CFR 1308.11(h)(30)(i)) says: ``"yes"``, ``"parent"``, ``"no"``.
     categories : tuple of str
         Categories, whole or their first part.
     compounds : tuple of str

@@ -19,7 +19,7 @@ from typing import Any, Final, get_args
 from spectralid import _bundled
 from spectralid.errors import FileError
 from spectralid.verdict.alarm import Alarm
-from spectralid.verdict.catalog import BUNDLED, Catalog, claims_too_much, languages, topics_of, unlike
+from spectralid.verdict.catalog import Catalog, claims_too_much, languages, topics_of, unlike
 from spectralid.verdict.policy import THRESHOLDS, Escalation, Hazard, OnInstrument, Policy, Rule
 from spectralid.verdict.toml_lines import Place, line_of, lines
 
@@ -48,11 +48,11 @@ HAZARDS: Final = frozenset(
 
 FLOOR_HAZARDS: Final = frozenset(
     {
-        "cwa", "explosive", "explosive-sensitive", "highly-toxic", "potent-opioid", "radioactive", "toxic-gas",
-        "ultra-potent-opioid",
+        "cwa", "explosive", "explosive-sensitive", "highly-toxic", "potent-opioid", "radioactive",
+        "toxic-gas", "ultra-potent-opioid",
     }
 )  # fmt: skip
-"""Hazards that always raise ``DANGER``: each can kill whoever handles the sample before a laboratory answers."""
+"""Hazards that always raise ``DANGER``: each can kill who handles the sample, before any answer."""
 
 FLOOR_FAMILIES: Final = ("fentanyl-related", "nitazene")
 """Families that are always watched, and whose members always raise ``DANGER``."""
@@ -580,7 +580,7 @@ class _Reader:
                 about = [i for i, rule in enumerate(policy.rules) if rule.fits(probe)]
                 self._refuse(
                     ("rules", about[0]) if about else ("rules",),
-                    f"the alarm of {what} may not be lowered; a rule must give them a hazard of alarm 'danger'.",
+                    f"the alarm of {what} may not be lowered; give them a hazard of alarm 'danger'.",
                 )
 
 

@@ -38,7 +38,7 @@ def lines(text: str) -> dict[Place, int]:
 
 
 def line_of(places: Mapping[Place, int], place: Place) -> int:
-    """Line of a place, or of the innermost part of it that there is: what is missing has no line of its own."""
+    """Line of a place, or of what it would be in: a key that is missing has no line of its own."""
     while place not in places:
         place = place[:-1]
     return places[place]

@@ -1,4 +1,4 @@
-"""What is said of a verdict: headlines, sentences, evidence, and what stays open, in the language of a catalog."""
+"""What is said of a verdict in the language of a catalog: headlines, sentences, evidence, what stays open."""
 
 from __future__ import annotations
 
@@ -123,8 +123,7 @@ class Wording:
         return self._say("headline.no_match"), self._presumptive([self._say("words.no_match", name=name)])
 
     def of_nothing_said(self, why: str) -> tuple[str, str]:
-        """Headline and words where nothing could be compared (``"not_comparable"``), or seen
-        (``"poor_signal"``)."""
+        """Headline and words where nothing was compared (``not_comparable``), or seen (``poor_signal``)."""
         return self._say(f"headline.{why}"), self._presumptive([self._say(f"words.{why}")])
 
     # Why.
