@@ -1,0 +1,417 @@
+"""Whether what was found agrees with what the goods are declared as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from spectralid.identify.families import family_of
+from spectralid.verdict.alarm import Alarm
+from spectralid.verdict.goods import Declaration, Good, Reading, read_declaration, same_substance
+from spectralid.verdict.hazards import alarm_of
+from spectralid.verdict.naming import CARRIERS, raised
+from spectralid.verdict.policy import Policy, default_policy
+from spectralid.verdict.result import Verdict, VerdictKind
+from spectralid.verdict.tariff import Tariff, bundled_tariff
+
+if TYPE_CHECKING:
+    from spectralid.identify import Identification
+    from spectralid.library import Compound, ReferenceLibrary
+    from spectralid.verdict.catalog import Catalog
+
+__all__ = ["Declaration", "DeclaredCheck", "Good", "Outcome", "check"]
+
+SCHEMA: Final = "spectralid.declared/1"
+Outcome = Literal["consistent", "inconsistent", "cannot_tell"]
+
+# Names in one sentence, lest a tariff code list a page of them.
+_MOST_NAMES: Final = 6
+# A solvent that is only this much may be what a declared substance is dissolved in.
+_ORDINARY: Final = frozenset({"none", "flammable"})
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredCheck:
+    """What a declaration is worth beside what was found. Presumptive.
+
+    Attributes
+    ----------
+    outcome : {"consistent", "inconsistent", "cannot_tell"}
+        The answer. ``consistent`` says that what was found was declared, not that nothing else is there.
+    reasons : tuple of str
+        Why, one sentence each, the deciding one first.
+    resolved : tuple of Good
+        What the declaration was understood as.
+    codes : tuple of str
+        Stable words for the reasons, in the same order.
+    """
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    resolved: tuple[Good, ...]
+    codes: tuple[str, ...]
+
+    @property
+    def presumptive(self) -> bool:
+        """Always true."""
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain, JSON-ready form, versioned by its ``schema``."""
+        return {
+            "schema": SCHEMA,
+            "presumptive": self.presumptive,
+            "outcome": self.outcome,
+            "reasons": list(self.reasons),
+            "resolved": [good.to_dict() for good in self.resolved],
+            "codes": list(self.codes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A component: what it may be, and whether the verdict names it."""
+
+    choices: tuple[Compound, ...]
+    named: bool
+    form: str
+
+    @property
+    def is_carrier(self) -> bool:
+        return self.choices[0].category in CARRIERS
+
+
+def check(
+    declaration: Declaration,
+    verdict: Verdict,
+    identification: Identification,
+    library: ReferenceLibrary,
+    *,
+    catalog: Catalog,
+    policy: Policy | None = None,
+    tariff: Tariff | None = None,
+) -> DeclaredCheck:
+    """Compare what goods are declared as with what was found in them.
+
+    Parameters
+    ----------
+    declaration : Declaration
+        What they are declared as.
+    verdict : Verdict
+        What was concluded from a scan.
+    identification : Identification
+        What it was concluded from.
+    library : ReferenceLibrary
+        The library both were made with.
+    catalog : Catalog
+        Wording, with the topics ``verdict`` and ``evidence``.
+    policy : Policy, optional
+        The policy of the verdict; the default one if not given.
+    tariff : Tariff, optional
+        Table of tariff codes; the bundled one if not given.
+
+    Returns
+    -------
+    DeclaredCheck
+        ``inconsistent`` where something is named, or a family raised its alarm, that was not declared and
+        that no open word of the declaration may stand for; ``consistent`` where all that was found was
+        declared, exactly, as one of a kind, or by its class; else ``cannot_tell``.
+    """
+    tariff = tariff or bundled_tariff()
+    reading = read_declaration(declaration, library, tariff)
+    judge = _Judge(verdict, identification, library, catalog, policy or default_policy(), tariff, reading)
+    return judge.answer(declared=bool(declaration))
+
+
+class _Judge:
+    """One comparison, with all it is made of."""
+
+    def __init__(
+        self,
+        verdict: Verdict,
+        identification: Identification,
+        library: ReferenceLibrary,
+        catalog: Catalog,
+        policy: Policy,
+        tariff: Tariff,
+        reading: Reading,
+    ) -> None:
+        self.verdict = verdict
+        self.identification = identification
+        self.library = library
+        self.catalog = catalog
+        self.policy = policy
+        self.tariff = tariff
+        self.reading = reading
+        self.known = {c.slug: c for c in library.compounds}
+        self.found = _found(verdict, identification, self.known)
+        self.said: list[tuple[str, str]] = []
+
+    def answer(self, *, declared: bool) -> DeclaredCheck:
+        outcome = self._outcome(declared=declared)
+        self._remarks()
+        return DeclaredCheck(
+            outcome,
+            tuple(dict.fromkeys(sentence for _, sentence in self.said)),
+            self.reading.goods,
+            tuple(dict.fromkeys(code for code, _ in self.said)),
+        )
+
+    def _outcome(self, *, declared: bool) -> Outcome:
+        if not declared:
+            return self._says("cannot_tell", "nothing-declared")
+        kind = self.verdict.kind
+        if kind is VerdictKind.POOR_SIGNAL:
+            return self._says("cannot_tell", "poor-signal")
+        if kind is VerdictKind.NO_MATCH:
+            return self._says("cannot_tell", "no-match")
+        if not self.reading.goods:
+            return self._says("cannot_tell", "not-understood")
+        if kind is VerdictKind.FAMILY:
+            return self._family()
+        if kind is VerdictKind.INCONCLUSIVE:
+            return self._undecided()
+        return self._named()
+
+    # -- What was concluded, kind by kind ------------------------------------------------------------------
+
+    def _family(self) -> Outcome:
+        families = self._families()
+        covered = [f for f in families if any(self._has_member(g, f) for g in self.reading.goods)]
+        if families and len(covered) == len(families):
+            return self._says("consistent", "class-level", families=self._family_names(families))
+        others = [f for f in families if f not in covered]
+        return self._undeclared_family(others)
+
+    def _undecided(self) -> Outcome:
+        may_be = [c for f in self.found for c in f.choices] or [
+            self.library.compound(s) for s in self.verdict.named
+        ]
+        if any(self._declared_as(c) for c in may_be):
+            return self._says("cannot_tell", "may-be", goods=self._goods())
+        return self._says("cannot_tell", "undecided", goods=self._goods())
+
+    def _named(self) -> Outcome:
+        substances = [f for f in self.found if not f.is_carrier]
+        if not substances:
+            return self._only_a_carrier()
+        named = [f for f in substances if f.named]
+        matched = [f for f in named if any(self._declared_as(c) for c in f.choices)]
+        also = [f for f in named if f not in matched and any(self._goes_with(c) for c in f.choices)]
+        rest = [f for f in named if f not in matched and f not in also]
+        undeclared = [f for f in rest if not self._may_be_covered(f)]
+        families = [f for f in self._families_beside(named) if not self._any_member(f)]
+        if undeclared:
+            return self._undeclared(undeclared)
+        if families:
+            return self._undeclared_family(families)
+        if rest:
+            return self._says("cannot_tell", "not-in-table", found=self._names(rest), goods=self._goods())
+        if not matched:
+            return self._says("cannot_tell", "only-beside", found=self._names(also), goods=self._goods())
+        mistaken = [c for f in matched for c in f.choices if not self._declared_as(c) and self._matters(c)]
+        if mistaken:
+            return self._says(
+                "cannot_tell", "not-told-apart", goods=self._goods(), others=self._listed(mistaken)
+            )
+        if len(named) < len(substances) or self._unexplained():
+            return self._says("cannot_tell", "not-all-explained", goods=self._names(matched))
+        if self.reading.contradicts:
+            return self._says("cannot_tell", "contradiction", **self._contradiction())
+        if self.reading.unknown:
+            return self._says(
+                "cannot_tell",
+                "unknown-word",
+                words=self._quoted(self.reading.unknown),
+            )
+        broad = not any(
+            g.complete and self._is(g, c) for f in matched for c in f.choices for g in self.reading.goods
+        )
+        return self._says(
+            "consistent",
+            "one-of-a-kind" if broad else "as-declared",
+            found=self._names(matched),
+            goods=self._goods(),
+        )
+
+    def _only_a_carrier(self) -> Outcome:
+        """Where only what containers or solvents are made of was seen."""
+        if any(self._declared_as(c) for f in self.found for c in f.choices):
+            return self._says("consistent", "as-declared", found=self._names(self.found), goods=self._goods())
+        others = [f for f in self.found if f.named and not self._may_be_carried(f)]
+        if others and not self._open_words():
+            return self._undeclared(others)
+        return self._says("cannot_tell", "only-a-carrier", found=self._names(self.found), goods=self._goods())
+
+    def _undeclared(self, found: Sequence[_Found]) -> Outcome:
+        loud = any(self._matters(c) for f in found for c in f.choices)
+        key = "undeclared-hazard" if loud else "undeclared"
+        return self._says("inconsistent", key, found=self._names(found), goods=self._goods())
+
+    def _undeclared_family(self, families: Sequence[str]) -> Outcome:
+        return self._says(
+            "inconsistent", "undeclared-family", families=self._family_names(families), goods=self._goods()
+        )
+
+    # -- What is said beside the answer --------------------------------------------------------------------
+
+    def _remarks(self) -> None:
+        reading = self.reading
+        codes = {code for code, _ in self.said}
+        for number in reading.wrong_cas:
+            self._remark("cas-check-digit", number=number)
+        if reading.unknown and "unknown-word" not in codes:
+            self._remark("unknown-word", words=self._quoted(reading.unknown))
+        if reading.contradicts and "contradiction" not in codes:
+            self._remark("contradiction", **self._contradiction())
+        for good in reading.goods:
+            if good.how == "spelling":
+                self._remark("near-spelling", written=good.written, name=good.name)
+            elif good.how == "tariff" and not good.complete:
+                self._remark("tariff-not-complete", tariff=good.name)
+        if reading.passed_over:
+            self._remark("passed-over", words=self._quoted(reading.passed_over))
+        if self.verdict.kind in (VerdictKind.IDENTIFIED, VerdictKind.MIXTURE):
+            self._remark_on_goods()
+
+    def _remark_on_goods(self) -> None:
+        named = [f for f in self.found if f.named or f.is_carrier]
+        seen = [g for g in self.reading.goods if any(self._is(g, c) for f in named for c in f.choices)]
+        unseen = [g for g in self.reading.goods if g not in seen]
+        if unseen:
+            self._remark("not-seen", goods=self.catalog.listed(list(dict.fromkeys(g.name for g in unseen))))
+        for good in seen:
+            for f in named:
+                if good.form and f.form and good.form != f.form and self._is(good, f.choices[0]):
+                    self._remark("other-form", name=f.choices[0].name, declared=good.form, found=f.form)
+
+    # -- Questions -----------------------------------------------------------------------------------------
+
+    def _is(self, good: Good, compound: Compound) -> bool:
+        return (
+            compound.slug in good.compounds
+            or compound.category in good.categories
+            or any(same_substance(compound, self.known[s]) for s in good.compounds if s in self.known)
+        )
+
+    def _declared_as(self, compound: Compound) -> bool:
+        return any(self._is(good, compound) for good in self.reading.goods)
+
+    def _goes_with(self, compound: Compound) -> bool:
+        return any(compound.slug in good.also for good in self.reading.goods)
+
+    def _open_words(self) -> bool:
+        """Whether the declaration may mean more than what is known here."""
+        return bool(self.reading.unknown) or not all(g.complete for g in self.reading.goods)
+
+    def _may_be_covered(self, found: _Found) -> bool:
+        """Whether an open word of the declaration may stand for something found that matters little.
+
+        What is hazardous, controlled or listed under another tariff code is not what it stands for.
+        """
+        if not self._open_words() or any(self._matters(c) for c in found.choices):
+            return False
+        coded = [g for g in self.reading.goods if g.how == "tariff"]
+        return not (coded and any(self.tariff.codes_of(c.slug) for c in found.choices))
+
+    def _may_be_carried(self, found: _Found) -> bool:
+        first = found.choices[0]
+        return first.category == "polymer" or (
+            set(first.hazards) <= _ORDINARY and first.schedule in ("", "none")
+        )
+
+    def _matters(self, compound: Compound) -> bool:
+        """Whether a substance is hazardous or controlled."""
+        return (
+            compound.schedule not in ("", "none")
+            or not set(compound.hazards) <= {"none"}
+            or bool(self._watched(compound))
+            or alarm_of(compound, self.policy) in (Alarm.DANGER, Alarm.UNKNOWN)
+        )
+
+    def _watched(self, compound: Compound) -> str:
+        family = family_of(compound)
+        return family if family in self.policy.families else ""
+
+    def _unexplained(self) -> bool:
+        analysis = self.identification.analysis
+        return bool(analysis and analysis.unexplained)
+
+    # -- Families ------------------------------------------------------------------------------------------
+
+    def _families(self) -> list[str]:
+        own = (family_of(self.library.compound(s)) for s in self.verdict.named)
+        return list(dict.fromkeys(f for f in (*raised(self.identification, self.policy), *own) if f))
+
+    def _families_beside(self, named: Iterable[_Found]) -> list[str]:
+        """Families that raised their alarm and of which nothing named is a member."""
+        seen = {family_of(c) for f in named for c in f.choices}
+        return [f for f in raised(self.identification, self.policy) if f not in seen]
+
+    def _has_member(self, good: Good, family: str) -> bool:
+        return any(
+            family_of(c) == family and (c.slug in good.compounds or c.category in good.categories)
+            for c in self.library.compounds
+        )
+
+    def _any_member(self, family: str) -> bool:
+        return any(self._has_member(g, family) for g in self.reading.goods)
+
+    # -- Words ---------------------------------------------------------------------------------------------
+
+    def _says(self, outcome: Outcome, code: str, **facts: str) -> Outcome:
+        self._remark(code, **facts)
+        return outcome
+
+    def _remark(self, code: str, **facts: str) -> None:
+        self.said.append((code, self.catalog.say(f"declared.{code}", **facts)))
+
+    def _goods(self) -> str:
+        return self._some(list(dict.fromkeys(g.name for g in self.reading.goods)))
+
+    def _names(self, found: Iterable[_Found]) -> str:
+        return self._some([self.catalog.listed(_names(f), "or") for f in found])
+
+    def _listed(self, compounds: Iterable[Compound]) -> str:
+        return self._some(list(dict.fromkeys(c.name for c in compounds)))
+
+    def _family_names(self, families: Iterable[str]) -> str:
+        keys = [(f, f"family.{f}") for f in families]
+        return self.catalog.listed([self.catalog.say(k) if k in self.catalog else f for f, k in keys])
+
+    def _quoted(self, words: Iterable[str]) -> str:
+        return self._some([self.catalog.say("declared.quoted", word=w) for w in words])
+
+    def _some(self, names: list[str]) -> str:
+        more = len(names) - _MOST_NAMES
+        if more <= 0:
+            return self.catalog.listed(names)
+        return self.catalog.say("declared.and-more", names=", ".join(names[:_MOST_NAMES]), n=more)
+
+    def _contradiction(self) -> dict[str, str]:
+        first, second = self.reading.contradicts[0]
+        return {"first": first, "second": second}
+
+
+def _names(found: _Found) -> list[str]:
+    first = found.choices[0].name
+    return [f"{first} ({found.form})" if found.form else first, *(c.name for c in found.choices[1:])]
+
+
+def _found(
+    verdict: Verdict, identification: Identification, known: Mapping[str, Compound]
+) -> tuple[_Found, ...]:
+    """Components of the joint fit, each with all it may be; container and solvent last."""
+    analysis = identification.analysis
+    if analysis is None:
+        return ()
+    sure = identification.confidence
+    sets = {c.compound_slug: c.conformal_set for c in sure.components} if sure else {}
+    decided = verdict.kind in (VerdictKind.IDENTIFIED, VerdictKind.MIXTURE)
+    found = []
+    for c in analysis.components:
+        slugs = dict.fromkeys((c.compound_slug, *sets.get(c.compound_slug, ()), *c.equivalent))
+        named = decided and c.compound_slug in verdict.named
+        found.append(_Found(tuple(known[s] for s in slugs if s in known), named, c.form))
+    return tuple(sorted(found, key=lambda f: f.is_carrier))
