@@ -160,9 +160,6 @@ class World:
                     "check": {"state": "skipped", "time": None},
                     "safety": SAFETY,
                     "watching": "/srv/spectra",
-                    "ports": ["/dev/ttyUSB0", "/dev/ttyUSB1"],
-                    "profiles": ["ocean-ventana-785l", "wasatch-wp-785", "tcd1304-er"],
-                    "samples": ["acetaminophen", "caffeine", "cocaine", "fentanyl in mannitol", *(f"sample {i}" for i in range(30))],
                 },
                 "library": {"name": "spectralid", "version": "2026.11", "age_days": 12, "compounds": 1747, "nameable": 151, "old": False},
                 "store": {"read_only": False, "reason": "", "free_mb": 12000, "packets": 41, "ballast": True},
@@ -199,6 +196,14 @@ class World:
             self.arrived: list[dict[str, Any]] = [
                 {"file": "sample 7 (ATR).spa", "technique": "ftir_atr", "utc": UTC}
             ]
+            self.plugged: dict[str, Any] = {
+                "ports": ["/dev/ttyUSB0", "/dev/ttyUSB1"],
+                "profiles": [
+                    {"name": name, "title": title, "tried_on_hardware": False}
+                    for name, title in (("ocean-ventana-785l", "Ocean Ventana 785L"), ("wasatch-wp-785", "Wasatch WP 785"))
+                ],
+                "samples": ["acetaminophen", "caffeine", "cocaine", *(f"sample {i}" for i in range(30))],
+            }
             self.scan_number = 0
 
     def _item(self, ref: str, seizure: str, label: str, container: str) -> dict[str, Any]:
@@ -212,7 +217,7 @@ class World:
         packet = f"{alarm}-{sum(s['alarm'] == alarm for s in scans)}" if scans else alarm
         packet = alarm if not any(s["packet_id"] == alarm for s in scans) else packet
         verdict = VERDICTS[alarm]
-        scans.insert(0, {"packet_id": packet, "technique": "raman", "utc": UTC, "kind": verdict["kind"], "alarm": alarm, "headline": verdict["headline"]})  # fmt: skip
+        scans.insert(0, {"packet_id": packet, "technique": "raman", "utc": UTC, "kind": "scan", "verdict": verdict["kind"], "alarm": alarm, "headline": verdict["headline"]})  # fmt: skip
         return packet
 
     def record(self, packet: str) -> dict[str, Any] | None:
@@ -233,8 +238,7 @@ class World:
             "technique": "raman",
             "language": "en",
             "instrument": {"maker": "Ocean", "model": "Ventana 785L", "serial": "SIM-0042"},
-            "check": {"state": "skipped"},
-            "library": self.state["library"],
+            "check": "skipped",
             "verdict": {
                 **VERDICTS[alarm],
                 "not_excluded": NOT_EXCLUDED,
@@ -243,7 +247,7 @@ class World:
                 "policy": "default 3 1f0c2d3e4a5b",
             },
             "components": COMPONENTS[alarm],
-            "queue": {"state": {"danger": "answered", "unknown": "attention", "warning": "received"}.get(alarm, "queued"),
+            "queue": {"code": "", "state": {"danger": "answered", "unknown": "attention", "warning": "received"}.get(alarm, "queued"),
                       "reason": "The server refused it: this tablet is not enrolled. Export it to USB." if alarm == "unknown" else ""},
             "answers": [self.answers[1]] if alarm == "danger" else [],
             "suggest": "ftir" if alarm == "unknown" else None,
@@ -297,9 +301,10 @@ class World:
         """Pretend that the scan has its result."""
         with self.lock:
             packet = self._scanned(self.state["current"]["item_ref"], alarm)
-            self.state["current"]["last"] = {"scan_id": f"scan-{self.scan_number}", "packet_id": packet}
+            told = {"scan_id": f"scan-{self.scan_number}", "packet_id": packet}
+            self.state["current"]["last"] = told
+            self.publish("result", told)
             self.scanning(None)
-            self.publish("result", {"packet_id": packet})
             return packet
 
     def sent(self, method: str, start: str) -> list[Any]:
@@ -487,8 +492,7 @@ def _seizure(world: World, _body: Any, _query: Any, ref: str) -> Answer:
     if ref not in world.seizures:
         return 404, {"error": {"sentence": "There is no such seizure.", "code": "not_found"}}
     items = [
-        {"item_ref": i["item_ref"], "label": i["label"], "container": i["container"], "scans": len(i["scans"]),
-         "alarm": i["assessment"] and i["assessment"]["alarm"], "headline": i["assessment"] and i["assessment"]["headline"]}
+        {"item_ref": i["item_ref"], "label": i["label"], "container": i["container"], "scans": i["scans"]}
         for i in world.items.values() if i["seizure_ref"] == ref
     ]  # fmt: skip
     return 200, world.seizures[ref] | {"items": items}
@@ -538,9 +542,9 @@ def _arrived(world: World, *_: Any) -> Answer:
 @route("POST", "/api/arrived/assign")
 def _assign(world: World, body: dict[str, Any], *_: Any) -> Answer:
     world.arrived = [a for a in world.arrived if a["file"] != body["file"]]
-    world.scan_number += 1
-    world.scanning("identifying")
-    return 202, {"scan_id": f"scan-{world.scan_number}"}
+    packet = world._scanned(body["item_ref"], "warning")
+    world.publish("result", {"scan_id": None, "packet_id": packet})
+    return 202, {"packets": [packet]}
 
 
 @route("GET", "/api/records/([^/]+)")
@@ -592,8 +596,7 @@ def _shown(world: World, _body: Any, _query: Any, answer: str) -> Answer:
 
 @route("GET", "/api/device")
 def _device(world: World, *_: Any) -> Answer:
-    titles = [{"name": n, "title": n.replace("-", " ").title(), "tried_on_hardware": False} for n in world.state["device"]["profiles"]]
-    return 200, world.state["device"] | {"profiles": titles}
+    return 200, world.state["device"] | world.plugged
 
 
 class Stub:
