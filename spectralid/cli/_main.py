@@ -22,6 +22,7 @@ from spectralid.cli import (
     library,
     plot,
     policy,
+    report,
     scan,
     sim,
     tablet,
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         sim,
         policy,
         tablet,
+        report,
     ):
         module.add_parser(commands)
     return parser

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from spectralid.report.ink import Mark, Row, Stroke, Word, text_width, wrapped
-from spectralid.report.scan import Curve
+from spectralid.report.scan import Curve, Numbers
 
 __all__ = ["drawing"]
 
@@ -104,7 +104,7 @@ def _legend(names: Sequence[str], start: float, end: float) -> Iterator[Mark]:
             yield Word(x + 19.0, 6.0, shown[0] + (" …" if len(shown) > 1 else ""), 6.5, "regular", _AXIS)
 
 
-def _finite(x: Sequence[float], y: Sequence[float]) -> Iterator[tuple[float, float]]:
+def _finite(x: Numbers, y: Numbers) -> Iterator[tuple[float, float]]:
     for a, b in zip(x, y, strict=False):
         if math.isfinite(a) and math.isfinite(b):
             yield float(a), float(b)
@@ -127,8 +127,8 @@ def _ticks(low: float, high: float, most: int) -> Iterator[float]:
 
 
 def _polylines(
-    x: Sequence[float],
-    y: Sequence[float],
+    x: Numbers,
+    y: Numbers,
     across: Callable[[float], float],
     down: Callable[[float], float],
     columns: int,

@@ -66,11 +66,7 @@ def _listed() -> Mapping[str, Mapping[str, str]]:
         return {row["slug"]: row for row in csv.DictReader(file)}
 
 
-def is_family(
-    manifests: Iterable[Mapping[str, Any]],
-    answers: Iterable[Mapping[str, Any]] = (),
-    laboratory: str = "none",
-) -> bool:
+def is_family(manifests: Iterable[Mapping[str, Any]], laboratory: str = "none") -> bool:
     """Whether an item holds a substance of the fentanyl family, confirmed or presumptive.
 
     A laboratory that refuted the field result takes it out; a positive strip alone puts it in.
@@ -79,16 +75,10 @@ def is_family(
     ----------
     manifests : iterable of mapping
         Manifests of the item's packets.
-    answers : iterable of mapping, optional
-        Answers about it, which may name a substance by its slug in ``substances``.
     laboratory : str, optional
-        What a laboratory has said.
+        What a laboratory has said of it.
     """
-    if laboratory == "refuted":
-        return any(_is_member({"slug": s}) for a in answers for s in record.texts(a, "substances"))
-    return any(_basis(m) for m in manifests) or any(
-        _is_member({"slug": s}) for a in answers for s in record.texts(a, "substances")
-    )
+    return laboratory != "refuted" and any(_basis(m) for m in manifests)
 
 
 def _is_member(component: Mapping[str, Any]) -> bool:
@@ -161,7 +151,7 @@ def fentanyl_rows(
         about = [a for a in told if packets & set(record.texts(a, "packet_ids"))]
         laboratory = record.laboratory((lab_status or {}).get(item), about)
         members: Sequence[Mapping[str, Any]] = _members(manifest) or [{}]
-        if is_family(own, about, laboratory):
+        if is_family(own, laboratory):
             rows += [_row(manifest, ordered, own, member, basis, laboratory) for member in members]
     return rows
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from spectralid.errors import ParameterError
 from spectralid.report import record
 
-__all__ = ["SCHEMA", "Curve", "as_json", "scan_facts", "scan_json"]
+__all__ = ["SCHEMA", "Curve", "Numbers", "as_json", "scan_facts", "scan_json"]
 
 SCHEMA: Final = "spectralid.report.scan/1"
 
-Curve = tuple[Sequence[float], Sequence[float], str]
+
+class Numbers(Protocol):
+    """A list or an array of numbers."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+Curve = tuple[Numbers, Numbers, str]
 """Axis, ordinate and name of a spectrum to draw."""
 
 
@@ -128,6 +137,6 @@ def _escalation(manifest: Mapping[str, Any], assessment: Mapping[str, Any] | Non
 
 
 def _drawn(curve: Curve) -> dict[str, Any]:
-    x, _, name = curve
-    ends = (float(x[0]), float(x[-1])) if len(x) else (None, None)
-    return {"name": name, "points": len(x), "first": ends[0], "last": ends[1]}
+    axis, name = [float(x) for x in curve[0]], curve[2]
+    ends = (axis[0], axis[-1]) if axis else (None, None)
+    return {"name": name, "points": len(axis), "first": ends[0], "last": ends[1]}

@@ -160,7 +160,7 @@ def _item(
         "swgdrug": sorted(met),
         "answers": list(about),
         "laboratory": laboratory,
-        "fentanyl_family": is_family(own, about, laboratory),
+        "fentanyl_family": is_family(own, laboratory),
     }
 
 
