@@ -46,8 +46,13 @@ class Ballast:
         except OSError:
             return False
 
-    def restore(self) -> bool:
+    def restore(self, spare: int = 0) -> bool:
         """Lay it down unless it is there; ``False`` where that would leave the disk nearly full.
+
+        Parameters
+        ----------
+        spare : int
+            Bytes that must be left beside half of the reserve's size.
 
         Raises
         ------
@@ -57,7 +62,7 @@ class Ballast:
         if self.ready:
             return True
         # Asked before writing: on a disk that is nearly full, trying would take what is left from others.
-        if shutil.disk_usage(self.path.parent).free < self.size + self.size // 2:
+        if shutil.disk_usage(self.path.parent).free < self.size + self.size // 2 + spare:
             return False
         draft = self.path.with_name(f"{self.path.name}.new")
         try:

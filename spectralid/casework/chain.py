@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from spectralid.casework.database import as_bytes
 from spectralid.casework.errors import PacketError
 from spectralid.casework.facts import Checkpoint, Problem
 from spectralid.casework.manifest import GENESIS
@@ -53,7 +54,13 @@ def chain_problems(
     last, prev = (0, GENESIS) if whole else (None, None)
     for seq in seqs:
         # One at a time: a packet may have megabytes.
-        ((*columns, sha256, raw, receipted),) = store.read(_ROW, (seq,))
+        found = store.read(_ROW, (seq,))
+        if len(found) != 1:
+            words = "the index lists it and its row is not there; the file is damaged, restore a backup."
+            problems.append(Problem(f"packet {seq}", "edited", words))
+            last, prev = seq, None
+            continue
+        ((*columns, sha256, raw, receipted),) = found
         if last is not None and seq != last + 1 and not skips.get(seq, seq) <= last:
             problems.append(missing("packet", last, seq))
             prev = None
@@ -71,14 +78,14 @@ def _wrong(
     stated: Mapping[str, Any],
     sha256: str,
     prev: str | None,
-    raw: bytes | None,
+    raw: Any,
     keys: Mapping[str, PublicKey],
 ) -> str:
     if prev is not None and stated["prev"] != prev:
         return "it does not follow on the packet before; one of the two was exchanged."
     if raw is None:
         return ""
-    if hashlib.sha256(raw).hexdigest() != sha256:
+    if hashlib.sha256(as_bytes(raw)).hexdigest() != sha256:
         return "its bytes are not those that were recorded; ask for a copy."
     try:
         manifest = open_packet(raw, keys).manifest

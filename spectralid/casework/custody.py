@@ -9,15 +9,15 @@ packet carries one, so that the server and the receipts witness the log.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.casework import dsse
 from spectralid.casework.chain import against, missing
 from spectralid.casework.clock import to_text
-from spectralid.casework.database import rows
-from spectralid.casework.errors import PacketError
+from spectralid.casework.database import as_bytes, rows
+from spectralid.casework.errors import PacketError, StoreDamagedError
 from spectralid.casework.facts import Checkpoint, Problem
 from spectralid.casework.manifest import GENESIS, dumps, loads
 
@@ -116,10 +116,19 @@ class Custody:
             Only entries with greater numbers.
         """
         sql = "SELECT entry, sha256 FROM custody WHERE n > ? ORDER BY n"
-        found = ((loads(bytes(raw)), sha256) for raw, sha256 in self._store.read(sql, (after,)))
-        return tuple(
-            Entry(**{name: entry[name] for name in _FIELDS}, sha256=sha256) for entry, sha256 in found
-        )
+        found = self._store.read(sql, (after,))
+        try:
+            read = [(loads(as_bytes(raw)), sha256) for raw, sha256 in found]
+            return tuple(Entry(**{name: entry[name] for name in _FIELDS}, sha256=sha) for entry, sha in read)
+        except (PacketError, KeyError):
+            raise StoreDamagedError("The custody log is damaged; verify() names the entry.") from None
+
+    def sound(self) -> Iterator[dict[str, Any]]:
+        """The entries that hold by themselves, as they were signed; whether they follow on is not asked."""
+        keys = self._store.keys()
+        for n, raw, sha256, keyid, signature in self._store.read(_ENTRIES + "ORDER BY n"):
+            if not _wrong(n, as_bytes(raw), sha256, None, keys.get(keyid), as_bytes(signature)):
+                yield loads(raw)
 
     def verify(
         self, checkpoints: Iterable[Checkpoint] = (), *, keys: Mapping[str, PublicKey] | None = None
@@ -166,7 +175,7 @@ class Custody:
             if last is not None and n != last + 1:
                 problems.append(missing("custody", last, n))
                 prev = None
-            if words := _wrong(n, bytes(raw), sha256, prev, keys.get(keyid), bytes(signature)):
+            if words := _wrong(n, as_bytes(raw), sha256, prev, keys.get(keyid), as_bytes(signature)):
                 problems.append(Problem(f"custody {n}", "edited", words))
             last, prev, hashes[n] = n, sha256, sha256
         return problems

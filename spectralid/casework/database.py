@@ -1,7 +1,7 @@
 """The connection to the database of a store: what is asked of it, and what its errors mean.
 
 The store runs on the ``sqlite3`` of the standard library and on anything that executes SQL in the same way
-(``apsw``); so an error is known by the code of SQLite that it carries, not by its class.
+(``apsw``); so an error is known by the code of SQLite that it carries or by the name of its class.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Protocol
 
-__all__ = ["Connection", "Executes", "Fault", "connect_sqlite", "fault_of", "rows"]
+__all__ = ["Connection", "Executes", "Fault", "as_bytes", "connect_sqlite", "fault_of", "rows"]
 
 Fault = Literal["full", "ioerr", "busy", "corrupt", "readonly", "constraint", "other"]
 
@@ -25,6 +25,15 @@ _FAULTS: Final[dict[int, Fault]] = {
     14: "ioerr",  # SQLITE_CANTOPEN
     19: "constraint",  # SQLITE_CONSTRAINT
     26: "corrupt",  # SQLITE_NOTADB
+}
+# Classes of apsw, which carry no code where a file system written in Python raised them.
+_CLASSES: Final[dict[str, Fault]] = {
+    "BusyError": "busy",
+    "FullError": "full",
+    "IOError": "ioerr",
+    "CantOpenError": "ioerr",
+    "CorruptError": "corrupt",
+    "ReadOnlyError": "readonly",
 }
 
 
@@ -55,7 +64,12 @@ def fault_of(error: BaseException) -> Fault | None:
         code = getattr(error, name, None)
         if isinstance(code, int):
             return _FAULTS.get(code & 0xFF, "other")
-    return None
+    return _CLASSES.get(type(error).__name__)
+
+
+def as_bytes(value: Any) -> bytes:
+    """A value of a column of bytes; in a damaged file it may be anything."""
+    return value if isinstance(value, bytes) else b""
 
 
 def rows(connection: Executes, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

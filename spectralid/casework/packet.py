@@ -198,7 +198,7 @@ def open_packet(data: bytes, keys: Mapping[str, PublicKey] | None) -> Packet:
     envelope = data[len(MAGIC) : end]
     read = dsse.verify(envelope, keys, payload_types={PAYLOAD_TYPE})
     # Base64 and JSON have several forms for the same content; with one only, no byte can be changed unseen.
-    if dsse.written(*astuple(read)) != envelope:
+    if read.algorithm is None or dsse.written(*astuple(read)) != envelope:
         raise PacketError(
             "The envelope of the packet is not in its one form; it was written again on its way."
         )

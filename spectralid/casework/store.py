@@ -36,7 +36,7 @@ from spectralid.casework.ballast import BALLAST_BYTES, Ballast
 from spectralid.casework.chain import against, chain_problems
 from spectralid.casework.clock import Clock, ClockState, SystemClock, TrustedTime, to_text
 from spectralid.casework.custody import Custody
-from spectralid.casework.database import Connection, connect_sqlite, fault_of, rows
+from spectralid.casework.database import Connection, as_bytes, connect_sqlite, fault_of, rows
 from spectralid.casework.errors import (
     KeyFileError,
     PacketError,
@@ -201,8 +201,7 @@ class CaseStore:
             raise StoreError(f"{self.folder}: there is no store.")
         self._stopped = f"{self.folder}: the store was opened for reading only."
         self._refuse_version(*self._version())
-        ((self.device_id,),) = self.read("SELECT device_id FROM device")
-        self.time = TrustedTime(self.clock, self._remembered())
+        self._recall()
         self._problems = self._tail_problems()
 
     def _open_to_write(self, key: SigningKey | None, device_id: str | None, *, new_key: bool) -> None:
@@ -224,8 +223,7 @@ class CaseStore:
         else:
             self._refuse_version(application, version)
             self._migrate(version)
-        self.time = TrustedTime(self.clock, self._remembered())
-        ((self.device_id,),) = self.read("SELECT device_id FROM device")
+        self._recall()
         if device_id not in (None, self.device_id):
             raise ParameterError("device_id", device_id, f"that of the store, {self.device_id!r}")
         if self.key.keyid not in self.keys():
@@ -353,12 +351,18 @@ class CaseStore:
         key = self.key.public
         tx.execute("INSERT INTO keys (keyid, public, since_utc) VALUES (?, ?, ?)", (key.keyid, key.raw, now))
 
-    def _remembered(self) -> tuple[Any, ...]:
-        (row,) = self.read(
-            "SELECT latest_utc, compared_utc, compared_monotonic_ns, compared_boot_id, "
-            "seen_utc, seen_monotonic_ns, seen_boot_id FROM trusted_time"
-        )
-        return row
+    def _recall(self) -> None:
+        """Which device this is, and what it knows of the time."""
+        try:
+            ((device_id,),) = self.read("SELECT device_id FROM device")
+            (known,) = self.read(
+                "SELECT latest_utc, compared_utc, compared_monotonic_ns, compared_boot_id, "
+                "seen_utc, seen_monotonic_ns, seen_boot_id FROM trusted_time"
+            )
+            self.device_id, self.time = str(device_id), TrustedTime(self.clock, known)
+        except (ValueError, TypeError) as error:
+            # Out of a damaged file anything may come.
+            raise self._damaged(error) from None
 
     def close(self) -> None:
         """Let go of the files; other threads must be done with the store."""
@@ -528,10 +532,12 @@ class CaseStore:
         """Refuse to fill the half of the given-up reserve that sending and removing need."""
         if self._ballast.ready:
             return
+        # The log first, the database later: a record needs its room twice.
+        needed = 2 * size
         with contextlib.suppress(OSError):
-            if self._ballast.restore():
+            if self._ballast.restore(needed):
                 return
-        if _free_bytes(self.folder) < self._ballast.size // 2 + 2 * size:
+        if _free_bytes(self.folder) < self._ballast.size // 2 + needed:
             raise StoreFullError(self._full_words("the reserve is in use"))
 
     def _full_words(self, reserve: str) -> str:
@@ -663,7 +669,7 @@ class CaseStore:
             if problem not in self._problems:
                 self._problems = (*self._problems, problem)
             raise PacketError(f"The packet {seq} on this device: {words}")
-        return bytes(raw)
+        return as_bytes(raw)
 
     def history(
         self, limit: int = 50, before_seq: int | None = None, kind: str | None = None
@@ -810,7 +816,7 @@ class CaseStore:
         problems = chain_problems(
             self, seqs, keys=self.keys() if keys is None else keys, hashes=hashes, whole=True
         )
-        logged = (entry.facts for entry in self.custody.entries() if entry.kind == CAPTURED)
+        logged = (entry["facts"] for entry in self.custody.sound() if entry["kind"] == CAPTURED)
         held = {*checkpoints, *(Checkpoint(facts["seq"], facts["sha256"]) for facts in logged)}
         return tuple(problems + against(held, hashes, "packet"))
 
