@@ -191,9 +191,7 @@ def _template(args: argparse.Namespace) -> int:
         file = Path(policies.__file__).with_name("policy.toml")
         print(file.read_text(encoding="utf-8"), end="")
         return Exit.IDENTIFIED
-    print(
-        f'# Add "{args.language}" to languages, and translate what is behind each equals sign, not the {{fields}}.'
-    )
+    print(f'# Add "{args.language}" to languages, and translate what follows, but not the {{fields}}.')
     print(f"[wording.{args.language}]")
     for key, text in Catalog.load(topics=topics_of("en")).texts.items():
         print(f"{_quoted(key)} = {_quoted(text)}")
