@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Verdict
 
-__all__ = ["concluded", "instrument_facts", "spectrum_blobs", "spectrum_entry", "spectrum_of"]
+__all__ = ["concluded", "finite", "instrument_facts", "spectrum_blobs", "spectrum_entry", "spectrum_of"]
 
 _BINARY: Final = "application/octet-stream"
 _JSON: Final = "application/json"
@@ -159,6 +160,23 @@ def concluded(
     }
 
 
+def finite(value: Any) -> Any:
+    """Plain data with ``None`` where a number is not finite: JSON has no form for it.
+
+    Parameters
+    ----------
+    value : mapping, sequence or scalar
+        Plain data.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value
+
+
 def spectrum_of(packet: Packet, role: str = "sample") -> Spectrum:
     """The spectrum a packet of a scan holds, with the identity it was recorded under.
 
@@ -184,9 +202,10 @@ def spectrum_of(packet: Packet, role: str = "sample") -> Spectrum:
         raise PacketError(f"The packet {packet.packet_id} holds no spectrum of the role {role!r}.")
     blobs = {blob.sha256: blob.data for blob in packet.blobs}
     try:
-        x, y, sd = (
-            None if entry.get(name) is None else np.frombuffer(blobs[entry[name]], dtype=_DTYPE)
+        x, y, *sd = (
+            np.frombuffer(blobs[entry[name]], dtype=_DTYPE)
             for name in ("x_blob", "blob", "sd_blob")
+            if entry.get(name) is not None
         )
         facts = {k: v for k, v in packet.manifest.get("instrument", {}).items() if k != "technique"}
         if entry.get("header_blob"):
@@ -194,7 +213,7 @@ def spectrum_of(packet: Packet, role: str = "sample") -> Spectrum:
         spectrum = Spectrum(
             axis=x,
             intensity=y,
-            sd=sd,
+            sd=sd[0] if sd else None,
             technique=Technique(entry["technique"]),
             unit=IntensityUnit(entry["unit"]),
             acquisition=Acquisition.from_dict(facts),

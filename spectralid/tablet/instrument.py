@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from spectralid.errors import DeviceError, ParameterError, SpectralIDError
 
 if TYPE_CHECKING:
     from spectralid.devices import ArmToken, Profile, Progress, Session
-    from spectralid.spectrum import Spectrum
+    from spectralid.spectrum import FloatArray, Spectrum
 
 __all__ = ["InstrumentDesk", "simulator_arguments"]
 
@@ -79,6 +79,7 @@ class InstrumentDesk:
         self._simulated = ""
         self._scan_id: str | None = None
         self._stage: dict[str, Any] = {}
+        self._axis: list[float] = []
         self._thread: threading.Thread | None = None
 
     # --- connecting --------------------------------------------------------------------------------------
@@ -234,6 +235,7 @@ class InstrumentDesk:
 
         scan_id = self._scan_id
         try:
+            self._axis = _axis(session, self._profile)
             plan = ScanPlan(
                 averages=_MOST_FRAMES,
                 until_snr=_ENOUGH_SNR,
@@ -269,22 +271,8 @@ class InstrumentDesk:
 
     def _progress(self, progress: Progress) -> None:
         self._tell_stage(_STAGES[progress.stage.name], progress.done, progress.total, progress.snr)
-        if progress.mean is not None and self._session is not None:
-            self._publish("live", {"scan_id": self._scan_id, **self._curve(progress.mean)})
-
-    def _curve(self, counts: Any) -> dict[str, list[float]]:
-        """What comes in, thinned for the screen, over Raman shift."""
-        from spectralid.calibration.shift import raman_shift
-
-        identity, profile = self._session.identity, self._profile  # type: ignore[union-attr]
-        laser_nm = identity.laser_nm or profile.laser_nm  # type: ignore[union-attr]
-        shift = raman_shift(identity.wavelengths_nm, laser_nm)
-        step = max(1, shift.size // _LIVE_POINTS)
-        shown = slice(0, shift.size, step)
-        return {
-            "x": [round(float(x), 1) for x in shift[shown]],
-            "y": [round(float(y), 1) for y in counts[shown]],
-        }
+        if progress.mean is not None:
+            self._publish("live", {"scan_id": self._scan_id, **_curve(self._axis, progress.mean)})
 
     def _tell_stage(self, stage: str, done: int, total: int, snr: float | None = None) -> None:
         self._stage = {"scan_id": self._scan_id, "stage": stage, "done": done, "total": total, "snr": snr}
@@ -374,3 +362,20 @@ def simulator_arguments(scene: Mapping[str, Any], *, bands: str = "") -> tuple[s
         elif name not in _SCENE and name != "simulate":
             raise ParameterError("scene", name, "one of simulate, " + ", ".join(_SCENE))
     return tuple(arguments)
+
+
+def _axis(session: Session, profile: Profile | None) -> list[float]:
+    """Raman shift of each pixel, or its number where nobody knows the laser."""
+    from spectralid.calibration.shift import raman_shift
+
+    identity = session.identity
+    laser_nm = identity.laser_nm or (profile.laser_nm if profile else None)
+    if not laser_nm:
+        return [float(i) for i in range(identity.wavelengths_nm.size)]
+    return [round(float(x), 1) for x in raman_shift(identity.wavelengths_nm, laser_nm)]
+
+
+def _curve(axis: Sequence[float], counts: FloatArray) -> dict[str, list[float]]:
+    """What comes in, thinned for the screen."""
+    step = max(1, len(axis) // _LIVE_POINTS)
+    return {"x": list(axis[::step]), "y": [round(float(y), 1) for y in counts[::step]]}

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from spectralid import __version__
 from spectralid.casework.compose import (
     concluded,
+    finite,
     instrument_facts,
     spectrum_blobs,
     spectrum_entry,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from spectralid.library import ReferenceLibrary
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Policy, PolicyKeeper, Verdict
+    from spectralid.verdict.circumstances import InstrumentCheck
     from spectralid.verdict.strips import StripTest
 
 __all__ = ["CONTAINERS", "MODES", "FieldUnit", "ScanResult"]
@@ -142,7 +144,7 @@ class FieldUnit:
         self.officer = officer
         self.site = site
         self.language = language
-        self.instrument_check = "unknown"
+        self.instrument_check: InstrumentCheck = "unknown"
         self.keeper = keeper
         self._instruments = tuple(instruments)
         self._today = today
@@ -576,7 +578,7 @@ class FieldUnit:
 
         # Who never said who they are is on record as that; a hazard is not left unrecorded for it.
         who = {"officer_ref": self.officer or "unnamed", "site_ref": self.site, "ui_locale": self.language}
-        whole = replace(draft, body={**who, **draft.body})
+        whole = replace(draft, body=finite({**who, **draft.body}))
         try:
             return self.store.capture(whole)
         except StoreFullError as error:

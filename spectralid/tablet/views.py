@@ -9,20 +9,23 @@ from spectralid.casework.compose import spectrum_of
 
 if TYPE_CHECKING:
     from spectralid.casework.inbox import Answer
+    from spectralid.casework.outbox import OutboxRow
     from spectralid.casework.packet import Packet
     from spectralid.spectrum import Spectrum
     from spectralid.tablet.item import ItemView
     from spectralid.tablet.unit import FieldUnit
 
-__all__ = ["answer_view", "history_view", "item_view", "record_view", "seizure_view"]
+__all__ = ["answer_view", "history_view", "item_view", "queue_view", "record_view", "seizure_view"]
 
 _CURVE_POINTS: Final = 1024
+# Of several packets the one that is furthest from an answer counts.
+_STATES: Final = ("attention", "queued", "sending", "received", "answered")
 # Loudest first; of a seizure the loudest of its scans is shown.
 _ALARMS: Final = ("danger", "unknown", "warning", "notice")
 
 
 def record_view(
-    packet: Packet, *, queue: Mapping[str, Any], answers: Iterable[Answer] = (), suggest: str | None = None
+    packet: Packet, *, queue: OutboxRow, answers: Iterable[Answer] = (), suggest: str | None = None
 ) -> dict[str, Any]:
     """One recorded scan."""
     manifest = packet.manifest
@@ -40,10 +43,12 @@ def record_view(
         "technique": spectrum.technique.value,
         "instrument": manifest["instrument"],
         "check": manifest.get("instrument_check", "unknown"),
+        "library": result["library"],
+        "language": manifest.get("ui_locale", "en"),
         "verdict": result.get("verdict"),
         "refused": result.get("refused", ""),
         "components": [_component(c) for c in result.get("components", ())],
-        "queue": dict(queue),
+        "queue": {"state": queue.state, "code": queue.code, "reason": queue.reason},
         "answers": told,
         "suggest": suggest,
         "lab": next((a["lab"] for a in reversed(told) if a["lab"]), None),
@@ -52,8 +57,9 @@ def record_view(
     }
 
 
-def item_view(view: ItemView, *, queue: str, answers: Iterable[Answer] = ()) -> dict[str, Any]:
-    """All of one item."""
+def item_view(view: ItemView, rows: Sequence[OutboxRow], *, answers: Iterable[Answer] = ()) -> dict[str, Any]:
+    """All of one item, with how far its packets are on their way to reachback."""
+    slowest = min(rows, key=lambda row: _STATES.index(row.state), default=None)
     assessment = view.assessment.to_dict() if view.assessment else None
     declared = dict(view.declared) if view.declared else None
     if declared is not None:
@@ -82,7 +88,8 @@ def item_view(view: ItemView, *, queue: str, answers: Iterable[Answer] = ()) -> 
         ],
         "suggest": view.suggest,
         "suggest_reason": view.suggest_reason,
-        "queue": queue,
+        "queue": slowest.state if slowest else None,
+        "queue_code": slowest.code if slowest else "",
         "answers": [answer_view(a) for a in answers],
     }
 
@@ -92,21 +99,24 @@ def seizure_view(unit: FieldUnit, seizure_ref: str, *, items: bool = False) -> d
     row = next(s for s in unit.store.seizures() if s.seizure_ref == seizure_ref)
     rows = unit.store.items(seizure_ref)
     scans = {i.item_ref: [p for p in unit.store.of_item(i.item_ref) if p.kind == "scan"] for i in rows}
-    alarms = {_alarm(p) for packets in scans.values() for p in packets} - {None}
+    every = [p for packets in scans.values() for p in packets]
     view: dict[str, Any] = {
         "seizure_ref": seizure_ref,
         "opened_utc": row.opened_utc,
         "place": row.place,
         "mode": row.mode,
         "items": len(rows),
-        "alarm": next((a for a in _ALARMS if a in alarms), None),
+        "alarm": _loudest(every),
     }
     if items:
         view["items"] = [
             {
                 "item_ref": i.item_ref,
                 "label": i.label,
-                "scans": [_scan(p) for p in scans[i.item_ref]],
+                "container": i.container,
+                "alarm": _loudest(scans[i.item_ref]),
+                "headline": _scan(scans[i.item_ref][-1])["headline"] if scans[i.item_ref] else "",
+                "scans": len(scans[i.item_ref]),
             }
             for i in rows
         ]
@@ -116,6 +126,21 @@ def seizure_view(unit: FieldUnit, seizure_ref: str, *, items: bool = False) -> d
 def history_view(packets: Iterable[Packet], states: Mapping[str, str]) -> list[dict[str, Any]]:
     """Scans, as a list."""
     return [{**_scan(p), "queue": states.get(p.packet_id, "queued")} for p in packets]
+
+
+def queue_view(row: OutboxRow) -> dict[str, Any]:
+    """Where one packet stands on its way to reachback."""
+    return {
+        "packet_id": row.packet_id,
+        "seq": row.seq,
+        "kind": row.kind,
+        "state": row.state,
+        "tries": row.tries,
+        "code": row.code,
+        "reason": row.reason,
+        "next_try_utc": row.next_try_utc,
+        "urgent": row.urgent,
+    }
 
 
 def answer_view(answer: Answer) -> dict[str, Any]:
@@ -140,9 +165,9 @@ def _scan(packet: Packet) -> dict[str, Any]:
     }
 
 
-def _alarm(packet: Packet) -> str | None:
-    verdict = packet.manifest["result"].get("verdict")
-    return str(verdict["alarm"]) if verdict else None
+def _loudest(packets: Iterable[Packet]) -> str | None:
+    alarms = {_scan(p)["alarm"] for p in packets}
+    return next((a for a in _ALARMS if a in alarms), None)
 
 
 def _component(stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,8 @@ __all__ = ["STATIC", "application"]
 
 STATIC: Final = Path(__file__).parent / "static"
 
+_log = logging.getLogger("spectralid.tablet")
+
 _LARGEST_BODY: Final = 6 * 1024 * 1024
 _PAGES: Final = ("scan", "result", "item", "history", "queue", "answers", "device", "settings")
 _MOST_ROWS: Final = 200
@@ -72,6 +75,10 @@ def application(place: Workplace, *, key: str, session: str) -> Callable[..., Aw
                 answer = await run_in_threadpool(act, place, request, body)
             except SpectralIDError as error:
                 return _failed(error)
+            except Exception as error:  # A defect of ours: one sentence here, the rest for whoever mends it.
+                _log.exception("%s %s failed", request.method, request.url.path)
+                what = f"{type(error).__name__}: {error}"
+                return _sentence(f"Internal error ({what}); nothing recorded is lost.", "internal", 500)
             return answer if isinstance(answer, Response) else JSONResponse(answer, status)
 
         return Route(path, endpoint, methods=list(methods) or ["GET"])
@@ -190,7 +197,7 @@ def _scan(place: Workplace, _: Request, body: Any) -> Any:
     item_ref = _text(wanted, "item_ref")
     if not wanted.get("again") and place.unit.repeats(item_ref):
         sentence = "This item was scanned a moment ago, and that scan is recorded. Scan it again?"
-        return JSONResponse({"error": {"code": "same_item", "sentence": sentence}}, 409)
+        return _sentence(sentence, "same_item", 409)
     return {"scan_id": place.scan(item_ref, consent=wanted.get("confirmed") is True)}
 
 
@@ -281,9 +288,11 @@ def _send(place: Workplace, request: Request, body: Any) -> Any:
 
 
 def _strip_choices(*_: Any) -> Any:
-    from spectralid.verdict.strips import brands, targets
+    from spectralid.verdict.strip_figures import studies
+    from spectralid.verdict.strips import TARGETS
 
-    return {"targets": list(targets()), "brands": list(brands())}
+    brands = {brand for study in studies() for brand in study.brands if brand != "*"}
+    return {"targets": [target.key for target in TARGETS], "brands": sorted(brands)}
 
 
 def _changed_item(place: Workplace, request: Request, view: Any) -> Any:
@@ -293,10 +302,9 @@ def _changed_item(place: Workplace, request: Request, view: Any) -> Any:
 
 def _item_view(place: Workplace, ref: str, view: Any = None) -> Any:
     view = view or place.unit.item(ref)
-    states = [outbox.state(place.unit.store, p.packet_id).state for p in (*view.scans, *view.evidence)]
-    worst = next((s for s in ("attention", "queued", "sending", "received") if s in states), "answered")
+    rows = [outbox.state(place.unit.store, p.packet_id) for p in (*view.scans, *view.evidence)]
     answers = [a for a in inbox.all(place.unit.store) if a.item_ref == ref]
-    return views.item_view(view, queue=worst, answers=answers)
+    return views.item_view(view, rows, answers=answers)
 
 
 # --- records ---------------------------------------------------------------------------------------------
@@ -311,7 +319,7 @@ def _record(place: Workplace, request: Request, _: Any) -> Any:
     return {
         **views.record_view(
             packet,
-            queue={"state": row.state, "reason": row.reason},
+            queue=row,
             answers=answers,
             suggest=item.suggest if item.scans[-1].packet_id == packet.packet_id else None,
         ),
@@ -372,8 +380,8 @@ def _history(place: Workplace, request: Request, _: Any) -> Any:
 
 
 def _queue(place: Workplace, *_: Any) -> Any:
-    rows = [row.to_dict() for row in outbox.states(place.unit.store)[-_MOST_ROWS:]]
-    return {"rows": rows[::-1], "summary": place.queue()}
+    rows = outbox.states(place.unit.store)[-_MOST_ROWS:]
+    return {"rows": [views.queue_view(row) for row in reversed(rows)], "summary": place.queue()}
 
 
 def _retry(place: Workplace, *_: Any) -> Any:
@@ -383,13 +391,19 @@ def _retry(place: Workplace, *_: Any) -> Any:
 
 def _export(place: Workplace, _: Request, body: Any) -> Any:
     folder = _text(_fields(body), "folder")
-    return exchange.export_packets(place.unit.store, Path(folder)).to_dict()
+    done = exchange.export_packets(place.unit.store, Path(folder))
+    return {
+        "written": done.written,
+        "already": done.already,
+        "skipped": list(done.skipped),
+        "folder": str(done.folder),
+    }
 
 
 def _import(place: Workplace, _: Request, body: Any) -> Any:
-    report = exchange.import_answers(place.unit.store, Path(_text(_fields(body), "folder")))
+    done = exchange.import_answers(place.unit.store, Path(_text(_fields(body), "folder")))
     place.changed()
-    return report.to_dict()
+    return {"taken": done.taken, "known": done.known, "refused": list(done.refused)}
 
 
 def _answers(place: Workplace, *_: Any) -> Any:
@@ -445,7 +459,11 @@ def _data_url(value: Any) -> tuple[str, bytes]:
 
 
 def _unknown() -> Response:
-    return JSONResponse({"error": {"code": "unknown", "sentence": "There is nothing of this name."}}, 404)
+    return _sentence("There is nothing of this name.", "unknown", 404)
+
+
+def _sentence(sentence: str, code: str, status: int) -> Response:
+    return JSONResponse({"error": {"code": code, "sentence": sentence}}, status)
 
 
 def _failed(error: SpectralIDError) -> Response:
@@ -455,7 +473,7 @@ def _failed(error: SpectralIDError) -> Response:
         if isinstance(error, kind):
             code, status = name, number
             break
-    return JSONResponse({"error": {"code": code, "sentence": str(error)}}, status)
+    return _sentence(str(error), code, status)
 
 
 _CODES: Final = (

@@ -237,7 +237,7 @@ class Workplace:
             "queue": self.queue(),
             "answers": {"unread": len(inbox.unread(unit.store))},
             "clock": {"state": unit.store.clock_state, "utc": None},
-            "policy": {"name": policy.name, "version": policy.version, "note": unit.keeper.note},
+            "policy": {"name": policy.name, "version": policy.version, "note": policy.damaged or ""},
             "current": {**self.current, "scan": self.desk.stage or None, "last": self.last},
         }
 
@@ -250,6 +250,7 @@ class Workplace:
             "online": bool(sync and sync.online),
             "last_contact_utc": sync.last_contact_utc if sync else None,
             "endpoint": sync.endpoint.url if sync else None,
+            "attention_code": sync.attention[0] if sync and sync.attention else None,
         }
 
     def retry(self) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectralid.casework.compose import instrument_facts, spectrum_blobs, spectrum_entry, spectrum_of
+from spectralid.casework.compose import finite, instrument_facts, spectrum_blobs, spectrum_entry, spectrum_of
 from spectralid.casework.errors import PacketError
 from spectralid.casework.store import CaseStore, Draft
 from spectralid.spectrum import Acquisition, IntensityUnit, ProcessingStep, Spectrum, Technique
@@ -113,3 +113,8 @@ def test_any_numbers_keep_their_identity(values):
     blobs = spectrum_blobs(spectrum)
     again = [np.frombuffer(b.data, "<f8") for b in blobs]
     assert Spectrum(axis=again[0], intensity=again[1], technique=Technique.FTIR_ATR).sha256 == spectrum.sha256
+
+
+def test_numbers_json_has_no_form_for_become_none_and_everything_else_stays():
+    given = {"a": [1, 2.5, float("nan"), ("x", float("-inf"))], "b": {"c": True, "d": None, "e": 2**60}}
+    assert finite(given) == {"a": [1, 2.5, None, ["x", None]], "b": {"c": True, "d": None, "e": 2**60}}

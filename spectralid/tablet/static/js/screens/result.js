@@ -28,7 +28,7 @@ export async function result(context) {
     record.simulated && h("p.simulated-band", {}, t("result.simulated")),
     alarmPanel({
       alarm: verdict.alarm, kind: verdict.kind, headline: verdict.headline, words: verdict.words, precautions: verdict.precautions, lang, tag: "h1",
-      under: [queueBadge(record.queue?.state), check !== "passed" && h("span.badge-state", {}, known("check", check)), library?.old && h("span.badge-state", {}, t("chips.library_old"))],
+      under: [h("span.badge-state", {}, t("record.stored_badge", { seq: record.seq })), queueBadge(record.queue?.state), check !== "passed" && h("span.badge-state", {}, known("check", check)), library?.old && h("span.badge-state", {}, t("chips.library_old"))],
     }),
     record.queue?.state === "attention" && h("div.notice-box.bad", {}, h("p", {}, reasonOf(record.queue))),
     (record.answers ?? []).map((a) => answerCard(a)),
