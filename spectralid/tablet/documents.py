@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.casework import inbox
@@ -51,21 +52,32 @@ def of_scan(unit: FieldUnit, packet: Packet, form: str) -> bytes:
 
 
 def of_seizure(unit: FieldUnit, seizure_ref: str, form: str) -> bytes:
-    """The report of a whole seizure; parameters as for `of_scan`."""
+    """The report of a whole seizure, with its entries of the custody log; parameters as for `of_scan`."""
     from spectralid import report
 
-    make = _form(form, report.seizure_report, report.seizure_json)
+    _form(form, None, None)
     packets = unit.store.of_seizure(seizure_ref)
-    answers = [a.to_dict() for a in inbox.all(unit.store) if a.seizure_ref == seizure_ref]
+    known = {p.packet_id for p in packets}
+    problems = unit.store.custody.verify()
+    facts: dict[str, Any] = {
+        "language": unit.language,
+        "answers": [a.to_dict() for a in inbox.all(unit.store) if a.seizure_ref == seizure_ref],
+        "custody": [
+            {**asdict(e), "facts": dict(e.facts)}
+            for e in unit.store.custody.entries()
+            if e.facts.get("packet_id") in known or e.facts.get("seizure_ref") == seizure_ref
+        ],
+        "custody_fault": str(problems[0]) if problems else "",
+    }
+    manifests = [_with_identity(p) for p in packets]
+    if form == "json":
+        return report.seizure_json(manifests, **facts)
     spectra = {}
     for packet in packets:
         if packet.kind == "scan":
             spectrum = spectrum_of(packet)
             spectra[packet.packet_id] = [(spectrum.axis, spectrum.intensity, spectrum.technique.value)]
-    made: bytes = make(
-        [_with_identity(p) for p in packets], language=unit.language, answers=answers, spectra=spectra
-    )
-    return made
+    return report.seizure_report(manifests, spectra=spectra, **facts)
 
 
 def _with_identity(packet: Packet) -> dict[str, Any]:
