@@ -13,6 +13,7 @@ __all__ = [
     "LABORATORY",
     "answered",
     "at",
+    "check",
     "evidence_of",
     "identifiers",
     "laboratory",
@@ -71,7 +72,6 @@ def records(record: object, *path: str) -> list[Plain]:
 def identifiers(manifest: Plain) -> dict[str, Any]:
     """Which record it is, who made it, when, with what."""
     instrument = at(manifest, "instrument")
-    ipv = at(manifest, "ipv")
     return {
         "packet_id": text(manifest, "packet_id"),
         "packet_sha256": text(manifest, "sha256"),
@@ -87,7 +87,7 @@ def identifiers(manifest: Plain) -> dict[str, Any]:
         "clock_state": text(manifest, "captured", "clock_state"),
         "last_trusted_utc": text(manifest, "captured", "last_trusted_utc"),
         "instrument": dict(instrument) if isinstance(instrument, Mapping) else {},
-        "ipv": dict(ipv) if isinstance(ipv, Mapping) else {},
+        "ipv": check(manifest),
         "engine": text(manifest, "result", "engine", "version") or text(manifest, "result", "engine"),
         "config": text(manifest, "result", "config_hash") or text(manifest, "result", "config"),
         "library": {
@@ -99,6 +99,13 @@ def identifiers(manifest: Plain) -> dict[str, Any]:
         "policy": text(manifest, "result", "verdict", "policy") or text(manifest, "result", "policy"),
         "ui_locale": text(manifest, "ui_locale"),
     }
+
+
+def check(manifest: Plain) -> dict[str, Any]:
+    """The instrument's last performance check, or at least how it stood at the scan."""
+    ipv, state = at(manifest, "ipv"), text(manifest, "instrument_check")
+    known = dict(ipv) if isinstance(ipv, Mapping) else {}
+    return {"state": state, **known} if state else known
 
 
 def laboratory(lab_status: str | None, answers: Iterable[Plain]) -> str:

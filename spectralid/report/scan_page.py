@@ -303,11 +303,9 @@ def _component(
     components: Sequence[Mapping[str, Any]], words: Words, number: int, width: float, size: float
 ) -> Row:
     found = components[number]
-    name = record.text(found, "name") or record.text(found, "slug")
-    form = record.text(found, "form")
     share, low, high, chance = (record.number(found, k) for k in ("share", "low", "high", "probability"))
     shown = [
-        f"{name} ({form})" if form else name,
+        words.substance(found),
         "–" if share is None else words.share(share),
         "–" if low is None or high is None else words.interval(low, high),
         "–" if chance is None else words.chance(chance),
@@ -343,9 +341,8 @@ def identifier_rows(facts: Mapping[str, Any], words: Words) -> list[tuple[str, l
     laser = record.number(instrument, "laser_nm")
     resolution = record.number(instrument, "resolution_cm1")
     snr = record.number(facts["quality"], "snr")
-    quality = ([f"SNR {words.number(snr, 3)}"] if snr is not None else []) + record.texts(
-        facts["quality"], "problems"
-    )
+    quality = [f"SNR {words.number(snr, 3)}"] if snr is not None else []
+    quality += [words.problem(code) for code in record.texts(facts["quality"], "problems")]
     container = record.text(facts["context"], "container")
     made = [
         ("instrument", _joined(record.text(instrument, "maker"), record.text(instrument, "model"))

@@ -171,7 +171,7 @@ def _scan(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "unit": record.text(next(iter(record.records(manifest, "spectra")), {}), "unit"),
         "instrument": record.text(manifest, "instrument", "instrument"),
         "serial": record.text(manifest, "instrument", "serial"),
-        "ipv": record.at(manifest, "ipv") or {},
+        "ipv": record.check(manifest),
         "alarm": record.text(verdict, "alarm"),
         "kind_of_result": record.text(verdict, "kind"),
         "headline": record.text(verdict, "headline") or record.text(manifest, "result", "refused"),

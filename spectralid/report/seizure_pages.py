@@ -256,13 +256,13 @@ def _scan(scan: Mapping[str, Any], width: float, words: Words, curves: Sequence[
     )
     yield replace(cells(line, _SCANS, width, _BODY * 0.92, lines=(1, 1, 2, 2, 4)), glued=True)
     found = ", ".join(
-        f"{record.text(c, 'name') or record.text(c, 'slug')} {words.share(share)}"
+        f"{words.substance(c)} {words.share(share)}"
         for c in scan["components"]
         if (share := record.number(c, "share")) is not None
     )
     clock = words.named("clock", scan["clock_state"]) if scan["clock_state"] else ""
     state = f"{words.say('fact.clock')}: {clock}" if clock else ""
-    check = f"{words.say('fact.ipv')}: {words.check(scan['ipv'] if isinstance(scan['ipv'], Mapping) else {})}"
+    check = f"{words.say('fact.ipv')}: {words.check(scan['ipv'])}"
     below = [
         found,
         " · ".join(s for s in (_named(scan), state, check) if s),

@@ -32,6 +32,7 @@ class Words:
     def __init__(self, language: str) -> None:
         self.language = language
         self.catalog = Catalog.load(language, topics=("report",), folder=_FOLDER)
+        self._verdicts = Catalog.load(language)
         self.say = self.catalog.say
         self.count = self.catalog.count
 
@@ -39,6 +40,17 @@ class Words:
         """Words for a code; the code itself, readable, where nobody wrote any."""
         key = f"{group}.{code}"
         return self.catalog.say(key) if code and key in self.catalog else code.replace("_", " ")
+
+    def substance(self, component: Mapping[str, Any]) -> str:
+        """Name of a component, with its form."""
+        slug, form = record.text(component, "slug"), record.text(component, "form")
+        name = self._verdicts.named(slug, record.text(component, "name") or slug)
+        return f"{name} ({form})" if form else name
+
+    def problem(self, code: str) -> str:
+        """Words for what is wrong with a signal."""
+        key = f"problem.{code}"
+        return self._verdicts.say(key) if key in self._verdicts else code.replace("_", " ")
 
     def number(self, value: float, digits: int = 3) -> str:
         """A number with the decimal mark of the language."""
@@ -75,6 +87,8 @@ class Words:
 
     def family_share(self, family: str, share: Any) -> str:
         """The smallest share of a family a scan would have shown."""
+        key = f"family.{family}"
+        family = self._verdicts.say(key) if key in self._verdicts else family
         if not isinstance(share, int | float) or share >= 1:
             return self.say("share.above", family=family)
         return self.say("share.line", family=family, share=self.share(float(share)))

@@ -45,7 +45,8 @@ def scan(**changes: Any) -> dict[str, Any]:
             "power_mw": 90.0,
             "flags": ["axis_calibrated"],
         },
-        "ipv": {"state": "passed"},
+        "ipv": "none",
+        "instrument_check": "passed",
         "context": {"container": "pe"},
         "spectra": [
             {"role": "sample", "technique": "raman", "unit": "counts", "n": 1000, "sha256": "ab" * 32}

@@ -62,7 +62,8 @@ def test_items_scans_evidence_and_custody_are_in_it():
         REFERENCE, "3 items", "2 scans", "Lane 4", "land", "Hidden in a spare wheel.", "Item 1 of 3: bag 1",
         "Item 3 of 3: bag 3", "NOTICE: Sucrose", "DANGER: Fentanyl by the spectrum, not by the strip",
         "neither is set aside", "fentanyl: NEGATIVE", "INCONSISTENT", "No scans of this item.", "118",
-        "Lactose 91 %, Fentanyl 6.8 %", "ef" * 32, "handed over", "LAB-2", "sealed bag 77", "2 entries",
+        "Lactose (monohydrate) 91 %, Fentanyl (hydrochloride) 6.8 %", "ef" * 32, "handed over", "LAB-2",
+        "sealed bag 77", "2 entries",
         "was verified", "the seizure-report export is due, whatever the weight", "1–4, 51, 118–119, 140",
     ):  # fmt: skip
         assert said in text, said
