@@ -16,10 +16,9 @@ Why = Literal["fluorescence", "dark", "low_snr"]
 
 # Width in cm⁻¹ that no Raman band has: what is as broad as this is background.
 _BROAD: Final = 300.0
-# Set on scans of the simulated 785 nm instruments (`tests/verdict/test_suggestion.py`). A background this many
-# times as high as the strongest band is what the scan is noisy of, unless the signal to noise is good all the
-# same; in a scan too weak to match, one as high as the band is, which in weak scans without fluorescence
-# stays below.
+# Set on scans of the simulated 785 nm instrument (`tests/verdict/test_suggestion.py`). A background this many
+# times as high as the strongest band is what makes the scan noisy, unless signal to noise is good all the
+# same. In a scan too weak to match, a background as high as the band will do; without fluorescence it is lower.
 _DROWNS: Final = 5.0
 _GOOD_SNR: Final = 50.0
 _DROWNS_WEAK: Final = 1.2
