@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from spectralid.casework.compose import spectrum_of
 from spectralid.casework.packet import Packet
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from spectralid.verdict.catalog import Catalog
     from spectralid.verdict.item import Assessment
 
-__all__ = ["ItemView", "Result", "assessed"]
+__all__ = ["ItemView", "Result", "assessed", "suggestion"]
 
 
 class Result(NamedTuple):
@@ -132,7 +131,8 @@ def assessed(
         policy=policy,
         catalog=catalog,
     )
-    suggest, reason = _suggestion(results, catalog)
+    both = len({r.identification.technique.is_infrared for r in results}) > 1
+    suggest, reason = (None, "") if both else suggestion(results[-1].packet, catalog)
     return replace(item, assessment=assessment, fusion=fusion, suggest=suggest, suggest_reason=reason)
 
 
@@ -153,15 +153,10 @@ def _fused(results: Sequence[Result]) -> Fusion | None:
     return fuse(raman[-1], infrared[-1]) if infrared and raman else None
 
 
-def _suggestion(results: Sequence[Result], catalog: Catalog) -> tuple[str | None, str]:
-    """The other technique and why, where it was not tried and may see more."""
-    from spectralid.verdict import item as items
-
-    if len({r.identification.technique.is_infrared for r in results}) > 1:
+def suggestion(packet: Packet, catalog: Catalog) -> tuple[str | None, str]:
+    """The other technique, where a scan's own record says that it may see more, and why."""
+    reason = packet.manifest.get("other_technique")
+    if not reason:
         return None, ""
-    last = results[-1]
-    reason = items.suggest_other_technique(last.identification, spectrum_of(last.packet))
-    if reason is None:
-        return None, ""
-    other = "raman" if last.identification.technique.is_infrared else "ftir"
-    return other, catalog.say(f"item.suggest.{reason}")
+    infrared = str(packet.manifest["instrument"]["technique"]).startswith("ftir")
+    return "raman" if infrared else "ftir", catalog.say(f"item.suggest.{reason}")

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from spectralid.library import ReferenceLibrary
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Policy, PolicyKeeper, Verdict
+    from spectralid.verdict.catalog import Catalog
     from spectralid.verdict.circumstances import InstrumentCheck
     from spectralid.verdict.strips import StripTest
 
@@ -366,6 +367,8 @@ class FieldUnit:
         InputError
             If the spectrum cannot be compared with the library; it is recorded all the same.
         """
+        from spectralid.verdict.item import suggest_other_technique
+
         item = self._item(item_ref)
         container = str(item.opened.get("container", "none"))
         context = {"container": container} if container != "none" else {}
@@ -415,6 +418,7 @@ class FieldUnit:
             engine=__version__,
             thresholds=self.policy.to_dict()["thresholds"],
         )
+        body["other_technique"] = suggest_other_technique(identification, spectrum)
         body["caution_shown"] = list(getattr(verdict, "cautions", ()))
         if verdict.escalate:
             body["escalation"] = {"why": list(verdict.escalation), "urgency": verdict.alarm.value}
@@ -446,7 +450,7 @@ class FieldUnit:
             test = replace(test, photo_sha256=blobs[0].sha256)
         results = self._results(self._item(item_ref))
         worth = weigh(
-            test, [r.found for r in results], self.library, on=self._today(), catalog=self._catalog()
+            test, [r.found for r in results], self.library, on=self._today(), catalog=self.catalog()
         )
         return self._evidence(item_ref, {"strips": [{**test.to_dict(), "evidence": worth.to_dict()}]}, blobs)
 
@@ -504,6 +508,10 @@ class FieldUnit:
             If there is no such item.
         """
         return self._assessed(self._item(item_ref))
+
+    def opened(self, item_ref: str) -> Mapping[str, Any]:
+        """What was stated when an item was added: label, container, declared goods."""
+        return self._item(item_ref).opened
 
     def result(self, packet_id: str) -> tuple[Identification, Verdict]:
         """What a recorded scan is, computed again from its spectrum if it is not at hand.
@@ -563,7 +571,8 @@ class FieldUnit:
             return None
         return max(0, (self._today() - made).days)
 
-    def _catalog(self) -> Any:
+    def catalog(self) -> Catalog:
+        """The sentences of the language chosen, with the policy's own wording."""
         return self.policy.catalog(self.language, topics=("verdict", "evidence"))
 
     def _reference(self) -> str:
@@ -621,7 +630,7 @@ class FieldUnit:
             self._results(item),
             self.library,
             self.policy,
-            self._catalog(),
+            self.catalog(),
             on=self._today(),
             adding=adding or {},
         )

@@ -24,9 +24,7 @@ _STATES: Final = ("attention", "queued", "sending", "received", "answered")
 _ALARMS: Final = ("danger", "unknown", "warning", "notice")
 
 
-def record_view(
-    packet: Packet, *, queue: OutboxRow, answers: Iterable[Answer] = (), suggest: str | None = None
-) -> dict[str, Any]:
+def record_view(packet: Packet, *, queue: OutboxRow, answers: Iterable[Answer] = ()) -> dict[str, Any]:
     """One recorded scan."""
     manifest = packet.manifest
     result = manifest["result"]
@@ -50,7 +48,6 @@ def record_view(
         "components": [_component(c) for c in result.get("components", ())],
         "queue": {"state": queue.state, "code": queue.code, "reason": queue.reason},
         "answers": told,
-        "suggest": suggest,
         "lab": next((a["lab"] for a in reversed(told) if a["lab"]), None),
         "spectrum": _curve(spectrum),
         "simulated": "simulated" in manifest["instrument"].get("flags", ()),

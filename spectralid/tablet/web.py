@@ -23,6 +23,7 @@ from spectralid.errors import (
 from spectralid.tablet import views
 from spectralid.tablet.doorman import Doorman
 from spectralid.tablet.events import event_bytes
+from spectralid.tablet.item import suggestion
 
 try:
     from starlette.applications import Starlette
@@ -315,16 +316,13 @@ def _record(place: Workplace, request: Request, _: Any) -> Any:
     packet = unit.store.packet(request.path_params["id"])
     row = outbox.state(unit.store, packet.packet_id)
     answers = [a for a in inbox.all(unit.store) if packet.packet_id in a.packet_ids]
-    item = unit.item(str(packet.manifest["item_ref"]))
+    item = unit.opened(str(packet.manifest["item_ref"]))
+    suggest, reason = suggestion(packet, unit.catalog())
     return {
-        **views.record_view(
-            packet,
-            queue=row,
-            answers=answers,
-            suggest=item.suggest if item.scans[-1].packet_id == packet.packet_id else None,
-        ),
-        "item_label": item.opened.get("label", ""),
-        "suggest_reason": item.suggest_reason,
+        **views.record_view(packet, queue=row, answers=answers),
+        "item_label": item.get("label", ""),
+        "suggest": suggest,
+        "suggest_reason": reason,
     }
 
 
