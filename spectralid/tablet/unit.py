@@ -124,6 +124,8 @@ class FieldUnit:
         Language of what the officer reads.
     instruments : iterable of InstrumentModel
         What is known of the instruments used (``spectralid characterise``).
+    engine : Identifier, optional
+        Prepared for the library already.
     today : callable
         The date, for expiry dates.
     """
@@ -138,6 +140,7 @@ class FieldUnit:
         site: str = "",
         language: str = "en",
         instruments: Iterable[InstrumentModel] = (),
+        engine: Identifier | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         self.store = store
@@ -150,7 +153,7 @@ class FieldUnit:
         self._instruments = tuple(instruments)
         self._today = today
         self._kept = _Kept()
-        self._engine: Identifier | None = None
+        self._engine = engine
         # One spectrum at a time: the engine keeps prepared references, and two cores are few.
         self._thinking = threading.Lock()
 

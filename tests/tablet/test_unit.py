@@ -9,12 +9,15 @@ import pytest
 from spectralid import open_library
 from spectralid.casework.compose import spectrum_of
 from spectralid.casework.errors import StoreReadOnlyError
+from spectralid.casework.store import CaseStore
 from spectralid.devices import ScanPlan, Session, arm, load_profile, open_device
 from spectralid.devices.sim.launch import Simulator
 from spectralid.errors import ParameterError, TechniqueError
+from spectralid.identify import Identifier
 from spectralid.library.combine import subset_library
 from spectralid.spectrum import Spectrum, Technique
 from spectralid.tablet import FieldUnit
+from spectralid.verdict import PolicyKeeper
 
 
 def scanned(*arguments, averages=30):
@@ -35,10 +38,17 @@ def acetaminophen():
     return scanned("--substance", "acetaminophen")
 
 
+@pytest.fixture(scope="module")
+def engine():
+    with open_library() as library:
+        yield Identifier(library)
+
+
 @pytest.fixture
-def unit(tmp_path):
-    with FieldUnit.open(tmp_path / "record", officer="K-17", site="Nogales") as unit:
-        yield unit
+def unit(tmp_path, engine):
+    keeper = PolicyKeeper(tmp_path / "policy")
+    with CaseStore.open(tmp_path / "record", ballast_bytes=1 << 16) as store:
+        yield FieldUnit(store, engine.library, keeper=keeper, engine=engine, officer="K-17", site="Nogales")
 
 
 @pytest.fixture
