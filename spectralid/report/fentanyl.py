@@ -46,6 +46,7 @@ FIELDS: Final = (
     "sid:DeviceIdentification",
     "sid:PacketIdentification",
     "sid:PacketSequence",
+    "sid:Simulated",
 )
 """Columns. ``nc:`` and ``dea:`` are NIEM's core and DEA code namespaces, ``sid:`` are our own."""
 
@@ -200,6 +201,7 @@ def _row(
         record.text(manifest, "device_id"),
         record.text(manifest, "packet_id"),
         record.at(manifest, "seq"),
+        "SIMULATED" if record.simulated(manifest) else "",
     )
     return dict(zip(FIELDS, values, strict=True))
 

@@ -19,6 +19,7 @@ __all__ = [
     "laboratory",
     "number",
     "records",
+    "simulated",
     "strips",
     "swgdrug",
     "text",
@@ -106,6 +107,11 @@ def check(manifest: Plain) -> dict[str, Any]:
     ipv, state = at(manifest, "ipv"), text(manifest, "instrument_check")
     known = dict(ipv) if isinstance(ipv, Mapping) else {}
     return {"state": state, **known} if state else known
+
+
+def simulated(manifest: Plain) -> bool:
+    """Whether a simulated instrument made it; no such spectrum may pass for evidence."""
+    return "simulated" in texts(manifest, "instrument", "flags")
 
 
 def laboratory(lab_status: str | None, answers: Iterable[Plain]) -> str:

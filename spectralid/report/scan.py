@@ -95,6 +95,7 @@ def scan_facts(
     return {
         "schema": SCHEMA,
         "presumptive": True,
+        "simulated": record.simulated(manifest),
         "language": language,
         "laboratory": record.laboratory(lab_status, answers),
         "answers": record.answered(answers),

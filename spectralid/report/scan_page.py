@@ -10,7 +10,7 @@ from typing import Any, Final
 from spectralid.report import record, signs
 from spectralid.report.curves import drawing
 from spectralid.report.fitting import BODY, TITLE, Section, fitted, height
-from spectralid.report.ink import MM, Mark, Row, Stroke, Word, cut, stacked, text_width, wrapped
+from spectralid.report.ink import MM, Fill, Mark, Row, Stroke, Word, cut, stacked, text_width, wrapped
 from spectralid.report.pdf import MARGIN, Placed, paper_size, written
 from spectralid.report.scan import Curve, scan_facts
 from spectralid.report.tables import cells, pair
@@ -109,7 +109,8 @@ def scan_report(
         (left, [*_explaining(facts, words)]),
         (right, [*_identifying(facts, words)]),
     )
-    room = tall - 2 * MARGIN - _BANNER - _FOOTER
+    head = banner(facts["verdict"], inner, words, words.say("title.scan"), simulated=facts["simulated"])
+    room = tall - 2 * MARGIN - head.height - _FOOTER
     for scale, drawing_mm in _SIZES:
         plot = drawing_mm * MM
         heights = [
@@ -119,8 +120,8 @@ def scan_report(
             break
     top, middle, side = fitted(columns, partial(_left_over, room - plot), _ORDER, scale, words)
     picture = _picture(manifest, spectra, inner, plot, words)
-    placed: list[Placed] = [(MARGIN, MARGIN, banner(facts["verdict"], inner, words, words.say("title.scan")))]
-    y = _put(placed, top, MARGIN, MARGIN + _BANNER)
+    placed: list[Placed] = [(MARGIN, MARGIN, head)]
+    y = _put(placed, top, MARGIN, MARGIN + head.height)
     placed.append((MARGIN, y, picture))
     y += plot
     _put(placed, middle, MARGIN, y)
@@ -142,8 +143,13 @@ def _put(placed: list[Placed], rows: Iterable[Row], x: float, y: float) -> float
     return y
 
 
-def banner(verdict: Mapping[str, Any], width: float, words: Words, title: str) -> Row:
-    """Head of a page: sign and word of the alarm, and in the largest letters that it is presumptive."""
+def banner(
+    verdict: Mapping[str, Any], width: float, words: Words, title: str, *, simulated: bool = False
+) -> Row:
+    """Head of a page: sign and word of the alarm, and in the largest letters that it is presumptive.
+
+    Where an instrument was simulated, a black band over the whole width says so.
+    """
     alarm = record.text(verdict, "alarm") or "unknown"
     sign = signs.sign_of(alarm)
     high = _BANNER - 8.0
@@ -165,7 +171,15 @@ def banner(verdict: Mapping[str, Any], width: float, words: Words, title: str) -
     (note,) = cut(wrapped(words.say("mark.note"), width * 0.62, 6.4), 1, width * 0.62, 6.4)
     marks.append(Word(width - 8.0 - text_width(note, 6.4), high / 2 + 19.5, note, 6.4, "regular", _GREY))
     marks.append(Word(width - 8.0 - text_width(title, 7.5), 11.0, title, 7.5, "regular", _GREY))
-    return Row(_BANNER, tuple(marks))
+    row = Row(_BANNER, tuple(marks))
+    return stacked([row, _band(words.say("mark.simulated"), width)]) if simulated else row
+
+
+def _band(text: str, width: float) -> Row:
+    size = 15.0
+    box = Fill(((0, 0), (width, 0), (width, 21), (0, 21)), "#000000")
+    start = (width - text_width(text, size, "bold")) / 2
+    return Row(27.0, (box, Word(start, 15.8, text, size, "bold", "#FFFFFF")))
 
 
 def footer(width: float, words: Words, page: int, pages: int, name: str) -> Row:
@@ -191,28 +205,15 @@ def _urgent(facts: Mapping[str, Any], words: Words) -> Iterator[Section]:
     headline = record.text(verdict, "headline") or (words.say("refused.headline") if facts["refused"] else "")
     sentences = tuple(s for s in (record.text(verdict, "words") or facts["refused"],) if s)
     name = Section("headline", "", (headline,), bold=True, size=1.55)
-    care = Section(
-        "precautions",
-        words.say("section.precautions"),
-        tuple(record.texts(verdict, "precautions")),
-        bold=True,
-        bullet="•",
-        least=2,
-    )
+    precautions = _section("precautions", record.texts(verdict, "precautions"), words, bullet="•")
+    care = replace(precautions, bold=True, least=2)
     said = Section("words", "", sentences)
     # For what may kill, what to do stands above what it is.
     yield from (care, name, said) if record.text(verdict, "alarm") in _URGENT else (name, said, care)
     status = facts["laboratory"]
     yield Section("laboratory", "", (words.named("laboratory", status),), bold=True, size=1.1)
-    yield Section(
-        "conflicts",
-        words.say("section.conflicts"),
-        tuple(facts["conflicts"]),
-        bold=True,
-        bullet="▲",
-        least=3,
-        colour=signs.SIGNS["danger"].colour,
-    )
+    conflicts = _section("conflicts", facts["conflicts"], words, bullet="▲")
+    yield replace(conflicts, bold=True, least=3, colour=signs.SIGNS["danger"].colour)
 
 
 def _explaining(facts: Mapping[str, Any], words: Words) -> Iterator[Section]:
@@ -221,7 +222,7 @@ def _explaining(facts: Mapping[str, Any], words: Words) -> Iterator[Section]:
     components = facts["components"]
     yield Section(
         "components",
-        words.say("section.components"),
+        words.say("section.components") if components else "",
         tuple(record.text(c, "slug") for c in components),
         rows=partial(_component, components, words),
         head=partial(_component_head, words) if components else None,

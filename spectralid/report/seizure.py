@@ -83,6 +83,7 @@ def seizure_facts(
     return {
         "schema": SCHEMA,
         "presumptive": True,
+        "simulated": any(record.simulated(m) for m in ordered),
         "language": language,
         "seizure": {
             "seizure_ref": references.pop(),
@@ -168,6 +169,7 @@ def _scan(manifest: Mapping[str, Any]) -> dict[str, Any]:
     verdict = record.at(manifest, "result", "verdict")
     return _packet(manifest) | {
         "technique": record.text(manifest, "instrument", "technique"),
+        "simulated": record.simulated(manifest),
         "unit": record.text(next(iter(record.records(manifest, "spectra")), {}), "unit"),
         "instrument": record.text(manifest, "instrument", "instrument"),
         "serial": record.text(manifest, "instrument", "serial"),

@@ -78,7 +78,8 @@ def seizure_report(
         custody_fault=custody_fault,
     )
     title = words.say("title.seizure")
-    head = banner({"alarm": facts["alarm"]} if facts["alarm"] else {}, inner, words, title)
+    worst = {"alarm": facts["alarm"]} if facts["alarm"] else {}
+    head = banner(worst, inner, words, title, simulated=facts["simulated"])
     rows = [
         *_opening(facts, inner, words),
         *(
@@ -264,6 +265,7 @@ def _scan(scan: Mapping[str, Any], width: float, words: Words, curves: Sequence[
     state = f"{words.say('fact.clock')}: {clock}" if clock else ""
     check = f"{words.say('fact.ipv')}: {words.check(scan['ipv'])}"
     below = [
+        words.say("mark.simulated") if scan["simulated"] else "",
         found,
         " · ".join(s for s in (_named(scan), state, check) if s),
         " · ".join(s for s in (scan["packet_id"], scan["packet_sha256"]) if s),

@@ -245,6 +245,24 @@ def test_what_was_typed_cannot_turn_the_text_around_or_hide_it():
     assert not set(text) & set("\u202e\u2066\x00")
 
 
+def test_a_simulated_scan_is_marked_as_no_evidence():
+    manifest = made.scan()
+    assert "SIMULATED" not in pages.texts(report(manifest))[0]
+    manifest["instrument"]["flags"] = ["simulated", "axis_calibrated"]
+    data = report(manifest)
+    assert "SIMULATED: NOT EVIDENCE" in pages.texts(data)[0]
+    assert "SIMULADO: NO ES UNA PRUEBA" in pages.texts(report(manifest, language="es"))[0]
+    ((_, found),) = pages.boxes(data)
+    assert not pages.overlaps(found)
+    assert json.loads(scan_json(manifest))["simulated"] is True
+
+
+def test_no_heading_stands_over_nothing():
+    (text,) = pages.texts(report(evidence=[]))
+    for heading in ("Conflicts", "Strip tests", "Declared goods", "The item as a whole", "Notes", "Answers"):
+        assert heading not in text
+
+
 def test_a_probability_is_never_rounded_to_certainty():
     manifest = made.scan()
     manifest["result"]["components"][0]["probability"] = 0.99999

@@ -124,6 +124,16 @@ def test_spectra_are_drawn_where_they_are_given():
     assert lines > 500
 
 
+def test_simulated_scans_mark_every_page_and_every_row():
+    manifests = shift()
+    manifests[4]["instrument"]["flags"] = ["simulated"]
+    found = pages.texts(seizure_report(manifests))
+    assert all("SIMULATED: NOT EVIDENCE" in page for page in found)
+    assert sum(page.count("SIMULATED") for page in found) == len(found) + 1
+    (row,) = rows(manifests)
+    assert row["sid:Simulated"] == "SIMULATED"
+
+
 def test_packets_of_several_seizures_or_none_are_refused():
     with pytest.raises(ParameterError, match="one seizure"):
         seizure_report([opened(), opened(seizure_ref="other")])
