@@ -207,14 +207,13 @@ class Sync:
         self.wake()
 
     def _go(self, stop: threading.Event) -> float:
-        """One round, then how long to pause."""
+        """One round and one look out for answers, then how long to pause."""
         begun = self.store.clock.monotonic_ns()
-        was_online, was_attention = self.online, self.attention
         try:
-            report = self._round(poll=True, stopping=stop.is_set)
-            changed = report != SyncReport(online=was_online, code=report.code, reason=report.reason)
-            if self._told and (changed or self.attention != was_attention):
-                self._told(report)
+            self._tell(lambda: self._round(stop.is_set))
+            if stop.is_set() or (pause_s := self._link_pause_s()) > 0:
+                return 0.0 if stop.is_set() else pause_s
+            listened = self._tell(self._listen)
         except StoreError as error:
             _log.warning("Exchange pauses: %s", error)
             return _STORE_PAUSE_S
@@ -222,16 +221,22 @@ class Sync:
             # A defect must not end the exchange for the rest of the shift, unseen.
             _log.exception("Exchange pauses after an internal error; nothing recorded is lost.")
             return _STORE_PAUSE_S
-        now = self.store.time.now()
-        link_s = self._link_pause_s(now)
-        if link_s > 0:
-            return link_s
-        if report.answers or report.offered or report.delivered:
+        if (pause_s := self._link_pause_s()) > 0:
+            return pause_s
+        if listened.answers or listened.offered:
             return 0.0
         # A server that answers a long poll at once, with nothing new, must not be asked at once again.
         spent_s = (self.store.clock.monotonic_ns() - begun) / 1e9
-        due_s = outbox.wait_s(self.store, now)
+        due_s = outbox.wait_s(self.store, self._now())
         return max(0.0, min(LONGEST_POLL_S - spent_s, LONGEST_POLL_S if due_s is None else due_s))
+
+    def _tell(self, act: Callable[[], SyncReport]) -> SyncReport:
+        was_online, was_attention = self.online, self.attention
+        report = act()
+        changed = report != SyncReport(online=was_online, code=report.code, reason=report.reason)
+        if self._told and (changed or self.attention != was_attention):
+            self._told(report)
+        return report
 
     def once(self) -> SyncReport:
         """One round without waiting for answers: time, inbox, packets, acknowledgements.
@@ -244,32 +249,49 @@ class Sync:
         """
         self._woken.clear()
         outbox.recover(self.store)
-        return self._round(poll=False, stopping=lambda: False)
+        return self._round(lambda: False)
 
     # --- one round ---------------------------------------------------------------------------------------
 
-    def _round(self, *, poll: bool, stopping: Callable[[], bool]) -> SyncReport:
-        done = _Round()
-        if self._link_pause_s(self.store.time.now()) > 0 and not self._may_hurry():
-            return done.report(online=self.online)
+    def _round(self, stopping: Callable[[], bool]) -> SyncReport:
+        if self._link_pause_s() > 0 and not self._may_hurry():
+            return SyncReport(online=self.online)
         self._eager = False
         self._last_try_ns = self.store.clock.monotonic_ns()
-        try:
+
+        def exchange(done: _Round) -> None:
             self._compare_clock()
             more = True
             while more and not stopping():
                 self._fetch(done, wait_s=0.0)
                 more = self._send(done, stopping)
             self._acknowledge(done)
-            if poll and not stopping():
-                self._poll(done)
+
+        return self._while_it_works(exchange)
+
+    def _listen(self) -> SyncReport:
+        """Wait for an answer, at most until something is due."""
+        due_s = outbox.wait_s(self.store, self._now())
+        wait_s = LONGEST_POLL_S if due_s is None else min(due_s, LONGEST_POLL_S)
+        if wait_s <= 0:
+            return SyncReport(online=self.online)
+        return self._while_it_works(lambda done: self._fetch(done, wait_s=wait_s))
+
+    def _while_it_works(self, act: Callable[[_Round], None]) -> SyncReport:
+        done = _Round()
+        try:
+            act(done)
         except _LinkDownError as down:
             done.failure = down.outcome
         self._note_link(done)
         return done.report(online=self.online)
 
+    def _now(self) -> dt.datetime:
+        """By the tablet's clock, right or wrong: trusted time stands still while that one is behind it."""
+        return self.store.clock.wall_utc()
+
     def _compare_clock(self) -> None:
-        now = self.store.time.now()
+        now = self._now()
         if self.online and self._time_asked and abs(now - self._time_asked) < _TIME_EVERY:
             return
         begun = self.store.clock.monotonic_ns()
@@ -285,7 +307,7 @@ class Sync:
             self.store.time.advance(
                 tx, messages.parse_utc(outcome.message.server_utc), round_trip_s=round_trip_s
             )
-        self._time_asked = self.store.time.now()
+        self._time_asked = self._now()
 
     # packets out
 
@@ -294,7 +316,7 @@ class Sync:
         for _ in range(_BATCH):
             if stopping():
                 return False
-            row = outbox.next_due(self.store, self.store.time.now(), without=self._not_on_record)
+            row = outbox.next_due(self.store, self._now(), without=self._not_on_record)
             if row is None:
                 return False
             self._send_one(row, done)
@@ -344,7 +366,7 @@ class Sync:
                 raise _LinkDownError(outcome)
 
     def _hold(self, row: outbox.OutboxRow, code: str, reason: str, pause_s: float | None) -> None:
-        next_try = None if pause_s is None else self.store.time.now() + dt.timedelta(seconds=pause_s)
+        next_try = None if pause_s is None else self._now() + dt.timedelta(seconds=pause_s)
         with _tolerated():
             outbox.mark_queued(
                 self.store,
@@ -368,13 +390,6 @@ class Sync:
         self._keep("audit", str(receipt.audit_n))
 
     # answers in
-
-    def _poll(self, done: _Round) -> None:
-        """Wait for an answer, at most until something is due."""
-        due_s = outbox.wait_s(self.store, self.store.time.now())
-        wait_s = LONGEST_POLL_S if due_s is None else min(due_s, LONGEST_POLL_S)
-        if wait_s > 0:
-            self._fetch(done, wait_s=wait_s)
 
     def _fetch(self, done: _Round, *, wait_s: float) -> None:
         for _ in range(_PAGES):
@@ -409,7 +424,7 @@ class Sync:
     # acknowledgements out
 
     def _acknowledge(self, done: _Round) -> None:
-        now = self.store.time.now()
+        now = self._now()
         for n, answer_id, envelope in inbox.to_acknowledge(self.store):
             tries, not_before = self._slow_acknowledgements.get(n, (0, now))
             if not_before > now:
@@ -451,7 +466,7 @@ class Sync:
         kept = self._kept("link")
         failures = 1 + (int(kept[0]) if kept else 0)
         asked_s = failure.after_s if isinstance(failure, Retry) else None
-        next_try = self.store.time.now() + dt.timedelta(seconds=self._pause_s(failures, asked_s))
+        next_try = self._now() + dt.timedelta(seconds=self._pause_s(failures, asked_s))
         self._keep("link", str(failures), to_text(next_try), "asked" if asked_s else "")
         if isinstance(failure, Attention):
             self.attention = (failure.code, failure.reason)
@@ -462,9 +477,9 @@ class Sync:
         pause_s = self._backoff.pause_s(failures, self._jitter())
         return pause_s if asked_s is None else asked_s + min(pause_s, 0.2 * asked_s)
 
-    def _link_pause_s(self, now: dt.datetime) -> float:
+    def _link_pause_s(self) -> float:
         kept = self._kept("link")
-        return outbox.pause_until(now, kept[1]) if kept else 0.0
+        return outbox.pause_until(self._now(), kept[1]) if kept else 0.0
 
     def _may_hurry(self) -> bool:
         """Whether something new to send shortens a pause: not one the server asked for, and not too often."""
