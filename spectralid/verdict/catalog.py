@@ -28,6 +28,8 @@ BUNDLED: Final = Path(__file__).parent / "catalog"
 """Folder of the catalogs of this room: ``<language>/<topic>.toml``."""
 
 _REFERENCE: Final = "en"
+# What substances and their forms are called; only what differs from the library, so no language has to have it.
+_NAMES: Final = "names"
 # Spanish "y" and "o" change before the same sound: "e ibuprofeno", "u oxicodona", "u 8".
 _I_SOUND: Final = re.compile(r"h?[ií](?![aeoáéó])", re.IGNORECASE)
 _O_SOUND: Final = re.compile(r"h?[oó]|8|11(?!\d)", re.IGNORECASE)
@@ -91,6 +93,8 @@ class Catalog:
             wanted |= _texts(folder, _REFERENCE, topic)
         texts: dict[str, str] = {}
         if language in languages(folder):
+            if (folder / language / f"{_NAMES}.toml").exists():
+                texts |= _texts(folder, language, _NAMES)
             for topic in topics:
                 texts |= _texts(folder, language, topic)
         elif not overrides.keys() >= wanted.keys():
@@ -112,9 +116,10 @@ class Catalog:
         """The text of ``key.one`` or ``key.many``, whichever `n` asks for; both may use ``{n}``."""
         return self.say(f"{key}.one" if n == 1 else f"{key}.many", n=n, **facts)
 
-    def named(self, slug: str, name: str) -> str:
-        """What a substance is called; its name in the library where the wording has no other."""
-        return self.texts.get(f"name.{slug}", name)
+    def named(self, slug: str, name: str, form: str = "") -> str:
+        """What a substance is called, with its form in brackets; as the library says where nothing else is."""
+        name = self.texts.get(f"name.{slug}", name)
+        return f"{name} ({self.texts.get(f'form.{form}', form)})" if form else name
 
     def translated(self, sentence: str) -> str:
         """A sentence another room said in English, where the wording knows it; else as it is.

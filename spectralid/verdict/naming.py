@@ -270,12 +270,12 @@ class _Judge:
     ) -> Finding:
         choices = tuple(map(self.library.compound, slugs))
         families = {family_of(c) for c in choices}
-        form = f" ({component.form})" if component.form else ""
+        first = self.catalog.named(component.compound_slug, component.compound_name, component.form)
         others = (self.catalog.named(c.slug, c.name) for c in choices[1:])
         return Finding(
             component=component,
             probability=probability,
-            names=(f"{self._name(component)}{form}", *others),
+            names=(first, *others),
             choices=choices,
             settled=settled,
             obstacles=tuple(obstacles),

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 from spectralid.verdict.alarm import Alarm
@@ -15,7 +16,8 @@ __all__ = ["SCHEMA", "Verdict", "VerdictKind"]
 
 SCHEMA: Final = "spectralid.verdict/1"
 
-_WIDTH: Final = 80
+# Chemical names are not broken at their hyphens.
+_wrap: Final = partial(textwrap.wrap, width=80, break_on_hyphens=False)
 
 
 class VerdictKind(StrEnum):
@@ -108,7 +110,7 @@ class Verdict:
         labels = {part: f"{say(f'text.{part}')}: " for part in parts}
         width = max(map(len, labels.values()))
         lines = _wrapped(f"{title}: ", [self.headline], hang=2)
-        lines += ["", *textwrap.wrap(self.words, _WIDTH), ""]
+        lines += ["", *_wrap(self.words), ""]
         for part, items in parts.items():
             lines += _wrapped(labels[part], items, hang=width)
         return "\n".join(lines)
@@ -140,5 +142,5 @@ def _wrapped(label: str, items: Sequence[str], hang: int) -> list[str]:
     lines: list[str] = []
     for number, item in enumerate(items):
         head = label.ljust(hang) if number == 0 else " " * hang
-        lines += textwrap.wrap(item, _WIDTH, initial_indent=head, subsequent_indent=" " * hang)
+        lines += _wrap(item, initial_indent=head, subsequent_indent=" " * hang)
     return lines

@@ -257,8 +257,7 @@ class Wording:
         sure = self._identification.confidence
         chances = {c.compound_slug: c.probability for c in sure.components} if sure else {}
         for c in analysis.components:
-            form = f" ({c.form})" if c.form else ""
-            name = f"{self._catalog.named(c.compound_slug, c.compound_name)}{form}"
+            name = self._catalog.named(c.compound_slug, c.compound_name, c.form)
             chance = chances.get(c.compound_slug)
             facts = [self._say("evidence.bands", n=c.bands.supported, total=len(c.bands.ratios))]
             if chance is None:
