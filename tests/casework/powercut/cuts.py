@@ -35,9 +35,24 @@ class Finding:
 
 @dataclass
 class Tally:
-    """How many cuts there were and how many of them were found to have done harm."""
+    """How many cuts there were and how many of them were found to have done harm.
+
+    Attributes
+    ----------
+    cuts : int
+        Power cuts.
+    images : int
+        Different folders that they left, each one opened and looked at; cuts that leave the same one with the
+        same promises made are looked at once.
+    harmed : Counter
+        Cuts after which something was lost, torn, corrupt or unusable.
+    examples : list of str
+        Some of them.
+    seconds : float
+    """
 
     cuts: int = 0
+    images: int = 0
     harmed: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -50,6 +65,7 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         self.cuts += other.cuts
+        self.images += other.images
         self.harmed.update(other.harmed)
         self.examples = (self.examples + other.examples)[:10]
         self.seconds += other.seconds
@@ -101,25 +117,20 @@ def cut_and_check(
     *,
     seed: int,
     per_index: int,
-    limit: int | None = None,
     files: dict[str, bytes] | None = None,
 ) -> Tally:
     """Cut everywhere, write what is left into `folder`, and let `check` look at it.
-
-    Parameters
-    ----------
-    limit : int, optional
-        At most so many cuts, sampled evenly over the recording.
-    """
+"""
     rng = random.Random(seed)
     tally = Tally()
     started = time.perf_counter()
+    known: dict[tuple[int, int], list[Finding]] = {}
     for cut in cuts(operations, rng, per_index, files):
-        if limit is not None and tally.cuts >= limit:
-            break
-        write_image(folder, cut.image)
-        tally.add(
-            f"seed {seed}, before operation {cut.index}, {cut.style}", check(folder, cut.acknowledged, rng)
-        )
+        key = (len(cut.acknowledged), hash(tuple(sorted(cut.image.items()))))
+        if key not in known:
+            write_image(folder, cut.image)
+            known[key] = check(folder, cut.acknowledged, rng)
+        tally.add(f"seed {seed}, before operation {cut.index}, {cut.style}", known[key])
+    tally.images = len(known)
     tally.seconds = time.perf_counter() - started
     return tally

@@ -114,10 +114,9 @@ class Disk:
         self._name_changes.append((self._at, changes))
 
     @property
-    def unsynced(self) -> int:
-        """How many operations are not yet safe."""
-        inodes = {id(i): i for i in (*self._names.values(), *self._durable.values())}
-        return len(self._name_changes) + sum(len(i.pending) for i in inodes.values())
+    def unsynced(self) -> bool:
+        """Whether anything is not yet safe."""
+        return self._unsynced_positions() != [self._at + 1]
 
     def after_cut(self, style: str, rng: random.Random) -> dict[str, bytes]:
         """Contents of the folder when the power comes back.
@@ -147,14 +146,14 @@ class Disk:
         if style == "everything":
             return range(self._at + 1)
         if style in ("prefix", "suffix"):
-            point = rng.randint(self._first_unsynced(), self._at + 1)
+            point = rng.choice(self._unsynced_positions())
             return range(point) if style == "prefix" else range(point, self._at + 1)
         return range(0)
 
-    def _first_unsynced(self) -> int:
-        inodes = (*self._names.values(), *self._durable.values())
-        first = [i.pending[0][0] for i in inodes if i.pending] + [at for at, _ in self._name_changes[:1]]
-        return min(first, default=self._at + 1)
+    def _unsynced_positions(self) -> list[int]:
+        inodes = {id(inode): inode for inode in (*self._names.values(), *self._durable.values())}
+        positions = {at for inode in inodes.values() for at, _ in inode.pending}
+        return sorted(positions.union(at for at, _ in self._name_changes)) or [self._at + 1]
 
 
 def _survivors(

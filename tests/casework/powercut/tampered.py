@@ -33,8 +33,6 @@ class SynchronousNormal(SynchronousOff):
 class OutboxLater(_Tampered):
     """The outbox row is written in a transaction of its own, after that of the packet."""
 
-    _held: list[tuple[str, Any]]
-
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         held = self.__dict__.setdefault("_held", [])
         if sql.lstrip().upper().startswith("INSERT INTO OUTBOX"):
@@ -51,14 +49,16 @@ class OutboxLater(_Tampered):
 
 
 class AcknowledgedBeforeCommit(_Tampered):
-    """COMMIT returns at once; it is carried out when the next transaction begins."""
+    """COMMIT of a packet returns at once; it is carried out when the next transaction begins."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        owed = self.__dict__.get("owed", False)
-        if sql.strip().upper() == "COMMIT":
-            self.__dict__["owed"] = True
-            return super().execute("SELECT 1")
-        if owed and self.in_transaction:
-            self.__dict__["owed"] = False
+        state = self.__dict__
+        statement = sql.strip().upper()
+        if statement.startswith("BEGIN") and state.pop("owed", False):
             super().execute("COMMIT")
+        if statement.startswith("INSERT INTO PACKETS"):
+            state["packet"] = True
+        if statement == "COMMIT" and state.pop("packet", False):
+            state["owed"] = True
+            return super().execute("SELECT 1")
         return super().execute(sql, parameters)
