@@ -270,8 +270,6 @@ class _Judge:
                 self._remark("near-spelling", written=good.written, name=good.name)
             elif good.how == "tariff" and not good.complete:
                 self._remark("tariff-not-complete", tariff=good.name)
-        if reading.passed_over:
-            self._remark("passed-over", words=self._quoted(reading.passed_over))
         if self.verdict.kind in (VerdictKind.IDENTIFIED, VerdictKind.MIXTURE):
             self._remark_on_goods()
 
@@ -325,14 +323,9 @@ class _Judge:
         """Whether a substance is hazardous or controlled."""
         return (
             compound.schedule not in ("", "none")
-            or not set(compound.hazards) <= {"none"}
-            or bool(self._watched(compound))
-            or alarm_of(compound, self.policy) in (Alarm.DANGER, Alarm.UNKNOWN)
+            or family_of(compound) in self.policy.families
+            or alarm_of(compound, self.policy) is not Alarm.NOTICE
         )
-
-    def _watched(self, compound: Compound) -> str:
-        family = family_of(compound)
-        return family if family in self.policy.families else ""
 
     def _unexplained(self) -> bool:
         analysis = self.identification.analysis

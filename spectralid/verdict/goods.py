@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -31,7 +31,8 @@ _FILLER_TEXT: Final = """
     bag bags sack sacks drum drums box boxes carton cartons bottle bottles pack packs packet packets pieces
     pcs unit units tablet tablets capsule capsules pill pills pellet pellets article articles item items
     powder powders powdered granules granular crystal crystals crystalline flakes solid liquid solution
-    aqueous fine white colourless colorless pure purity refined raw bulk usp bp ep fcc nf ph eur grade food
+    aqueous fine mesh premium quality extra white colourless colorless pure purity refined raw bulk usp bp
+    ep fcc nf ph eur grade food
     foodgrade pharma pharmaceutical medical industrial technical tech analytical reagent laboratory lab
     chemical chemicals material materials product products goods sample samples commercial natural synthetic
     de del la el las los un una en para uso como sacos saco bolsas bolsa caja cajas tambor tambores frasco
@@ -51,6 +52,8 @@ _VARIANTS: Final = (
 # A slip of the pen is looked for in long words only: names of drugs differ by one letter.
 _SLIP_FROM: Final = 6
 _TWO_SLIPS_FROM: Final = 11
+# Endings that make another substance of a name: a chlorite is no chloride, propene no propane.
+_ENDINGS: Final = (("ide", "ite", "ate"), ("ane", "ene", "yne"))
 _SHORTEST_WITHIN: Final = 4
 _LONGEST_NAME: Final = 6
 _LONGEST_TEXT: Final = 2000
@@ -149,9 +152,7 @@ class Reading:
     goods : tuple of Good
         What was understood.
     unknown : tuple of str
-        Goods that were not, as written.
-    passed_over : tuple of str
-        Words beside understood goods that mean nothing here.
+        Goods, and words beside goods, that were not, as written.
     wrong_cas : tuple of str
         Numbers whose check digit is wrong.
     contradicts : tuple of (str, str)
@@ -160,7 +161,6 @@ class Reading:
 
     goods: tuple[Good, ...]
     unknown: tuple[str, ...] = ()
-    passed_over: tuple[str, ...] = ()
     wrong_cas: tuple[str, ...] = ()
     contradicts: tuple[tuple[str, str], ...] = ()
 
@@ -182,21 +182,19 @@ def read_declaration(declaration: Declaration, library: ReferenceLibrary, tariff
     What is said exactly (a name, a CAS number) goes before what is said broadly (a word of trade for a kind
     of goods, a tariff code); the broad one is then only asked whether it contradicts.
     """
-    words = _Words(library)
+    words = _words_of(library.compounds)
     texts = [declaration.text, _CAS.sub(" ", declaration.tariff)]
     numbers = [declaration.cas] if declaration.cas else []
     numbers += _CAS.findall(declaration.text) + _CAS.findall(declaration.tariff)
     codes = codes_in(texts[1], field=True) + codes_in(_CAS.sub(" ", declaration.text))
     by_number, unknown, wrong = _numbers(numbers, words)
     named: list[Good] = []
-    passed_over: list[str] = []
     for text in texts:
         for code in codes:
             text = text.replace(code, " ")
-        found, not_found, rest = words.read(_CAS.sub(" ", text))
+        found, not_found = words.read(_CAS.sub(" ", text))
         named += found
         unknown += not_found
-        passed_over += rest
     covered = [(code, tariff.covers(code)) for code in codes]
     by_code = [_of_code(code, cover) for code, cover in covered if cover is not None]
     unknown += [code for code, cover in covered if cover is None]
@@ -212,7 +210,6 @@ def read_declaration(declaration: Declaration, library: ReferenceLibrary, tariff
     return Reading(
         goods=tuple(exact or by_code),
         unknown=tuple(dict.fromkeys(unknown)) if not exact or not by_code else _without_codes(unknown, codes),
-        passed_over=tuple(dict.fromkeys(passed_over)),
         wrong_cas=tuple(wrong),
         contradicts=tuple(contradicts),
     )
@@ -233,31 +230,28 @@ def same_substance(a: Compound, b: Compound) -> bool:
 class _Words:
     """Finds substances by what people call them."""
 
-    def __init__(self, library: ReferenceLibrary) -> None:
-        self.index = CompoundIndex(library.compounds)
-        self.library = library
+    def __init__(self, compounds: tuple[Compound, ...]) -> None:
+        self.index = CompoundIndex(compounds)
+        self.compounds = compounds
         self.trade = {normalised(g.written): g for g in _trade_words()}
         self._names: dict[str, set[str]] = {}
-        for compound in library.compounds:
+        for compound in compounds:
             for name in (compound.name, compound.slug, *compound.synonyms):
                 self._names.setdefault(normalised(name), set()).add(compound.slug)
 
-    def read(self, text: str) -> tuple[list[Good], list[str], list[str]]:
-        """Goods in a text, goods that were not understood, and words passed over."""
+    def read(self, text: str) -> tuple[list[Good], list[str]]:
+        """Goods in a text, and goods and words that were not understood."""
         whole = self.find(text.strip())
         if whole:
-            return [whole], [], []
+            return [whole], []
         goods: list[Good] = []
         unknown: list[str] = []
-        passed_over: list[str] = []
         for piece in _DIVIDES.split(text):
             found, rest = self._piece(piece)
             goods += found
-            if found:
-                passed_over += rest
-            elif rest:
-                unknown.append(" ".join(piece.split()))
-        return _each_once(goods), unknown, passed_over
+            # One word more may make another substance of a name: "acetyl fentanyl", "magnesium sulfite".
+            unknown += rest if found or not rest else [" ".join(piece.split())]
+        return _each_once(goods), unknown
 
     def find(self, name: str) -> Good | None:
         """What one name stands for; ``None`` if it is none."""
@@ -278,7 +272,7 @@ class _Words:
         return self._of(found[0], number, "cas", found[1]) if found else None
 
     def _of(self, compound: Compound, written: str, how: How, form: str = "") -> Good:
-        same = (c.slug for c in self.library.compounds if same_substance(compound, c))
+        same = (c.slug for c in self.compounds if same_substance(compound, c))
         return Good(written, how, compound.name, compounds=frozenset(same), form=form)
 
     def _piece(self, piece: str) -> tuple[list[Good], list[str]]:
@@ -327,7 +321,7 @@ class _Words:
         for name, slugs in self._names.items():
             if _slips(plain, name, most):
                 for slug in slugs:
-                    good = self._of(self.library.compound(slug), written, "spelling")
+                    good = self._of(self.index.by_slug[slug], written, "spelling")
                     near[good.compounds] = good
         for name, trade in self.trade.items():
             if _slips(plain, name, most):
@@ -335,8 +329,14 @@ class _Words:
         if len(near) != 1:
             return None
         (good,) = near.values()
-        harmless = all(_harmless(self.library.compound(s)) for s in good.compounds if s in self.index.by_slug)
+        harmless = all(_harmless(c) for s in good.compounds if (c := self.index.by_slug.get(s)))
         return good if harmless else None
+
+
+@lru_cache(maxsize=2)
+def _words_of(compounds: tuple[Compound, ...]) -> _Words:
+    """The words of a library; putting its ten thousand names in order takes longer than all else."""
+    return _Words(compounds)
 
 
 def _harmless(compound: Compound) -> bool:
@@ -439,12 +439,16 @@ def _composition(formula: str) -> dict[str, int]:
 def _slips(written: str, name: str, most: int) -> bool:
     """Whether one differs from the other by at most so many letters left out, added, changed or swapped.
 
-    First letters and digits must agree.
+    First letters, digits and endings that carry meaning must agree.
     """
     if abs(len(written) - len(name)) > most or written == name or written[:1] != name[:1]:
         return False
     if [c for c in written if c.isdigit()] != [c for c in name if c.isdigit()]:
         return False
+    for group in _ENDINGS:
+        ending, other = ("".join(e for e in group if n.endswith(e)) for n in (written, name))
+        if ending and other and ending != other:
+            return False
     before: list[int] = []
     last = list(range(len(name) + 1))
     for i, a in enumerate(written, start=1):

@@ -18,7 +18,7 @@ Why = Literal["fluorescence", "dark", "low_snr"]
 _BROAD: Final = 300.0
 # Set on scans of the simulated 785 nm instrument (`tests/verdict/test_suggestion.py`). A background this many
 # times as high as the strongest band is what makes the scan noisy, unless signal to noise is good all the
-# same. In a scan too weak to match, a background as high as the band will do; without fluorescence it is lower.
+# same. In a scan too weak to match, one as high as the band will do; without fluorescence it is lower.
 _DROWNS: Final = 5.0
 _GOOD_SNR: Final = 50.0
 _DROWNS_WEAK: Final = 1.2
