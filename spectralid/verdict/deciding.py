@@ -12,11 +12,12 @@ from spectralid.verdict.alarm import Alarm, worst
 from spectralid.verdict.catalog import Catalog
 from spectralid.verdict.circumstances import Circumstances
 from spectralid.verdict.hazards import (
+    UNKNOWN_PRECAUTIONS,
     alarm_of,
     alarm_of_family,
+    cautions,
     must_escalate,
-    precautions,
-    unknown_precautions,
+    said,
 )
 from spectralid.verdict.naming import Findings, Reason, because, close, findings, raised
 from spectralid.verdict.policy import OnInstrument, Policy, default_policy
@@ -176,7 +177,7 @@ class _Case:
             self._words.words_of_names(rules, beside),
             reasons,
             causes,
-            precautions=self._precautions(compounds, beside, unknown=bool(open_ones or beside)),
+            cautions=self._cautions(compounds, beside, unknown=bool(open_ones or beside)),
             not_excluded=self._words.not_excluded(rules, beside),
             advice=advice,
             named=tuple(c.slug for f in certain for c in f.choices),
@@ -192,7 +193,7 @@ class _Case:
             self._words.words_of_families(families, rules),
             [*self._words.why_families(families), *rules.every_obstacle],
             self._by_doubt("escalate-family") + self._by_hazard(alarm, rules.compounds),
-            precautions=self._precautions(rules.compounds, families, unknown=True),
+            cautions=self._cautions(rules.compounds, families, unknown=True),
             not_excluded=self._words.not_excluded(rules, families),
             advice=self._words.advice(),
             named=tuple(c.slug for f in rules.substances for c in f.choices if f.family in families),
@@ -214,7 +215,7 @@ class _Case:
             words,
             rules.every_obstacle,
             self._by_doubt("escalate-uncertain") + self._by_hazard(alarm, compounds),
-            precautions=self._precautions(compounds, unknown=True),
+            cautions=self._cautions(compounds, unknown=True),
             not_excluded=self._not_excluded(rules),
             advice=self._words.advice(),
             named=tuple(c.slug for c in compounds),
@@ -230,7 +231,7 @@ class _Case:
             words,
             found.findings.every_obstacle,
             [cause] if self._policy.escalation.no_match else [],
-            precautions=unknown_precautions(self._catalog),
+            cautions=UNKNOWN_PRECAUTIONS,
             not_excluded=self._not_excluded(found.findings),
             advice=self._words.advice(),
             codes=("no-match",),
@@ -245,7 +246,7 @@ class _Case:
             words,
             [],
             self._by_doubt("escalate-not-comparable"),
-            precautions=unknown_precautions(self._catalog),
+            cautions=UNKNOWN_PRECAUTIONS,
             not_excluded=(self._catalog.say("open.nothing_compared"),),
             advice=self._words.advice(),
             codes=("not-comparable",),
@@ -260,7 +261,7 @@ class _Case:
             words,
             self._words.why_poor(),
             [],
-            precautions=unknown_precautions(self._catalog),
+            cautions=UNKNOWN_PRECAUTIONS,
             not_excluded=(self._catalog.say("open.poor_signal"),),
             advice=self._words.advice() or (self._words.longer(),),
             codes=tuple(f"signal-{p.replace('_', '-')}" for p in self._identification.quality.problems),
@@ -277,7 +278,7 @@ class _Case:
         reasons: Iterable[Reason],
         causes: list[_Cause],
         *,
-        precautions: tuple[str, ...],
+        cautions: tuple[str, ...],
         not_excluded: tuple[str, ...],
         advice: tuple[str, ...],
         named: tuple[str, ...] = (),
@@ -304,7 +305,7 @@ class _Case:
             alarm=alarm,
             headline=headline,
             words=words,
-            precautions=precautions,
+            precautions=said(cautions, self._catalog),
             not_excluded=not_excluded,
             evidence=evidence,
             escalate=bool(causes),
@@ -315,6 +316,7 @@ class _Case:
             codes=tuple(dict.fromkeys([*(reason.code for reason in every), *codes])),
             policy=self._policy.title,
             escalation=tuple(dict.fromkeys(why for why, _ in causes)),
+            cautions=cautions,
             catalog=self._catalog,
         )
 
@@ -322,10 +324,10 @@ class _Case:
         alarms = [alarm_of(c, self._policy) for c in compounds]
         return worst([*alarms, *(alarm_of_family(f, self._policy) for f in families)])
 
-    def _precautions(
+    def _cautions(
         self, compounds: Iterable[Compound], families: Iterable[str] = (), *, unknown: bool
     ) -> tuple[str, ...]:
-        return precautions(compounds, families, unknown=unknown, policy=self._policy, catalog=self._catalog)
+        return cautions(compounds, families, unknown=unknown, policy=self._policy)
 
     def _not_excluded(self, found: Findings) -> tuple[str, ...]:
         return (self._catalog.say("open.library_only"), *self._words.not_excluded(found, ()))

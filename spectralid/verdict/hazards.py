@@ -22,8 +22,10 @@ __all__ = [
     "Alarm",
     "alarm_of",
     "alarm_of_family",
+    "cautions",
     "must_escalate",
     "precautions",
+    "said",
     "unknown_precautions",
     "worst",
 ]
@@ -57,15 +59,14 @@ def must_escalate(alarm: Alarm, compounds: Iterable[Compound], policy: Policy) -
     return any(rule.fits(compound) for compound in compounds for rule in asking)
 
 
-def precautions(
+def cautions(
     compounds: Iterable[Compound],
     families: Iterable[str] = (),
     *,
     unknown: bool = False,
     policy: Policy | None = None,
-    catalog: Catalog | None = None,
 ) -> tuple[str, ...]:
-    """What to do about whatever is there, each line once.
+    """What to do about whatever is there, as keys of the texts ``precaution.<...>``.
 
     Parameters
     ----------
@@ -77,8 +78,6 @@ def precautions(
         Whether something has no name; it is then handled as the most dangerous plausible thing.
     policy : Policy, optional
         What each hazard asks for.
-    catalog : Catalog, optional
-        The language; English by default.
 
     Returns
     -------
@@ -94,15 +93,30 @@ def precautions(
     if any(_is_unknown(c, policy) for c in compounds):
         keys.append("not-on-record")
     keys = [*UNKNOWN_PRECAUTIONS, *keys] if unknown else [*keys, "basic"]
-    return _said(keys, catalog or policy.catalog())
+    return tuple(dict.fromkeys(keys))
+
+
+def precautions(
+    compounds: Iterable[Compound],
+    families: Iterable[str] = (),
+    *,
+    unknown: bool = False,
+    policy: Policy | None = None,
+    catalog: Catalog | None = None,
+) -> tuple[str, ...]:
+    """What to do about whatever is there, each line once: `cautions` in words, English by default."""
+    policy = policy or default_policy()
+    keys = cautions(compounds, families, unknown=unknown, policy=policy)
+    return said(keys, catalog or policy.catalog())
 
 
 def unknown_precautions(catalog: Catalog) -> tuple[str, ...]:
-    """What to do about what has no name."""
-    return _said(UNKNOWN_PRECAUTIONS, catalog)
+    """What to do about what has no name, in words."""
+    return said(UNKNOWN_PRECAUTIONS, catalog)
 
 
-def _said(keys: Iterable[str], catalog: Catalog) -> tuple[str, ...]:
+def said(keys: Iterable[str], catalog: Catalog) -> tuple[str, ...]:
+    """Cautions in words, each line once."""
     return tuple(dict.fromkeys(catalog.say(f"precaution.{key}") for key in keys))
 
 

@@ -68,6 +68,8 @@ class Verdict:
     escalation : tuple of str
         Why it is escalated: ``"no_match"``, ``"uncertain"``, ``"policy_high_hazard"``, ``"qa_sample"``,
         ``"forced"``, ``"instrument_not_verified"``, ``"library_old"``; empty if it is not.
+    cautions : tuple of str
+        The precautions as keys of the wording, the same in every language.
     catalog : Catalog
         What `text` is laid out with.
     """
@@ -87,6 +89,7 @@ class Verdict:
     codes: tuple[str, ...] = ()
     policy: str = ""
     escalation: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=Catalog.load, compare=False, repr=False)
 
     @property
@@ -135,6 +138,7 @@ class Verdict:
             "codes": list(self.codes),
             "policy": self.policy,
             "escalation": list(self.escalation),
+            "cautions": list(self.cautions),
         }
 
 

@@ -1,4 +1,4 @@
-"""The wording: the same keys and fields in every language, its grammar, and nothing claimed that cannot be."""
+"""The wording: the same keys and fields in every language, its grammar, and no claim that cannot be made."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_no_sentence_of_a_verdict_claims_that_something_is_absent_or_harmless(la
     [
         "There is no fentanyl in it.", "It is safe to touch.", "Fentanyl: negative.", "Harmless.",
         "Nothing dangerous is absent", "The sample is free of opioids", "This rules out fentanyl",
-        "No hay fentanilo.", "Muestra sin fentanilo", "Es inofensivo.", "Está libre de drogas", "Resultado negativo",
-        "Se descarta el fentanilo", "Ausencia de opioides", "No contiene explosivos",
+        "No hay fentanilo.", "Muestra sin fentanilo", "Es inofensivo.", "Está libre de drogas",
+        "Resultado negativo", "Se descarta el fentanilo", "Ausencia de opioides", "No contiene explosivos",
     ],
 )  # fmt: skip
 def test_claims_are_recognised(claim: str) -> None:
@@ -80,13 +80,13 @@ def test_several_things_are_listed_by_the_grammar_of_the_language() -> None:
     assert english.listed([]) == ""
     assert english.listed(["a", "b", "c"], mark="; ") == "a; b and c"
     for last, said in [
-        ("Ibuprofeno", "e"), ("hidrocodona", "e"), ("Índigo", "e"), ("hierro", "y"), ("hielo", "y"), ("iodo", "y"),
-        ("heroína", "y"), ("yodo", "y"), ("Cafeína", "y"),
+        ("Ibuprofeno", "e"), ("hidrocodona", "e"), ("Índigo", "e"), ("hierro", "y"), ("hielo", "y"),
+        ("iodo", "y"), ("heroína", "y"), ("yodo", "y"), ("Cafeína", "y"),
     ]:  # fmt: skip
         assert spanish.listed(["talco", last]) == f"talco {said} {last}"
     for last, said in [
-        ("Oxicodona", "u"), ("hormona", "u"), ("8-cloro", "u"), ("11-nor-THC", "u"), ("110", "o"), ("1,1-x", "o"),
-        ("Cafeína", "o"), ("ópalo", "u"),
+        ("Oxicodona", "u"), ("hormona", "u"), ("8-cloro", "u"), ("11-nor-THC", "u"), ("110", "o"),
+        ("1,1-x", "o"), ("Cafeína", "o"), ("ópalo", "u"),
     ]:  # fmt: skip
         assert spanish.listed(["talco", last], "or") == f"talco {said} {last}"
 
@@ -191,12 +191,12 @@ def test_sentences_of_the_engine_are_known_word_by_word() -> None:
     spanish = Catalog.load("es")
     said = [
         "There is no calibration for this version of the joint fit; its probabilities are not calibrated.",
-        "The ranking took the Raman shift axis as the file or instrument gives it; the joint fit allowed for an "
-        "error of it and found -0.4 cm⁻¹.",
+        "The ranking took the Raman shift axis as the file or instrument gives it; the joint fit allowed for "
+        "an error of it and found -0.4 cm⁻¹.",
         "The library 'mine' holds computed infrared references only; they give leads and name nothing.",
         "The technique was not stated; it was taken as infrared, the only kind in the library.",
-        "How the infrared spectrum was sampled (ATR or transmission) was not stated; relative band heights may "
-        "differ from the references'.",
+        "How the infrared spectrum was sampled (ATR or transmission) was not stated; relative band heights "
+        "may differ from the references'.",
         "The percent transmittance was converted to absorbance.",
         "The ordinate (counts) was taken as absorbance.",
         "No calibration exists for raman analyses; their probabilities are not calibrated.",
