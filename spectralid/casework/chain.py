@@ -20,8 +20,8 @@ __all__ = ["against", "chain_problems", "missing"]
 
 _COLUMNS: Final = ("packet_id", "kind", "seizure_ref", "item_ref", "prev")
 _ROW: Final = (
-    "SELECT p.packet_id, p.kind, p.seizure_ref, p.item_ref, p.prev, p.sha256, p.raw, o.receipt IS NOT NULL "
-    "FROM packets p LEFT JOIN outbox o USING (packet_id) WHERE p.seq = ?"
+    "SELECT p.packet_id, p.kind, p.seizure_ref, p.item_ref, p.prev, p.sha256, p.raw, o.receipt IS NOT NULL, "
+    "o.seq FROM packets p LEFT JOIN outbox o USING (packet_id) WHERE p.seq = ?"
 )
 
 
@@ -60,7 +60,7 @@ def chain_problems(
             problems.append(Problem(f"packet {seq}", "edited", words))
             last, prev = seq, None
             continue
-        ((*columns, sha256, raw, receipted),) = found
+        ((*columns, sha256, raw, receipted, queued),) = found
         if last is not None and seq != last + 1 and not skips.get(seq, seq) <= last:
             problems.append(missing("packet", last, seq))
             prev = None
@@ -68,6 +68,9 @@ def chain_problems(
         if raw is None and not receipted:
             words = "its bytes are gone and there is no receipt for it."
             problems.append(Problem(f"packet {seq}", "deleted", words))
+        elif queued != seq:
+            words = "it has lost its place in the outbox and would never be sent."
+            problems.append(Problem(f"packet {seq}", "edited", words))
         elif words := _wrong(stated, sha256, prev, raw, keys):
             problems.append(Problem(f"packet {seq}", "edited", words))
         last, prev, hashes[seq] = seq, sha256, sha256

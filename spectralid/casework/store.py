@@ -76,8 +76,8 @@ _RESCUE: Final = "The packets can be copied with spectralid.casework.rescue."
 _URGENT: Final = {"policy_high_hazard", "forced"}
 _ROW: Final = (
     "SELECT p.packet_id, p.seq, p.kind, p.seizure_ref, p.item_ref, p.sha256, p.captured_utc, p.clock_state, "
-    "p.size, o.state, p.raw IS NULL, d.packet_id IS NOT NULL FROM packets p "
-    "JOIN outbox o USING (packet_id) LEFT JOIN damaged d USING (packet_id) "
+    "p.size, COALESCE(o.state, 'attention'), p.raw IS NULL, d.packet_id IS NOT NULL FROM packets p "
+    "LEFT JOIN outbox o USING (packet_id) LEFT JOIN damaged d USING (packet_id) "
 )
 
 
@@ -625,7 +625,7 @@ class CaseStore:
 
     def keys(self) -> dict[str, PublicKey]:
         """The public keys this device has signed with, by key id."""
-        found = (PublicKey(bytes(raw)) for (raw,) in self.read("SELECT public FROM keys"))
+        found = (PublicKey(as_bytes(raw)) for (raw,) in self.read("SELECT public FROM keys"))
         return {key.keyid: key for key in found}
 
     def packet(self, packet_id: str) -> Packet:
@@ -651,8 +651,8 @@ class CaseStore:
             As for `packet`.
         """
         found = self.read(
-            "SELECT p.seq, p.sha256, p.raw, o.received_utc FROM packets p JOIN outbox o USING (packet_id) "
-            "WHERE packet_id = ?",
+            "SELECT p.seq, p.sha256, p.raw, o.received_utc FROM packets p "
+            "LEFT JOIN outbox o USING (packet_id) WHERE packet_id = ?",
             (packet_id,),
         )
         if not found:
@@ -663,7 +663,7 @@ class CaseStore:
                 f"The packet {seq} was removed from this device after its receipt ({received}); "
                 "the server has it."
             )
-        if hashlib.sha256(raw).hexdigest() != sha256:
+        if hashlib.sha256(as_bytes(raw)).hexdigest() != sha256:
             words = f"its bytes are damaged ({packet_id}); ask for a copy from the server or a backup."
             problem = Problem(f"packet {seq}", "edited", words)
             if problem not in self._problems:
@@ -767,7 +767,7 @@ class CaseStore:
         for (packet_id,) in self.read(
             f"SELECT packet_id FROM packets WHERE {which} ORDER BY seq", parameters
         ):
-            with contextlib.suppress(PacketError, RemovedPacketError):
+            with contextlib.suppress(PacketError, RemovedPacketError, UnknownReferenceError):
                 yield self.packet(packet_id)
 
     def health(self) -> Health:
@@ -835,11 +835,14 @@ _RESERVED: Final = {
 
 def _next(tx: Transaction, last_seq: int) -> tuple[int, dict[str, Any]]:
     """The next number, and what the packet says of the chain it continues."""
-    ((epoch, chain_id, first_seq, after_seq, after_sha256, reason),) = rows(
+    found = rows(
         tx,
         "SELECT epoch, chain_id, first_seq, after_seq, after_sha256, reason FROM epochs "
         "ORDER BY epoch DESC LIMIT 1",
     )
+    if not found:
+        raise StoreDamagedError("The store does not say which chain it continues; restore a backup.")
+    ((epoch, chain_id, first_seq, after_seq, after_sha256, reason),) = found
     seq = max(last_seq + 1, first_seq)
     chain = {"id": chain_id, "epoch": epoch}
     if epoch and seq == first_seq:

@@ -51,7 +51,15 @@ def numbers(*values):
 
 
 def spectrum(y, **more):
-    return {"blob": y.sha256, "dtype": "<f8", "n": len(y.data) // 8, "unit": "counts", "x0": 200.0, "dx": 1.5, **more}
+    return {
+        "blob": y.sha256,
+        "dtype": "<f8",
+        "n": len(y.data) // 8,
+        "unit": "counts",
+        "x0": 200.0,
+        "dx": 1.5,
+        **more,
+    }
 
 
 def scan_body(y, **more):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -34,6 +35,7 @@ SCAN = {
     "spectra": [{"blob": HASH, "dtype": "<f8", "n": 3, "unit": "counts", "x0": 1.0, "dx": 1.0}],
     "result": {"decision": "no_match", "engine": {}, "library": {}},
 }
+CHECK = {"id": "1", "time": "2026-11-22T12:00:00Z", "passed": True, "limits_version": "1"}
 STRIP = {"target": "fentanyl", "result": "pos"}
 BODIES = {
     "seizure": {"officer_ref": "K-17"},
@@ -110,10 +112,8 @@ def test_nothing_that_json_cannot_hold_is_written():
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(data):
-    try:
+    with contextlib.suppress(PacketError):
         assert isinstance(loads(data), dict)
-    except PacketError:
-        pass
 
 
 JSON = st.recursive(
@@ -128,17 +128,15 @@ def test_any_value_in_any_field_is_taken_or_refused(kind, data):
     content = {**COMMON, "kind": kind, **BODIES[kind]}
     field = data.draw(st.sampled_from(sorted({*content, "spectra", "photos", "original", "strips", "ipv"})))
     content[field] = data.draw(JSON)
-    try:
+    with contextlib.suppress(PacketError):
         check(content)
-    except PacketError:
-        pass
 
 
 @pytest.mark.parametrize("kind", sorted(BODIES))
 def test_each_kind_with_its_required_fields_and_without(kind):
     whole = {**COMMON, "kind": kind, **BODIES[kind]}
     check(whole)
-    check({**whole, "something_new": {"of": "a later version"}})
+    check({**whole, "ipv": CHECK, "something_new": {"of": "a later version"}})
     for field in (*BODIES[kind], *COMMON):
         with pytest.raises(PacketError, match=field):
             check({k: v for k, v in whole.items() if k != field})
@@ -166,7 +164,7 @@ def test_each_kind_with_its_required_fields_and_without(kind):
         ("scan", {"spectra": [{**SCAN["spectra"][0], "dtype": "<i4"}]}, "dtype"),
         ("scan", {"result": {**SCAN["result"], "decision": "sure"}}, "decision"),
         ("scan", {"ipv": "passed"}, "ipv"),
-        ("scan", {"ipv": {"id": "1", "time": "2026-11-22T12:00:00Z", "passed": 1, "limits_version": ""}}, "passed"),
+        ("scan", {"ipv": {**CHECK, "passed": 1}}, "passed"),
         ("scan", {"strips": [{**STRIP, "result": "maybe"}]}, "result"),
         ("evidence", {"strips": [{"target": "fentanyl"}]}, "result"),
         ("evidence", {"photos": [{"blob": "x"}]}, "blob"),

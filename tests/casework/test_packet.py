@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -249,16 +250,21 @@ def test_any_bytes_are_refused_as_a_packet(noise, place, length):
             assert data == RAW or keys is None
 
 
-@given(st.dictionaries(st.sampled_from([*COMMON, *BODIES["scan"], "kind", "photos", "original"]),
-                       st.recursive(st.none() | st.booleans() | st.integers(-5, 2**53) | st.text(max_size=4),
-                                    lambda s: st.lists(s, max_size=2)
-                                    | st.dictionaries(st.sampled_from(["blob", "n", "sha256", "size", "dtype"]), s),
-                                    max_leaves=5), max_size=3), st.binary(max_size=20))  # fmt: skip
+FIELDS = [*COMMON, *BODIES["scan"], "kind", "photos", "original"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**53) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["blob", "n", "sha256", "size", "dtype"]), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=3), st.binary(max_size=20))
 def test_a_manifest_signed_by_a_broken_device_is_refused_or_read(changes, body):
-    try:
+    with contextlib.suppress(PacketError):
         open_packet(signed(dumps({**manifest(), "blobs": [], **changes}), body), KEYS)
-    except PacketError:
-        pass
 
 
 # --- against another implementation of DSSE --------------------------------------------------------------
