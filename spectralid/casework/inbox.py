@@ -24,6 +24,7 @@ __all__ = [
     "Taken",
     "all",
     "last_without_gap",
+    "repair",
     "shown",
     "take_answer",
     "take_message",
@@ -91,10 +92,7 @@ _AS_SIGNED: Final = (
 def all(store: CaseStore) -> tuple[Answer, ...]:
     """Every answer on this device, in the order in which they were given.
 
-    Raises
-    ------
-    PacketError
-        If one is damaged.
+    One whose bytes are damaged is left out, until `repair` has it sent again.
     """
     return _answers(store, "")
 
@@ -111,7 +109,9 @@ def _answers(store: CaseStore, which: str) -> tuple[Answer, ...]:
     )
     out = []
     for raw, sha256, late, seen, superseded_by, n in rows:
-        message = _read(raw, sha256, n)
+        if not _sound(raw, sha256):
+            continue
+        message = messages.kept(raw, messages.Answer)
         out.append(
             Answer(
                 **{name: getattr(message, name) for name in _AS_SIGNED},
@@ -124,10 +124,26 @@ def _answers(store: CaseStore, which: str) -> tuple[Answer, ...]:
     return tuple(out)
 
 
-def _read(raw: bytes, sha256: str, n: int) -> messages.Answer:
-    if hashlib.sha256(raw).hexdigest() != sha256:
-        raise PacketError(f"The answer {n} is damaged on this device; ask reachback for it again.")
-    return messages.kept(raw, messages.Answer)
+def _sound(raw: bytes, sha256: str) -> bool:
+    return hashlib.sha256(raw).hexdigest() == sha256
+
+
+def repair(store: CaseStore) -> int:
+    """Let go of answers whose bytes are damaged, so that the server sends them again.
+
+    Returns
+    -------
+    int
+        How many there were. They are shown again when they come, even if they were before.
+    """
+    found = store.read("SELECT n, raw, sha256 FROM answers ORDER BY n")
+    damaged = [(n, sha256) for n, raw, sha256 in found if not _sound(raw, sha256)]
+    if damaged:
+        with store.transaction() as tx:
+            for n, sha256 in damaged:
+                tx.execute("DELETE FROM answers WHERE n = ?", (n,))
+                store.custody.append(tx, "answer damaged", {"n": n, "sha256": sha256})
+    return len(damaged)
 
 
 def last_without_gap(store: CaseStore) -> int:
@@ -309,9 +325,11 @@ def shown(store: CaseStore, answer_id: str) -> bool:
         n, raw, sha256, before = found
         if before is not None:
             return False
+        if not _sound(raw, sha256):
+            raise PacketError(f"The answer {answer_id!r} is damaged on this device; it is asked for again.")
         moment = store.time.moment()
         envelope = messages.shown(
-            _read(raw, sha256, n),
+            messages.kept(raw, messages.Answer),
             device_id=store.device_id,
             sha256=sha256,
             shown_utc=to_text(moment.utc),

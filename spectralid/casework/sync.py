@@ -187,6 +187,7 @@ class Sync:
         try:
             with _tolerated():
                 outbox.recover(self.store)
+                inbox.repair(self.store)
             while not stop.is_set():
                 self._woken.clear()
                 pause_s = self._go(stop)
