@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -197,8 +197,9 @@ def open_packet(data: bytes, keys: Mapping[str, PublicKey] | None) -> Packet:
         raise PacketError("It is no packet: the envelope does not end.")
     envelope = data[len(MAGIC) : end]
     read = dsse.verify(envelope, keys, payload_types={PAYLOAD_TYPE})
+    written = dsse.written(read.payload, read.payload_type, read.keyid, read.algorithm, read.signature)
     # Base64 and JSON have several forms for the same content; with one only, no byte can be changed unseen.
-    if read.algorithm is None or dsse.written(*astuple(read)) != envelope:
+    if read.algorithm is None or written != envelope:
         raise PacketError(
             "The envelope of the packet is not in its one form; it was written again on its way."
         )
