@@ -267,7 +267,7 @@ class _Judge:
             self._remark("contradiction", **self._contradiction())
         for good in reading.goods:
             if good.how == "spelling":
-                self._remark("near-spelling", written=good.written, name=good.name)
+                self._remark("near-spelling", written=good.written, name=self._called([good])[0])
             elif good.how == "tariff" and not good.complete:
                 self._remark("tariff-not-complete", tariff=good.name)
         if self.verdict.kind in (VerdictKind.IDENTIFIED, VerdictKind.MIXTURE):
@@ -278,11 +278,13 @@ class _Judge:
         seen = [g for g in self.reading.goods if any(self._is(g, c) for f in named for c in f.choices)]
         unseen = [g for g in self.reading.goods if g not in seen]
         if unseen:
-            self._remark("not-seen", goods=self.catalog.listed(list(dict.fromkeys(g.name for g in unseen))))
+            self._remark("not-seen", goods=self._some(self._called(unseen)))
         for good in seen:
             for f in named:
                 if good.form and f.form and good.form != f.form and self._is(good, f.choices[0]):
-                    self._remark("other-form", name=f.choices[0].name, declared=good.form, found=f.form)
+                    self._remark(
+                        "other-form", name=self._name(f.choices[0]), declared=good.form, found=f.form
+                    )
 
     # -- Questions -----------------------------------------------------------------------------------------
 
@@ -361,13 +363,24 @@ class _Judge:
         self.said.append((code, self.catalog.say(f"declared.{code}", **facts)))
 
     def _goods(self) -> str:
-        return self._some(list(dict.fromkeys(g.name for g in self.reading.goods)))
+        return self._some(self._called(self.reading.goods))
 
     def _names(self, found: Iterable[_Found]) -> str:
-        return self._some([self.catalog.listed(_names(f), "or") for f in found])
+        return self._some([self.catalog.listed(self._choices(f), "or") for f in found])
 
     def _listed(self, compounds: Iterable[Compound]) -> str:
-        return self._some(list(dict.fromkeys(c.name for c in compounds)))
+        return self._some(list(dict.fromkeys(self._name(c) for c in compounds)))
+
+    def _name(self, compound: Compound, form: str = "") -> str:
+        return self.catalog.named(compound.slug, compound.name, form)
+
+    def _choices(self, found: _Found) -> list[str]:
+        first, *others = found.choices
+        return [self._name(first, found.form), *map(self._name, others)]
+
+    def _called(self, goods: Iterable[Good]) -> list[str]:
+        """What goods were understood as."""
+        return list(dict.fromkeys(self.catalog.named(g.slug, g.name) if g.slug else g.name for g in goods))
 
     def _family_names(self, families: Iterable[str]) -> str:
         keys = [(f, f"family.{f}") for f in families]
@@ -385,11 +398,6 @@ class _Judge:
     def _contradiction(self) -> dict[str, str]:
         first, second = self.reading.contradicts[0]
         return {"first": first, "second": second}
-
-
-def _names(found: _Found) -> list[str]:
-    first = found.choices[0].name
-    return [f"{first} ({found.form})" if found.form else first, *(c.name for c in found.choices[1:])]
 
 
 def _found(

@@ -14,6 +14,7 @@ from spectralid.chem import is_cas, parse_formula
 from spectralid.errors import ParameterError, UnreadableFileError
 from spectralid.library import Compound, ReferenceLibrary
 from spectralid.library.compounds import CompoundIndex, normalised, read_rows
+from spectralid.verdict.catalog import Catalog, languages
 from spectralid.verdict.tariff import Cover, Tariff, codes_in
 
 __all__ = ["Declaration", "Good", "Reading", "read_declaration", "same_substance"]
@@ -49,6 +50,19 @@ _VARIANTS: Final = (
     ("metamfet", "methamphet"),
     ("amfet", "amphet"),
 )
+# Salts as Spanish puts them: "clorhidrato de lidocaína".
+_SALTS: Final = {
+    "clorhidrato": "hydrochloride",
+    "hidrocloruro": "hydrochloride",
+    "bromhidrato": "hydrobromide",
+    "citrato": "citrate",
+    "tartrato": "tartrate",
+    "maleato": "maleate",
+    "fumarato": "fumarate",
+    "fosfato": "phosphate",
+    "sulfato": "sulfate",
+}
+_SALT_OF: Final = re.compile(f"({'|'.join(_SALTS)}) de (.+)")
 # A slip of the pen is looked for in long words only: names of drugs differ by one letter.
 _SLIP_FROM: Final = 6
 _TWO_SLIPS_FROM: Final = 11
@@ -113,6 +127,8 @@ class Good:
         ``spelling`` (a name one slip of the pen away).
     name : str
         What it was understood as.
+    slug : str
+        The compound that name is of; empty for a word of trade or a tariff code.
     compounds : frozenset of str
         Slugs, any of which it is.
     also : frozenset of str
@@ -130,6 +146,7 @@ class Good:
     written: str
     how: How
     name: str
+    slug: str = ""
     compounds: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
     categories: frozenset[str] = frozenset()
@@ -238,6 +255,13 @@ class _Words:
         for compound in compounds:
             for name in (compound.name, compound.slug, *compound.synonyms):
                 self._names.setdefault(normalised(name), set()).add(compound.slug)
+        self.translated = {
+            name: slug
+            for name, slug in _translated_names().items()
+            if slug in self.index.by_slug and name not in self._names
+        }
+        for name, slug in self.translated.items():
+            self._names[name] = {slug}
 
     def read(self, text: str) -> tuple[list[Good], list[str]]:
         """Goods in a text, and goods and words that were not understood."""
@@ -260,10 +284,17 @@ class _Words:
         trade = self.trade.get(normalised(name))
         if trade:
             return replace(trade, written=name)
+        if normalised(name) in self.translated:
+            return self._of(self.index.by_slug[self.translated[normalised(name)]], name, "name")
         for spelling in (name, _varied(name)):
             found = self.index.find(name=spelling)
             if found:
                 return self._of(found[0], name, "name", found[1])
+        salt = _SALT_OF.fullmatch(_varied(name))
+        slug = self.translated.get(normalised(salt[2])) if salt else None
+        if salt and slug:
+            found = self.index.find(name=f"{self.index.by_slug[slug].name} {_SALTS[salt[1]]}")
+            return self._of(found[0], name, "name", found[1]) if found else None
         return None
 
     def find_cas(self, number: str) -> Good | None:
@@ -273,7 +304,7 @@ class _Words:
 
     def _of(self, compound: Compound, written: str, how: How, form: str = "") -> Good:
         same = (c.slug for c in self.compounds if same_substance(compound, c))
-        return Good(written, how, compound.name, compounds=frozenset(same), form=form)
+        return Good(written, how, compound.name, compound.slug, frozenset(same), form=form)
 
     def _piece(self, piece: str) -> tuple[list[Good], list[str]]:
         """Goods among the words of one piece, and the words that mean nothing here."""
@@ -341,6 +372,18 @@ def _words_of(compounds: tuple[Compound, ...]) -> _Words:
 
 def _harmless(compound: Compound) -> bool:
     return compound.schedule in ("", "none") and set(compound.hazards) <= {"none"}
+
+
+@cache
+def _translated_names() -> dict[str, str]:
+    """Slug of each name that the wording of another language has for a substance; none that two share."""
+    found: dict[str, str] = {}
+    for language in languages():
+        for key, name in Catalog.load(language, topics=()).texts.items():
+            if key.startswith("name."):
+                plain = normalised(name)
+                found[plain] = "" if found.get(plain, key[5:]) != key[5:] else key[5:]
+    return {name: slug for name, slug in found.items() if slug}
 
 
 @cache

@@ -17,7 +17,7 @@ from spectralid.verdict.suggestion import suggest_other_technique
 
 if TYPE_CHECKING:
     from spectralid.identify import Identification
-    from spectralid.identify.fusion import Fusion
+    from spectralid.identify.fusion import Fusion, Shared
     from spectralid.library import Compound, ReferenceLibrary
     from spectralid.verdict.catalog import Catalog
     from spectralid.verdict.declared import DeclaredCheck
@@ -295,7 +295,7 @@ class _Item:
         if not self.scans:
             parts = [self.catalog.say("item.no-scan")]
         elif self.fusion and self.fusion.shared and self._all_shared():
-            parts = [self.catalog.listed([s.compound_name for s in self.fusion.shared])]
+            parts = [self.catalog.listed([self._name(s) for s in self.fusion.shared])]
         else:
             ranked = sorted(self.scans, key=lambda s: s[1].alarm is not worst(v.alarm for _, v in self.scans))
             parts = [v.headline for _, v in ranked]
@@ -333,11 +333,11 @@ class _Item:
         """What Raman and infrared say together, in the language of the catalog."""
         fusion = self.fusion
         assert fusion is not None
-        chances = [f"{s.compound_name} {100 * s.probability:.1f} %" for s in fusion.shared if s.probability]
+        chances = [f"{self._name(s)} {100 * s.probability:.1f} %" for s in fusion.shared if s.probability]
         said = [
             self.catalog.say(
                 f"item.{fusion.outcome.value.replace('_', '-')}",
-                names=self.catalog.listed([s.compound_name for s in fusion.shared]),
+                names=self.catalog.listed([self._name(s) for s in fusion.shared]),
                 chances=self.catalog.listed(chances),
             )
         ]
@@ -345,6 +345,9 @@ class _Item:
             if names:
                 said.append(self.catalog.say(f"item.only-{key}", names=self.catalog.listed(names)))
         return " ".join(said)
+
+    def _name(self, shared: Shared) -> str:
+        return self.catalog.named(shared.compound_slug, shared.compound_name)
 
     def _target(self, strip: StripEvidence) -> str:
         key = f"strip.target.{strip.target}"

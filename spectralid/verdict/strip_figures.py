@@ -146,7 +146,8 @@ def after(probability: float, ratio: float) -> float:
     if math.isinf(ratio):
         return 1.0 if probability else 0.0
     with_it = probability * ratio
-    return with_it / (with_it + 1 - probability) if with_it or probability < 1 else 0.0
+    without_it = 1 - probability
+    return with_it / (with_it + without_it) if with_it or without_it else 0.0
 
 
 def rates(studies: Sequence[Study], *, analogue: bool) -> tuple[Rate | None, Rate | None]:

@@ -368,9 +368,9 @@ class _Weighing:
             self._positive_only()
             return True
         if shown.yes:
-            known = [c.name for c in shown.members if c.slug in self._missed()]
+            known = [c.slug for c in shown.members if c.slug in self._missed()]
             if known:
-                self._say("negative-known-miss", names=self.catalog.listed(known))
+                self._say("negative-known-miss", names=self._listed(known))
             else:
                 self._say("negative-only")
             return True
@@ -491,7 +491,9 @@ class _Weighing:
         self.said.append((code, self.catalog.say(f"strip.{code}", target=target, **facts)))
 
     def _listed(self, slugs: Iterable[str]) -> str:
-        return self.catalog.listed(list(dict.fromkeys(self.names.get(s, s) for s in slugs)))
+        return self.catalog.listed(
+            [self.catalog.named(s, self.names.get(s, s)) for s in dict.fromkeys(slugs)]
+        )
 
 
 def _called(target: Target | None, test: StripTest, catalog: Catalog) -> str:
