@@ -20,6 +20,7 @@ from spectralid.cli import (
     identify,
     info,
     library,
+    packets,
     plot,
     policy,
     report,
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         sim,
         policy,
         tablet,
+        packets,
         report,
     ):
         module.add_parser(commands)
