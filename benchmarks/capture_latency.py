@@ -2,8 +2,8 @@
 
 Captures one after the other into a store on the disk that ``--folder`` is on (a memory file system would
 measure nothing), with axis, intensity and standard deviation of a spectrum as float64; then the same with a
-photo. What a sync of that disk costs alone stands beside it, as do opening, reading back with both checks, and
-verifying both chains.
+photo. What a sync of that disk costs alone stands beside it, as do opening, reading back with both checks,
+and verifying both chains.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def scan(number: int, points: int, photo: int) -> Draft:
         "officer_ref": "K-17",
         "instrument": {"technique": "raman", "laser_nm": 785.0, "integration_ms": 500.0, "averages": 5},
         "ipv": "none",
-        "spectra": [{"role": "sample", **names, "dtype": "<f8", "n": points, "unit": "counts", "name": str(number)}],
+        "spectra": [{**names, "dtype": "<f8", "n": points, "unit": "counts", "name": f"scan {number}"}],
         "result": {"decision": "mixture", "engine": {"version": "0"}, "library": {"name": "l"},
                    "candidates": candidates,
-                   "verdict": {"headline": "words " * 20, "reasons": ["a sentence of some length " * 4] * 10}},
+                   "verdict": {"headline": "words " * 20, "reasons": ["a sentence of its length " * 4] * 9}},
         "photos": [{"blob": p.sha256} for p in photos],
         "escalation": {"why": ["uncertain"]},
     }  # fmt: skip
