@@ -1,4 +1,4 @@
-"""Any mixture of work, faults, sticks, crashes and wrong clocks ends with every packet on the server, once."""
+"""Any mixture of work, faults, sticks, crashes and wrong clocks ends with every packet on the server once."""
 
 import random
 import shutil
