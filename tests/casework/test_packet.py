@@ -8,6 +8,8 @@ import dataclasses
 import hashlib
 import json
 import random
+import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -72,6 +74,19 @@ def test_the_layout_is_the_documented_one():
 
     message = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
     Ed25519PublicKey.from_public_bytes(KEY.public.raw).verify(base64.b64decode(signature["sig"]), message)
+
+
+def test_a_packet_of_the_first_version_opens_for_ever():
+    """Kept as it was written; the key was made for it."""
+    raw = (Path(__file__).parent / "data" / "packet-1.sidpkt").read_bytes()
+    key = PublicKey(bytes.fromhex("03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8"))
+    packet = open_packet(raw, {key.keyid: key})
+    assert packet.sha256 == "5e52c30df20650e85028df5df46e18d4ed2423c6a9fe35c577c0bb265faf2cee"
+    assert (packet.device_id, packet.seq, packet.prev) == ("sid-golden", 7, "ab" * 32)
+    assert packet.manifest["escalation"]["officer_note"] == "señal débil"
+    (entry,) = packet.manifest["spectra"]
+    assert struct.unpack("<32d", packet.blob(entry["x_blob"])) == tuple(200.0 + 3 * n for n in range(32))
+    assert struct.unpack("<32d", packet.blob(entry["blob"])) == tuple(float(n * n % 97) for n in range(32))
 
 
 def test_no_byte_can_be_changed():
