@@ -119,8 +119,7 @@ def cut_and_check(
     per_index: int,
     files: dict[str, bytes] | None = None,
 ) -> Tally:
-    """Cut everywhere, write what is left into `folder`, and let `check` look at it.
-"""
+    """Cut everywhere, write what is left into `folder`, and let `check` look at it."""
     rng = random.Random(seed)
     tally = Tally()
     started = time.perf_counter()

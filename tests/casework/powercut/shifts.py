@@ -1,4 +1,4 @@
-"""Shifts of field work on the real store: recorded operation by operation, and looked at after a power cut."""
+"""Shifts of field work on the real store: recorded by operation, and looked at after a power cut."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def checker(known: Sequence[Stored]) -> Check:
 def _look(
     store: CaseStore, acknowledged: Sequence[Stored], known: Mapping[int, set[tuple[str, str]]]
 ) -> list[Finding]:
-    """Every acknowledged packet whole, every other whole or absent: asked of the database, not of the store."""
+    """Acknowledged packets are whole, others whole or absent; asked of the database, not of the store."""
     findings = [Finding("torn", str(problem)) for problem in store.health().problems]
     packets, before = {}, GENESIS
     for seq, packet_id, stated, prev, raw in store.read(

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the 
 
 SHARDS = 12
 PER_SHARD = 4_170
-"""12 x 4,170 is more than 50,000 power cuts each time the tests run; a million once (benchmarks/power_cuts.py)."""
+"""More than 50,000 power cuts each time the tests run; a million once (benchmarks/power_cuts.py)."""
 
 
 @pytest.mark.parametrize("seed", range(SHARDS))
@@ -34,7 +34,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_torn(ram: Path, seed: int) 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_power_cut_while_recovering_from_a_power_cut(ram: Path, seed: int) -> None:
-    """What the first cut left is opened, recovered, and captured into; the power is cut again at each step."""
+    """What the first cut left is opened and captured into; the power is cut again at each operation."""
     shift = record(ram / "record", seed, captures=6)
     rng = random.Random(seed)
     first = [cut for cut in cuts(shift.operations, rng, 1) if cut.style != "everything"]

@@ -1,8 +1,8 @@
 """A process that is to be killed: it captures without end and prints what was acknowledged.
 
-Run as a server, so that a victim costs a fork and not a start of Python: every line on standard input is a folder
-and a seed; a child is forked, says ``pid N``, then ``stored <packet id> <seq> <sha256>`` after each capture that
-returned. When it is dead the server says ``dead``.
+Run as a server, so that a victim costs a fork and not a start of Python: every line on standard input is a
+folder and a seed; a child is forked, says ``pid N``, then ``stored <packet id> <seq> <sha256>`` after each
+capture that returned. When it is dead the server says ``dead``.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ def drafts(rng: random.Random) -> Iterator[Draft]:
 
 def _scan(rng: random.Random, seizure: str, item: str) -> Draft:
     points = rng.choice(_POINTS)
-    intensity = Blob(struct.pack(f"<{points}d", *(rng.random() for _ in range(points))), "application/octet-stream")
+    numbers = struct.pack(f"<{points}d", *(rng.random() for _ in range(points)))
+    intensity = Blob(numbers, "application/octet-stream")
     body = {
         "instrument": {"technique": "raman", "laser_nm": 785.0},
         "spectra": [
