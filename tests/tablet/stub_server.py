@@ -7,10 +7,12 @@ content security policy, the header on writing requests, errors as ``{"error": {
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import queue
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -80,7 +82,10 @@ VERDICTS: dict[str, dict[str, Any]] = {
         ],
         "escalate": True,
         "reasons": ["Bands near 1,004, 1,210 and 1,603 cm⁻¹ are not explained."],
-        "advice": ["Move the spot and scan again.", "Open the container if that is safe, and scan without it."],
+        "advice": [
+            "Move the spot and scan again.",
+            "Open the container if that is safe, and scan without it.",
+        ],
     },
     "warning": {
         "kind": "identified",
@@ -89,7 +94,9 @@ VERDICTS: dict[str, dict[str, Any]] = {
         "words": "The scan matches cocaine hydrochloride. This is presumptive: a laboratory must confirm it.",
         "precautions": ["Controlled substance: gloves; secure as evidence.", OPIOID[2]],
         "escalate": False,
-        "reasons": ["Calibrated probability at least 98 %, bands borne out, nothing of the signal left over."],
+        "reasons": [
+            "Calibrated probability at least 98 %, bands borne out, nothing of the signal left over."
+        ],
         "advice": [],
     },
     "notice": {
@@ -99,7 +106,9 @@ VERDICTS: dict[str, dict[str, Any]] = {
         "words": "The scan matches acetaminophen. This is presumptive: a laboratory must confirm it.",
         "precautions": [OPIOID[2]],
         "escalate": False,
-        "reasons": ["Calibrated probability at least 98 %, bands borne out, nothing of the signal left over."],
+        "reasons": [
+            "Calibrated probability at least 98 %, bands borne out, nothing of the signal left over."
+        ],
         "advice": [],
     },
 }
@@ -130,6 +139,7 @@ class World:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.pages: list[queue.Queue[str | None]] = []
+        self.lines: set[socket.socket] = set()
         self.requests: list[tuple[str, str, Any]] = []
         self.refuse: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
         self.hold = threading.Event()
@@ -181,7 +191,9 @@ class World:
                 "headline": "mannitol + fentanyl-related substance",
                 "words": "Scan and strip speak for fentanyl beside mannitol.",
                 "precautions": OPIOID,
-                "conflicts": ["A nitazene strip is negative although one scan has bands nothing accounts for."],
+                "conflicts": [
+                    "A nitazene strip is negative although one scan has bands nothing accounts for."
+                ],
                 "escalate": True,
                 "swgdrug": ["A", "C"],
             }
@@ -200,7 +212,10 @@ class World:
                 "ports": ["/dev/ttyUSB0", "/dev/ttyUSB1"],
                 "profiles": [
                     {"name": name, "title": title, "tried_on_hardware": False}
-                    for name, title in (("ocean-ventana-785l", "Ocean Ventana 785L"), ("wasatch-wp-785", "Wasatch WP 785"))
+                    for name, title in (
+                        ("ocean-ventana-785l", "Ocean Ventana 785L"),
+                        ("wasatch-wp-785", "Wasatch WP 785"),
+                    )
                 ],
                 "samples": ["acetaminophen", "caffeine", "cocaine", *(f"sample {i}" for i in range(30))],
             }
@@ -291,7 +306,12 @@ class World:
         """Pretend that a scan is at a stage; None: there is none."""
         with self.lock:
             scan_id = f"scan-{self.scan_number}"
-            self.state["current"]["scan"] = stage and {"scan_id": scan_id, "stage": stage, "done": done, "total": total}
+            self.state["current"]["scan"] = stage and {
+                "scan_id": scan_id,
+                "stage": stage,
+                "done": done,
+                "total": total,
+            }
             self.state["device"]["state"] = device
             self.publish()
             if stage:
@@ -322,6 +342,21 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     world: World
     routes: ClassVar[list[tuple[str, re.Pattern[str], Callable[..., Answer]]]] = []
+
+    def setup(self) -> None:
+        super().setup()
+        with self.world.lock:
+            self.world.lines.add(self.connection)
+
+    def finish(self) -> None:
+        with self.world.lock:
+            self.world.lines.discard(self.connection)
+        with contextlib.suppress(OSError):
+            super().finish()
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -474,7 +509,10 @@ def _scan(world: World, body: dict[str, Any], *_: Any) -> Answer:
 
 @route("GET", "/api/seizures")
 def _seizures(world: World, *_: Any) -> Answer:
-    count = [s | {"items": sum(i["seizure_ref"] == ref for i in world.items.values())} for ref, s in world.seizures.items()]
+    count = [
+        s | {"items": sum(i["seizure_ref"] == ref for i in world.items.values())}
+        for ref, s in world.seizures.items()
+    ]
     return 200, count
 
 
@@ -550,7 +588,11 @@ def _assign(world: World, body: dict[str, Any], *_: Any) -> Answer:
 @route("GET", "/api/records/([^/]+)")
 def _record(world: World, _body: Any, _query: Any, packet: str) -> Answer:
     record = world.record(packet)
-    return (200, record) if record else (404, {"error": {"sentence": "There is no such record.", "code": "not_found"}})
+    return (
+        (200, record)
+        if record
+        else (404, {"error": {"sentence": "There is no such record.", "code": "not_found"}})
+    )
 
 
 @route("GET", "/api/history")
@@ -614,15 +656,19 @@ class Stub:
         return f"http://127.0.0.1:{self._port}"
 
     def resume(self) -> None:
-        """Listen (again)."""
+        """Listen (again); nothing where it listens already."""
+        if self._server is not None:
+            return
         handler = type("Bound", (Handler,), {"world": self.world})
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), handler)
         self._server.daemon_threads = True
         self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     def drop(self) -> None:
-        """Stop as a program that was killed: no more connections, the open streams end."""
+        """Stop as a program that was killed: every connection ends, and no new one is taken."""
         if self._server is None:
             return
         self._server.shutdown()
@@ -630,6 +676,9 @@ class Stub:
         with self.world.lock:
             for page in self.world.pages:
                 page.put(None)
+            for line in self.world.lines:
+                with contextlib.suppress(OSError):
+                    line.shutdown(socket.SHUT_RDWR)
         self._server = None
 
 
@@ -647,7 +696,9 @@ def main() -> None:
             time.sleep(1)
         for done in range(1, 11):
             world.scanning("sample", done, 10, "acquiring")
-            world.publish("live", {"scan_id": f"scan-{world.scan_number}", **bands((876, 1.0), (1004, done / 12))})
+            world.publish(
+                "live", {"scan_id": f"scan-{world.scan_number}", **bands((876, 1.0), (1004, done / 12))}
+            )
             time.sleep(0.4)
         world.finish("danger")
 

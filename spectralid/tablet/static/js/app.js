@@ -38,11 +38,13 @@ async function show(again = false) {
   const mine = (turn += 1);
   const [route, match] = ROUTES.map((r) => [r, r[0].exec(location.pathname)]).find(([, m]) => m) ?? [ROUTES[0], []];
   const leave = [];
+  const here = location.href;
   const context = {
     part: match[1] ? decodeURIComponent(match[1]) : "",
     query: new URLSearchParams(location.search),
-    go: (to, options) => { if (mine === turn) go(to, options); },
-    again: () => { if (mine === turn) show(true); },
+    // What a screen began may end after the officer has gone elsewhere: then it moves nothing any more.
+    go: (to, options) => { if (location.href === here) go(to, options); },
+    again: () => { if (location.href === here) show(true); },
     on: (name, told) => leave.push(on(name, told)),
     leaving: (work) => leave.push(work),
     item: null,
@@ -84,7 +86,7 @@ const signature = (node) => (node && main.contains(node) ? [node.tagName, node.n
 function refocus(wanted) {
   if (!wanted) return;
   const found = [...main.querySelectorAll("a,button,input,textarea,summary,[tabindex]")].find((node) => signature(node) === wanted);
-  (found ?? main).focus({ preventScroll: true });
+  (found ?? main.querySelector("h1[tabindex]") ?? main).focus({ preventScroll: true });
 }
 
 function follow(event) {

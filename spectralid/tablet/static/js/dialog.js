@@ -23,27 +23,35 @@ export function ask({ title, content = [], choices, no = t("dialog.cancel"), foc
     const back = document.activeElement;
     const name = h("h2", { id: "dialog-title", tabindex: "-1" }, title);
     const stop = h("div", { hidden: true }, stopButton());
-    let answer = null;
+    let open = true;
+    const end = (answer) => {
+      if (!open) return;
+      open = false;
+      quiet();
+      dialog.close();
+      dialog.remove();
+      if (back?.isConnected) back.focus();
+      resolve(answer);
+    };
     const buttons = choices.map((choice) => h(
       `button.button${choice.primary ? ".primary" : ""}`,
-      { type: "button", onclick: () => { answer = { choice: choice.value, ...read() }; dialog.close(); } },
+      { type: "button", onclick: () => end({ choice: choice.value, ...read() }) },
       choice.label,
     ));
     const dialog = h(
       "dialog",
       { "aria-labelledby": "dialog-title", role: danger ? "alertdialog" : "dialog", "aria-describedby": danger ? "dialog-text" : null },
       stop, name, h("div", { id: "dialog-text" }, content),
-      h("div.row", {}, buttons, no === null ? null : h("button.button", { type: "button", onclick: () => dialog.close() }, no)),
+      h("div.row", {}, buttons, no === null ? null : h("button.button", { type: "button", onclick: () => end(null) }, no)),
     );
     const show = () => { stop.hidden = !laserMayBeOn(); };
     const quiet = on("state", show);
-    dialog.addEventListener("cancel", () => { if (laserMayBeOn()) stopAll(); });
-    dialog.addEventListener("close", () => {
-      quiet();
-      dialog.remove();
-      back?.isConnected && back.focus();
-      resolve(answer);
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      if (laserMayBeOn()) stopAll();
+      end(null);
     });
+    dialog.addEventListener("close", () => end(null));
     show();
     document.body.append(dialog);
     dialog.showModal();

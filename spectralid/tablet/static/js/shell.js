@@ -45,6 +45,7 @@ export function draw() {
   if (facts === drawn) return;
   drawn = facts;
   at("skip").textContent = t("skip");
+  at("notices").setAttribute("aria-label", t("notices.label"));
   const waiting = (queue.queued ?? 0) + (queue.sending ?? 0);
   fill(
     at("top"),

@@ -10,6 +10,7 @@ let state = null;
 let link = "starting"; // starting | here | lost | refused
 let source = null;
 let heard = 0;
+let events = 0;
 let probing = false;
 const listeners = new Map();
 
@@ -27,8 +28,18 @@ export function tell(name, data) {
   for (const told of [...(listeners.get(name) ?? [])]) told(data);
 }
 
-/** Take a state, whether it came as an event or as the answer of a request. */
-export function take(fresh) {
+/**
+ * Take the state that a request answers with, and give it back. An event that came meanwhile is newer than the answer,
+ * or will be followed by one that is.
+ */
+export async function taken(request) {
+  const before = events;
+  const fresh = await request;
+  if (events === before) take(fresh);
+  return fresh;
+}
+
+function take(fresh) {
   if (!fresh || typeof fresh !== "object" || !fresh.device) return;
   heard = performance.now();
   state = fresh;
@@ -46,7 +57,7 @@ async function probe() {
   if (probing) return;
   probing = true;
   try {
-    take(await get("/api/state", { timeout: 3000 }));
+    await taken(get("/api/state", { timeout: 3000 }));
     setLink("here");
     if (!source || source.readyState === EventSource.CLOSED) listen();
   } catch (error) {
@@ -62,16 +73,16 @@ function listen() {
   source = new EventSource("/api/events");
   source.addEventListener("open", () => { heard = performance.now(); });
   source.addEventListener("error", () => probe());
-  source.addEventListener("state", (event) => read(event, take));
+  source.addEventListener("state", (event) => read(event, (data) => { events += 1; take(data); }));
   for (const name of EVENTS) {
     source.addEventListener(name, (event) => read(event, (data) => { heard = performance.now(); tell(name, data); }));
   }
 }
 
-function read(event, taken) {
+function read(event, told) {
   let data;
   try { data = JSON.parse(event.data); } catch { return; }
-  taken(data);
+  told(data);
 }
 
 /** Start listening; resolves with the first state that comes. */

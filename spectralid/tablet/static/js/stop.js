@@ -3,7 +3,7 @@
 import { announce, h } from "./dom.js";
 import { remove, post } from "./api.js";
 import { t } from "./i18n.js";
-import { take, tell } from "./state.js";
+import { taken, tell } from "./state.js";
 
 const TIMEOUT_MS = 4000;
 
@@ -11,10 +11,9 @@ export async function stopAll() {
   tell("stopping", { sentence: t("stop.stopping"), bad: false });
   announce(t("stop.stopping"), true);
   const [off] = await Promise.allSettled([
-    post("/api/instrument/off", {}, { timeout: TIMEOUT_MS }),
+    taken(post("/api/instrument/off", {}, { timeout: TIMEOUT_MS })),
     remove("/api/scans", { timeout: TIMEOUT_MS }),
   ]);
-  if (off.status === "fulfilled") take(off.value);
   const sure = off.status === "fulfilled" && off.value?.device?.state !== "laser_off_unconfirmed";
   const sentence = t(sure ? "stop.stopped" : "stop.unconfirmed");
   tell("stopping", { sentence, bad: !sure });

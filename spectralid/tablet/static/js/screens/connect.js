@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { post, remove } from "../api.js";
-import { take } from "../state.js";
+import { taken } from "../state.js";
 import { once, button } from "../act.js";
 import { choices } from "../form.js";
 
@@ -14,7 +14,7 @@ const named = (entry) => (typeof entry === "string" ? { value: entry, label: ent
 const remembered = (key, options) => options.find((o) => o.value === localStorage.getItem(key))?.value ?? options[0]?.value;
 
 async function connect(body, context) {
-  take(await post("/api/instrument", body, { timeout: CONNECT_MS }));
+  await taken(post("/api/instrument", body, { timeout: CONNECT_MS }));
   context.again();
 }
 
@@ -58,5 +58,5 @@ function simulated(context, device, place) {
 }
 
 export function disconnecting(context, place) {
-  return button(t("connect.disconnect"), "disconnect", async () => { take(await remove("/api/instrument")); context.again(); }, place);
+  return button(t("connect.disconnect"), "disconnect", async () => { await taken(remove("/api/instrument")); context.again(); }, place);
 }

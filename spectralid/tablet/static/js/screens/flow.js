@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { get, path, post, put } from "../api.js";
-import { now, take } from "../state.js";
+import { now, taken } from "../state.js";
 import { form } from "../form.js";
 import { linkTo } from "../shell.js";
 import { mark } from "../verdict.js";
@@ -34,7 +34,7 @@ export async function flow(context) {
   const step = stepOf(now(), wanted);
   if (step === "scan") { context.go("/scan", { replace: true }); return null; }
   const made = await { connect, seizure, item }[step](context);
-  return { ...made, key: (state) => stepOf(state, wanted) };
+  return { ...made, key: (state) => String(step === "connect" && state.device.connected) };
 }
 
 async function connect(context) {
@@ -56,7 +56,7 @@ async function seizure(context) {
       h("details", {}, h("summary", {}, t("seizure.more")), h("div.inside", {}, f.text("note", { label: t("note.label"), lines: 3, limit: 2000 }))),
     ],
     submit: async ({ officer: who, ...values }) => {
-      if (who) take(await put("/api/settings", { officer: who }));
+      if (who) await taken(put("/api/settings", { officer: who }));
       await post("/api/seizures", values);
       localStorage.setItem("place", values.place);
       localStorage.setItem("mode", values.mode);

@@ -3,7 +3,7 @@
 import { announce, fill, h, icon } from "../dom.js";
 import { count, known, t, utc } from "../i18n.js";
 import { get, path, post } from "../api.js";
-import { now, take } from "../state.js";
+import { now, taken } from "../state.js";
 import { ask } from "../dialog.js";
 import { once, say } from "../act.js";
 import { linkTo } from "../shell.js";
@@ -53,7 +53,7 @@ async function ready(context, ref) {
     const known = facts.scans.map((s) => s.packet_id);
     const { scan_id: id } = await post("/api/scans", { item_ref: ref, confirmed: true, ...(again ? { again: true } : {}) }, { timeout: 20000 });
     remember({ scan_id: id, item_ref: ref, known });
-    take(await get("/api/state"));
+    await taken(get("/api/state"));
     if (location.pathname === "/scan") context.again();
   };
   const press = () => once("scan", button, async () => {

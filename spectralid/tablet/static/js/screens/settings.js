@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { put } from "../api.js";
-import { now, take } from "../state.js";
+import { now, taken } from "../state.js";
 import { once, say } from "../act.js";
 import { choices, form } from "../form.js";
 import { shortcuts } from "../shell.js";
@@ -14,14 +14,14 @@ export async function settings() {
   const title = t("nav.settings");
   const state = now();
   const place = h("div", {});
-  const change = (field) => (value) => once(`settings:${field}`, null, async () => take(await put("/api/settings", { [field]: value })), place);
+  const change = (field) => (value) => once(`settings:${field}`, null, () => taken(put("/api/settings", { [field]: value })), place);
   const who = form("settings", {
     label: t("settings.save"),
     fields: (f) => [
       f.text("officer", { label: t("settings.officer"), hint: t("settings.officer_hint"), value: state.officer ?? "", limit: 40 }),
       f.text("site", { label: t("settings.site"), value: state.site ?? "", limit: 80 }),
     ],
-    submit: async (values) => { take(await put("/api/settings", values)); say(place, t("settings.saved"), false); },
+    submit: async (values) => { await taken(put("/api/settings", values)); say(place, t("settings.saved"), false); },
   });
   const node = [
     h("h1", { tabindex: "-1" }, title), place,
