@@ -111,8 +111,7 @@ class Backoff:
 
 _ROW: Final = """
     SELECT o.packet_id, o.seq, p.kind, p.sha256,
-           CASE WHEN EXISTS (SELECT 1 FROM answer_packets a WHERE a.packet_id = o.packet_id)
-                THEN 'answered' ELSE o.state END,
+           CASE WHEN o.packet_id IN (SELECT packet_id FROM answer_packets) THEN 'answered' ELSE o.state END,
            o.tries, o.code, o.reason, o.next_try_utc, o.urgent
     FROM outbox o JOIN packets p ON p.packet_id = o.packet_id
 """
@@ -146,8 +145,8 @@ def summary(store: CaseStore) -> dict[str, int]:
     counted = Counter(
         str(value)
         for (value,) in store.read(
-            "SELECT CASE WHEN EXISTS (SELECT 1 FROM answer_packets a WHERE a.packet_id = o.packet_id) "
-            "THEN 'answered' ELSE o.state END FROM outbox o"
+            "SELECT CASE WHEN packet_id IN (SELECT packet_id FROM answer_packets) "
+            "THEN 'answered' ELSE state END FROM outbox"
         )
     )
     return {name: counted[name] for name in _STATES}

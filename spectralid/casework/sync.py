@@ -132,8 +132,10 @@ class Sync:
         Whether the server was there when it was last tried.
     last_contact_utc : str or None
         When it last was.
+    failure : tuple of str or None
+        Code and sentence, why the server could not be reached when it was last tried.
     attention : tuple of str or None
-        Code and sentence, when the server refuses this tablet as a whole (enrol again).
+        The same, when a person has to do something: the server refuses this tablet (enrol again).
 
     Raises
     ------
@@ -167,6 +169,7 @@ class Sync:
         # Delivered while the store could not be written: without its receipt on record it stays queued.
         self._not_on_record: set[str] = set()
         self.online = False
+        self.failure: tuple[str, str] | None = None
         kept = self._kept("last_contact")
         self.last_contact_utc: str | None = kept[0] if kept else None
         attention = self._kept("attention")
@@ -232,10 +235,10 @@ class Sync:
         return max(0.0, min(LONGEST_POLL_S - spent_s, LONGEST_POLL_S if due_s is None else due_s))
 
     def _tell(self, act: Callable[[], SyncReport]) -> SyncReport:
-        was_online, was_attention = self.online, self.attention
+        was_online, was_failure = self.online, self.failure
         report = act()
         changed = report != SyncReport(online=was_online, code=report.code, reason=report.reason)
-        if self._told and (changed or self.attention != was_attention):
+        if self._told and (changed or self.failure != was_failure):
             self._told(report)
         return report
 
@@ -449,7 +452,7 @@ class Sync:
 
     def _reached(self) -> None:
         """The server was there."""
-        self.online = True
+        self.online, self.failure = True, None
         self.last_contact_utc = to_text(self.store.time.now())
         if self._kept("link") or self.attention:
             self.attention = None
@@ -461,7 +464,7 @@ class Sync:
         failure = done.failure
         if failure is None or failure.code == "interrupted":
             return
-        self.online = False
+        self.online, self.failure = False, (failure.code, failure.reason)
         if self.last_contact_utc:
             self._keep("last_contact", self.last_contact_utc)
         kept = self._kept("link")
@@ -470,8 +473,8 @@ class Sync:
         next_try = self._now() + dt.timedelta(seconds=self._pause_s(failures, asked_s))
         self._keep("link", str(failures), to_text(next_try), "asked" if asked_s else "")
         if isinstance(failure, Attention):
-            self.attention = (failure.code, failure.reason)
-            self._keep("attention", *self.attention)
+            self.attention = self.failure
+            self._keep("attention", *self.failure)
 
     def _pause_s(self, failures: int, asked_s: float | None) -> float:
         """How long to pause: as the server asked, and spread a little so that not all come back at once."""

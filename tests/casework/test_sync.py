@@ -177,10 +177,11 @@ def test_offline_is_tried_again_after_growing_pauses(field):
                 tried.append((field.clock.now - START).total_seconds())
             field.clock.advance(5)
         assert not sync.online
+        assert sync.failure == ("offline", "The server cannot be reached; the tablet may be offline.")
         field.server.start()
         field.clock.advance(300)
         assert len(sync.once().delivered) == 1
-        assert sync.online
+        assert (sync.online, sync.failure) == (True, None)
     pauses = [later - earlier for earlier, later in pairwise(tried)]
     assert pauses[:7] == [5, 10, 20, 40, 80, 160, 300]
     assert set(pauses[7:]) == {300}
