@@ -24,7 +24,7 @@ const ROUTES = [
 ];
 
 const main = document.getElementById("main");
-let showing = null; // {screen, place, leave: [], key}
+let showing = null; // address, what to undo on leaving, key(state) with its last value, language
 let turn = 0;
 
 function go(to, { replace = false } = {}) {
@@ -39,6 +39,7 @@ async function show(again = false) {
   const [route, match] = ROUTES.map((r) => [r, r[0].exec(location.pathname)]).find(([, m]) => m) ?? [ROUTES[0], []];
   const leave = [];
   const here = location.href;
+  const words = language();
   const context = {
     part: match[1] ? decodeURIComponent(match[1]) : "",
     query: new URLSearchParams(location.search),
@@ -60,7 +61,7 @@ async function show(again = false) {
   if (mine !== turn || !made) { leave.forEach((work) => work()); return; }
   if (location.pathname.startsWith("/result/")) notice("result", null);
   showing?.leave.forEach((work) => work());
-  showing = { leave, key: made.key, was: made.key?.(now()), words: language() };
+  showing = { here, leave, key: made.key, was: made.key?.(now()), words };
   const focused = again ? signature(document.activeElement) : null;
   fill(main, made.node);
   main.removeAttribute("aria-busy");
@@ -101,7 +102,8 @@ function stateCame(state) {
   setLanguage(state.language);
   document.documentElement.dataset.theme = state.theme === "night" ? "night" : "day";
   draw();
-  if (!showing) return;
+  // Another screen is on its way and asks for what it needs by itself.
+  if (showing?.here !== location.href) return;
   const key = showing.key?.(state);
   if (showing.words !== language() || key !== showing.was) {
     showing.was = key;
