@@ -168,6 +168,7 @@ class _Item:
         self.policy = policy
         self.catalog = catalog
         self.known = {c.slug: c for c in library.compounds}
+        self.slugs = {c.name: c.slug for c in library.compounds}
         self.targets = {t.key: t for t in TARGETS}
 
     def assessment(self) -> Assessment:
@@ -343,7 +344,8 @@ class _Item:
         ]
         for key, names in (("raman", fusion.raman_only), ("infrared", fusion.infrared_only)):
             if names:
-                said.append(self.catalog.say(f"item.only-{key}", names=self.catalog.listed(names)))
+                known = [self.catalog.named(self.slugs.get(name, ""), name) for name in names]
+                said.append(self.catalog.say(f"item.only-{key}", names=self.catalog.listed(known)))
         return " ".join(said)
 
     def _name(self, shared: Shared) -> str:

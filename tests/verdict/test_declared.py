@@ -159,7 +159,7 @@ def test_what_is_no_code_is_said_to_be_unknown(library: ReferenceLibrary, tariff
 
 
 @given(st.text(max_size=80), st.text(max_size=20), st.text(max_size=20))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_no_text_breaks_the_reader(library: ReferenceLibrary, text: str, cas: str, tariff: str) -> None:
     reading = read(library, text=text, cas=cas, tariff=tariff)
     known = {c.slug for c in library.compounds}
