@@ -419,7 +419,12 @@ class _Reader:
             found[name] = Hazard(Alarm(alarm or "danger"), self._text((*here, "precaution")))
         if table:
             for name in sorted(HAZARDS - set(table)):
-                self._refuse(place, f"the hazard {name!r} is missing, which libraries use; add it.")
+                near = difflib.get_close_matches(name, set(table) - HAZARDS, n=1, cutoff=0.85)
+                self._refuse(
+                    (*place, *near),
+                    f"the hazard {name!r} is missing, which libraries use; "
+                    + ("perhaps this is meant to be it." if near else "add it."),
+                )
         return found
 
     def _schedules(self, hazards: Collection[str]) -> dict[str, tuple[str, ...]]:

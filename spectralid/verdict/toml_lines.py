@@ -6,7 +6,9 @@ nothing itself; it knows just enough of the grammar (TOML 1.0) to keep its place
 
 from __future__ import annotations
 
+import re
 import tomllib
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,9 +17,15 @@ __all__ = ["Place", "line_of", "lines"]
 Place = tuple[str | int, ...]
 """Keys and, within arrays, positions that lead to a value: ``("rules", 0, "slugs", 2)``."""
 
-_BLANK: Final = " \t\r\n"
-_BARE_END: Final = "=.]}, \t\r\n"
-_VALUE_END: Final = ",]}#\r\n"
+_BLANK: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_VALUE: Final = re.compile(r"[^,\]}#\r\n]*")
+# Several lines first: they begin like an empty text. Up to two more quotes may stand before the last three.
+_STRING: Final = re.compile(
+    r'''"""(?:[^"\\]|\\.|"(?!""))*"{3,5}|"(?:[^"\\]|\\.)*"'''
+    r"""|'''(?:[^']|'(?!''))*'{3,5}|'[^']*'""",
+    re.DOTALL,
+)
 
 
 def lines(text: str) -> dict[Place, int]:
@@ -50,9 +58,9 @@ class _Walk:
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
-        self._line = 1
+        self._ends = [i for i, character in enumerate(text) if character == "\n"]
         self._tables: dict[Place, int] = {}
-        """Tables in each array of tables so far."""
+        """Position of the last table in each array of tables so far."""
         self.places: dict[Place, int] = {(): 1}
         self._document()
 
@@ -61,58 +69,50 @@ class _Walk:
     def _here(self, count: int = 1) -> str:
         return self._text[self._at : self._at + count]
 
-    def _skip(self, count: int = 1) -> str:
-        passed = self._here(count)
-        self._line += passed.count("\n")
-        self._at += count
+    def _past(self, pattern: re.Pattern[str]) -> str:
+        """Go past what a pattern matches here; what that is."""
+        found = pattern.match(self._text, self._at)
+        passed = found[0] if found else ""
+        self._at += len(passed)
         return passed
 
-    def _blank(self) -> None:
-        """Go past blanks, line ends and comments."""
-        while (here := self._here()) and here in _BLANK + "#":
-            if here == "#":
-                while self._here() not in ("", "\n"):
-                    self._skip()
-            else:
-                self._skip()
-
-    def _mark(self, place: Place, line: int) -> None:
-        self.places.setdefault(place, line)
+    def _mark(self, place: Place, at: int) -> None:
+        self.places.setdefault(place, bisect_left(self._ends, at) + 1)
 
     # The grammar.
 
     def _document(self) -> None:
         within: Place = ()
-        self._blank()
+        self._past(_BLANK)
         while self._here():
             within = self._header() if self._here() == "[" else self._pair(within)
-            self._blank()
+            self._past(_BLANK)
 
     def _header(self) -> Place:
         """``[a.b]`` or ``[[a.b]]``; the place of the table it opens."""
-        line, several = self._line, self._here(2) == "[["
-        self._skip(2 if several else 1)
+        start, several = self._at, self._here(2) == "[["
+        self._at += 2 if several else 1
         keys = self._keys()
-        self._skip(2 if several else 1)
+        self._at += 2 if several else 1
         place: Place = ()
         for position, key in enumerate(keys):
             place += (key,)
-            self._mark(place, line)
+            self._mark(place, start)
             if several and position == len(keys) - 1:
                 self._tables[place] = self._tables.get(place, -1) + 1
             # A header below an array of tables means the last table of it.
             if place in self._tables:
                 place += (self._tables[place],)
-                self._mark(place, line)
+                self._mark(place, start)
         return place
 
     def _pair(self, within: Place) -> Place:
         """``a.b = value`` in the table at `within`, which is returned."""
-        line, place = self._line, within
+        start, place = self._at, within
         for key in self._keys():
             place += (key,)
-            self._mark(place, line)
-        self._skip()  # the equals sign
+            self._mark(place, start)
+        self._at += 1  # the equals sign
         self._value(place)
         return within
 
@@ -120,72 +120,44 @@ class _Walk:
         """A bare, quoted or dotted key, up to what follows it."""
         keys = []
         while True:
-            self._blank()
-            if self._here() in ("'", '"'):
-                quoted = self._string()
-                keys.append(str(tomllib.loads(f"x = {quoted}")["x"]))
-            else:
-                start = self._at
-                while self._here() not in _BARE_END:
-                    self._skip()
-                keys.append(self._text[start : self._at])
-            self._blank()
+            self._past(_BLANK)
+            quoted = self._past(_STRING)
+            keys.append(str(tomllib.loads(f"x = {quoted}")["x"]) if quoted else self._past(_BARE_KEY))
+            self._past(_BLANK)
             if self._here() != ".":
                 return keys
-            self._skip()
+            self._at += 1
 
     def _value(self, place: Place) -> None:
-        self._blank()
-        here = self._here()
-        if here in ("'", '"'):
-            self._string()
-        elif here == "[":
+        self._past(_BLANK)
+        if self._here() == "[":
             self._array(place)
-        elif here == "{":
+        elif self._here() == "{":
             self._inline_table(place)
-        else:
-            while self._here() and self._here() not in _VALUE_END:
-                self._skip()
+        elif not self._past(_STRING):
+            self._past(_BARE_VALUE)
 
     def _array(self, place: Place) -> None:
-        self._skip()
+        self._at += 1
         position = 0
-        self._blank()
+        self._past(_BLANK)
         while self._here() != "]":
-            self._mark((*place, position), self._line)
+            self._mark((*place, position), self._at)
             self._value((*place, position))
             position += 1
             self._comma()
-        self._skip()
+        self._at += 1
 
     def _inline_table(self, place: Place) -> None:
-        self._skip()
-        self._blank()
+        self._at += 1
+        self._past(_BLANK)
         while self._here() != "}":
             self._pair(place)
             self._comma()
-        self._skip()
+        self._at += 1
 
     def _comma(self) -> None:
-        self._blank()
+        self._past(_BLANK)
         if self._here() == ",":
-            self._skip()
-        self._blank()
-
-    def _string(self) -> str:
-        """Any of the four kinds of string; how it is written."""
-        start, quote = self._at, self._here()
-        if self._here(3) == quote * 3:
-            self._skip(3)
-            while self._here(3) != quote * 3:
-                self._skip(2 if quote == '"' and self._here() == "\\" else 1)
-            self._skip(3)
-            # Up to two quotes may stand right before the three that end it.
-            while self._here() == quote:
-                self._skip()
-        else:
-            self._skip()
-            while self._here() != quote:
-                self._skip(2 if quote == '"' and self._here() == "\\" else 1)
-            self._skip()
-        return self._text[start : self._at]
+            self._at += 1
+        self._past(_BLANK)
