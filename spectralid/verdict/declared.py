@@ -27,7 +27,7 @@ Outcome = Literal["consistent", "inconsistent", "cannot_tell"]
 
 # Names in one sentence, lest a tariff code list a page of them.
 _MOST_NAMES: Final = 6
-# A solvent that is only this much may be what a declared substance is dissolved in.
+# A solvent with no other hazard may be what a declared substance is dissolved in.
 _ORDINARY: Final = frozenset({"none", "flammable"})
 
 
@@ -193,12 +193,11 @@ class _Judge:
         return self._says("cannot_tell", "undecided", goods=self._goods())
 
     def _named(self) -> Outcome:
-        substances = [f for f in self.found if not f.is_carrier]
-        if not substances:
-            return self._only_a_carrier()
+        # Container and solvent that a verdict set apart are not named; where they are all there is, they are.
+        substances = [f for f in self.found if f.named or not f.is_carrier]
         named = [f for f in substances if f.named]
         matched = [f for f in named if any(self._declared_as(c) for c in f.choices)]
-        also = [f for f in named if f not in matched and any(self._goes_with(c) for c in f.choices)]
+        also = [f for f in named if f not in matched and self._goes_along(f)]
         rest = [f for f in named if f not in matched and f not in also]
         undeclared = [f for f in rest if not self._may_be_covered(f)]
         families = [f for f in self._families_beside(named) if not self._any_member(f)]
@@ -209,40 +208,38 @@ class _Judge:
         if rest:
             return self._says("cannot_tell", "not-in-table", found=self._names(rest), goods=self._goods())
         if not matched:
-            return self._says("cannot_tell", "only-beside", found=self._names(also), goods=self._goods())
-        mistaken = [c for f in matched for c in f.choices if not self._declared_as(c) and self._matters(c)]
-        if mistaken:
-            return self._says(
-                "cannot_tell", "not-told-apart", goods=self._goods(), others=self._listed(mistaken)
-            )
-        if len(named) < len(substances) or self._unexplained():
-            return self._says("cannot_tell", "not-all-explained", goods=self._names(matched))
-        if self.reading.contradicts:
-            return self._says("cannot_tell", "contradiction", **self._contradiction())
-        if self.reading.unknown:
-            return self._says(
-                "cannot_tell",
-                "unknown-word",
-                words=self._quoted(self.reading.unknown),
-            )
-        broad = not any(
-            g.complete and self._is(g, c) for f in matched for c in f.choices for g in self.reading.goods
+            key = "only-a-carrier" if all(f.is_carrier for f in also) else "only-beside"
+            return self._says("cannot_tell", key, found=self._names(also), goods=self._goods())
+        if not self._settled(substances, matched):
+            return "cannot_tell"
+        exact = any(
+            g.complete and self._is(g, c) for g in self.reading.goods for f in matched for c in f.choices
         )
         return self._says(
             "consistent",
-            "one-of-a-kind" if broad else "as-declared",
+            "as-declared" if exact else "one-of-a-kind",
             found=self._names(matched),
             goods=self._goods(),
         )
 
-    def _only_a_carrier(self) -> Outcome:
-        """Where only what containers or solvents are made of was seen."""
-        if any(self._declared_as(c) for f in self.found for c in f.choices):
-            return self._says("consistent", "as-declared", found=self._names(self.found), goods=self._goods())
-        others = [f for f in self.found if f.named and not self._may_be_carried(f)]
-        if others and not self._open_words():
-            return self._undeclared(others)
-        return self._says("cannot_tell", "only-a-carrier", found=self._names(self.found), goods=self._goods())
+    def _settled(self, substances: Sequence[_Found], matched: Sequence[_Found]) -> bool:
+        """Whether nothing stands against *as declared* where that was found; says what does."""
+        mistaken = [c for f in matched for c in f.choices if not self._declared_as(c) and self._matters(c)]
+        carried = [f for f in self.found if f not in substances and not self._goes_along(f)]
+        goods = self._names(matched)
+        if mistaken:
+            self._remark("not-told-apart", goods=goods, others=self._listed(mistaken))
+        elif carried:
+            self._remark("hazardous-carrier", goods=goods, found=self._names(carried))
+        elif not all(f.named for f in substances) or self._unexplained():
+            self._remark("not-all-explained", goods=goods)
+        elif self.reading.contradicts:
+            self._remark("contradiction", **self._contradiction())
+        elif self.reading.unknown:
+            self._remark("unknown-word", words=self._quoted(self.reading.unknown))
+        else:
+            return True
+        return False
 
     def _undeclared(self, found: Sequence[_Found]) -> Outcome:
         loud = any(self._matters(c) for f in found for c in f.choices)
@@ -298,8 +295,13 @@ class _Judge:
     def _declared_as(self, compound: Compound) -> bool:
         return any(self._is(good, compound) for good in self.reading.goods)
 
-    def _goes_with(self, compound: Compound) -> bool:
-        return any(compound.slug in good.also for good in self.reading.goods)
+    def _goes_along(self, found: _Found) -> bool:
+        """Whether it is what such goods hold besides, or an ordinary container or solvent."""
+        if any(c.slug in good.also for good in self.reading.goods for c in found.choices):
+            return True
+        first = found.choices[0]
+        ordinary = set(first.hazards) <= _ORDINARY and first.schedule in ("", "none")
+        return found.is_carrier and (first.category == "polymer" or ordinary)
 
     def _open_words(self) -> bool:
         """Whether the declaration may mean more than what is known here."""
@@ -314,12 +316,6 @@ class _Judge:
             return False
         coded = [g for g in self.reading.goods if g.how == "tariff"]
         return not (coded and any(self.tariff.codes_of(c.slug) for c in found.choices))
-
-    def _may_be_carried(self, found: _Found) -> bool:
-        first = found.choices[0]
-        return first.category == "polymer" or (
-            set(first.hazards) <= _ORDINARY and first.schedule in ("", "none")
-        )
 
     def _matters(self, compound: Compound) -> bool:
         """Whether a substance is hazardous or controlled."""
