@@ -67,7 +67,7 @@ def test_every_flipped_bit_of_a_packet_is_found_and_names_the_packet(folder: Pat
     with _open(folder, read_only=True) as store:
         raws = store.read("SELECT packet_id, raw FROM packets")
     rng, noticed, planted = random.Random(8), 0, 0
-    while planted < 60:
+    while planted < 40:
         packet_id, raw = rng.choice(raws)
         at = rng.randrange(len(raw) - 32)
         place = content.find(raw[at : at + 32])
@@ -92,7 +92,7 @@ def test_bits_anywhere_in_the_file_are_found_or_do_no_harm(folder: Path) -> None
     content = (folder / "casework.db").read_bytes()
     before = _rows(folder)
     rng, found = random.Random(9), 0
-    for _ in range(150):
+    for _ in range(100):
         damaged = bytearray(content)
         damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         (folder / "casework.db").write_bytes(damaged)
@@ -101,15 +101,17 @@ def test_bits_anywhere_in_the_file_are_found_or_do_no_harm(folder: Path) -> None
                 told = not scrub(store).sound
         except StoreError:
             told = True
-        assert told or _rows(folder) == before
+        if not told:
+            assert _rows(folder) == before
         found += told
-    assert found > 30
+    assert found > 20
 
 
 def _rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     """All that the scrub answers for."""
     tables = ("packets", "custody", "seizures", "items", "spectra", "device", "keys")
     with closing(sqlite3.connect(folder / "casework.db")) as db:
+        db.text_factory = bytes
         return {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
 
 
