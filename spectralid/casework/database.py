@@ -64,6 +64,9 @@ def fault_of(error: BaseException) -> Fault | None:
         code = getattr(error, name, None)
         if isinstance(code, int):
             return _FAULTS.get(code & 0xFF, "other")
+    # sqlite3 itself says this, without a code, of a text that is no text any more.
+    if isinstance(error, sqlite3.OperationalError) and "decode" in str(error):
+        return "corrupt"
     return _CLASSES.get(type(error).__name__)
 
 
