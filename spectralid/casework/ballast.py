@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from spectralid.casework.keys import sync_folder
+from spectralid.casework.files import sync_folder, write_whole
 
 __all__ = ["BALLAST_BYTES", "Ballast"]
 
@@ -64,24 +64,11 @@ class Ballast:
         # Asked before writing: on a disk that is nearly full, trying would take what is left from others.
         if shutil.disk_usage(self.path.parent).free < self.size + self.size // 2 + spare:
             return False
-        draft = self.path.with_name(f"{self.path.name}.new")
+        # Random, as a compressing file system would give zeros no blocks.
+        pieces = (os.urandom(min(_CHUNK, self.size - start)) for start in range(0, self.size, _CHUNK))
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(draft)
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-            try:
-                left = self.size
-                while left:
-                    # Random, as a compressing file system would give zeros no blocks.
-                    left -= os.write(handle, os.urandom(min(left, _CHUNK)))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            os.replace(draft, self.path)
-            sync_folder(self.path.parent)
+            write_whole(self.path, pieces)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(draft)
             if error.errno in _NO_ROOM:
                 return False
             raise

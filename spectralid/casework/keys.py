@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from spectralid.casework.errors import KeyFileError, SignatureError
+from spectralid.casework.files import sync_folder, write_whole
 from spectralid.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -139,31 +140,10 @@ class SigningKey:
         path = Path(path)
         if path.exists():
             raise KeyFileError(f"{path}: there is a key already; it is never replaced.")
-        draft = path.with_name(f"{path.name}.new")
         try:
-            # What a power cut left of an earlier attempt never signed anything.
-            draft.unlink(missing_ok=True)
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-            try:
-                os.write(handle, data)
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            os.replace(draft, path)
-            sync_folder(path.parent)
+            write_whole(path, [data])
         except OSError as error:
             raise KeyFileError(f"{path}: the key cannot be written ({error.strerror}).") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk; where folders cannot be synced, the file system sees to it."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _cryptography() -> tuple[Any, Any]:
