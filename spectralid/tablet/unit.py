@@ -422,7 +422,7 @@ class FieldUnit:
             thresholds=self.policy.to_dict()["thresholds"],
         )
         body["other_technique"] = suggest_other_technique(identification, spectrum)
-        body["caution_shown"] = list(getattr(verdict, "cautions", ()))
+        body["caution_shown"] = list(verdict.cautions)
         if verdict.escalate:
             body["escalation"] = {"why": list(verdict.escalation), "urgency": verdict.alarm.value}
         stored = self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))

@@ -25,8 +25,10 @@ __all__ = ["Workplace"]
 
 _log = logging.getLogger("spectralid.tablet")
 
-# Identifying gets another library's answer after this many days; the policy says what follows from it.
-_OLD_LIBRARY_DAYS: Final = 365
+# Between two steps of looking through the record, and from its end to the next beginning: each step writes a
+# little, and flash wears.
+_SCRUB_STEP_S: Final = 20.0
+_SCRUB_PAUSE_S: Final = 12 * 3600.0
 
 
 class Workplace:
@@ -74,6 +76,7 @@ class Workplace:
         """Begin what goes on by itself: preparing the engine, and exchanging with reachback."""
         self._begin("warm-up", self._warm_up)
         self._begin("sync", self._exchange)
+        self._begin("scrub", self._look_after)
 
     def close(self) -> None:
         """End everything, the laser first; what is recorded is kept."""
@@ -120,6 +123,24 @@ class Workplace:
             self._sync.run(self._stop)
         except SpectralIDError as error:
             _log.warning("Exchange with reachback ended: %s", error)
+
+    def _look_after(self) -> None:
+        """Look through the whole record for damage, a little at a time, while nobody scans."""
+        from spectralid.casework.scrub import scrub
+
+        pause_s = _SCRUB_STEP_S
+        while not self._stop.wait(pause_s):
+            if self.desk.scanning is not None:
+                continue
+            try:
+                report = scrub(self.unit.store, steps=1)
+            except SpectralIDError as error:
+                _log.warning("The record could not be looked through: %s", error)
+                pause_s = _SCRUB_PAUSE_S
+                continue
+            if report.problems:
+                self.changed()
+            pause_s = _SCRUB_PAUSE_S if report.finished_utc else _SCRUB_STEP_S
 
     def _exchanged(self, report: Any) -> None:
         for answer_id in report.answers:
@@ -225,7 +246,7 @@ class Workplace:
                 "age_days": age,
                 "compounds": len(library.compounds),
                 "nameable": unit.nameable,
-                "old": age is not None and age > _OLD_LIBRARY_DAYS,
+                "old": age is not None and age > policy.escalation.library_days,
             },
             "store": {
                 "read_only": health.read_only,
@@ -233,6 +254,7 @@ class Workplace:
                 "free_mb": health.free_bytes // 2**20,
                 "packets": health.counts["packets"],
                 "ballast": health.ballast,
+                "problems": [str(problem) for problem in health.problems],
             },
             "queue": self.queue(),
             "answers": {"unread": len(inbox.unread(unit.store))},
@@ -251,6 +273,7 @@ class Workplace:
             "last_contact_utc": sync.last_contact_utc if sync else None,
             "endpoint": sync.endpoint.url if sync else None,
             "attention_code": sync.attention[0] if sync and sync.attention else None,
+            "failure_code": sync.failure[0] if sync and sync.failure else None,
         }
 
     def retry(self) -> None:

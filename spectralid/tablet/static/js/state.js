@@ -20,8 +20,10 @@ export const linked = () => link;
 /** Call `told(data)` for each event of a name ("state", "link", and the server's); gives back how to stop. */
 export function on(name, told) {
   if (!listeners.has(name)) listeners.set(name, new Set());
-  listeners.get(name).add(told);
-  return () => listeners.get(name).delete(told);
+  // An entry of its own each time: the same function may be registered by a screen that comes and one that goes.
+  const entry = (data) => told(data);
+  listeners.get(name).add(entry);
+  return () => listeners.get(name).delete(entry);
 }
 
 export function tell(name, data) {

@@ -41,7 +41,7 @@ export function alarmPanel({ alarm, kind = "", headline, words = "", precautions
 export function bars(components) {
   return h("ul.bars", {}, components.map((c) => {
     const share = Number.isFinite(c.share) ? Math.min(1, Math.max(0, c.share)) : null;
-    const range = Number.isFinite(c.low) && Number.isFinite(c.high);
+    const range = Number.isFinite(c.low) && Number.isFinite(c.high) && percent(c.low) !== percent(c.high);
     const bar = share === null ? null : h("div.bar", { "aria-hidden": "true" }, h("div.share", {}), range ? h("div.range", {}) : null);
     bar?.style.setProperty("--share", share);
     if (range) {

@@ -13,13 +13,13 @@ const FEW = 12;
 const named = (entry) => (typeof entry === "string" ? { value: entry, label: entry } : { value: entry.name, label: entry.title || entry.name });
 const remembered = (key, options) => options.find((o) => o.value === localStorage.getItem(key))?.value ?? options[0]?.value;
 
-async function connect(body, context) {
+async function connect(body, connected) {
   await taken(post("/api/instrument", body, { timeout: CONNECT_MS }));
-  context.again();
+  connected();
 }
 
-/** The choices to connect with; `rescan` asks for the ports anew. */
-export function connecting(context, device) {
+/** The choices to connect with; `connected` is called when it has worked. */
+export function connecting(context, device, connected) {
   const place = h("div", {});
   const ports = (device.ports ?? []).map(named);
   const profiles = (device.profiles ?? []).map(named);
@@ -32,19 +32,19 @@ export function connecting(context, device) {
       h("div.row", {}, button(t("connect.button"), "connect", () => {
         localStorage.setItem("port", port);
         localStorage.setItem("profile", profile);
-        return connect({ port, profile }, context);
+        return connect({ port, profile }, connected);
       }, place, { primary: true, huge: true })),
     ]
     : [h("p", {}, t("connect.no_port")), h("div.row", {}, button(t("connect.look_again"), "look", context.again, place, { primary: true }))];
-  return h("div", {}, h("section.card", { "aria-labelledby": "real" }, h("h2", { id: "real" }, t("connect.real")), real), place, simulated(context, device, place));
+  return h("div", {}, h("section.card", { "aria-labelledby": "real" }, h("h2", { id: "real" }, t("connect.real")), real), place, simulated(device, place, connected));
 }
 
-function simulated(context, device, place) {
+function simulated(device, place, connected) {
   const samples = device.samples ?? [];
   const grid = h("div.choices", {});
   grid.style.setProperty("--choice", "200px");
   const press = (name) => {
-    const node = h("button.button", { type: "button", onclick: () => once("connect", node, () => connect({ simulate: name }, context), place) }, name);
+    const node = h("button.button", { type: "button", onclick: () => once("connect", node, () => connect({ simulate: name }, connected), place) }, name);
     return node;
   };
   const show = (wanted) => grid.replaceChildren(...samples.filter((s) => s.toLowerCase().includes(wanted)).slice(0, FEW).map(press));

@@ -25,7 +25,7 @@ export async function device(context) {
           facts.simulated && of(t("device.simulated"), t("device.yes"))),
         facts.safety && h("p.safety", {}, facts.safety),
         h("div.row.end", {}, facts.laser && stopButton(), disconnecting(context, place)))
-      : connecting(context, facts),
+      : connecting(context, facts, context.again),
     facts.watching && card("watch", t("device.watching"), h("p.mono", {}, facts.watching), h("p", {}, t("device.watching_words"))),
     h("div.columns", {},
       card("library", t("library.label"), library.old && h("div.notice-box.bad", {}, h("p", {}, t("library.old_words"))),

@@ -40,7 +40,7 @@ export async function flow(context) {
 async function connect(context) {
   const title = t("connect.title");
   const device = await get("/api/device");
-  return { title, node: [steps("connect"), h("h1", { tabindex: "-1" }, title), connecting(context, device), h("div.row", {}, linkTo("/?step=seizure", t("connect.without")))] };
+  return { title, node: [steps("connect"), h("h1", { tabindex: "-1" }, title), connecting(context, device, () => context.go("/")), h("div.row", {}, linkTo("/?step=seizure", t("connect.without")))] };
 }
 
 async function seizure(context) {

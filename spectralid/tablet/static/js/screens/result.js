@@ -18,7 +18,9 @@ export async function result(context) {
   const lang = verdict.language ?? record.language ?? null;
   const state = now();
   const check = record.check?.state ?? record.check ?? state.device.check?.state ?? "unknown";
-  const library = record.library ?? state.library;
+  const library = { ...record.library ?? state.library };
+  // The age of the library in use is that of the record's, if they are the same.
+  if (library.age_days === undefined && library.name === state.library.name && library.version === state.library.version) Object.assign(library, { age_days: state.library.age_days, old: state.library.old });
   const ref = encodeURIComponent(record.item_ref ?? "");
   const title = `${t(`alarm.${alarmOf(verdict.alarm)}`)}: ${verdict.headline}`;
   const spectrum = plot({ caption: t("plot.caption"), height: 280 });
@@ -43,12 +45,10 @@ export async function result(context) {
       record.components?.length ? section("components", t("result.components"), bars(record.components), h("p.small.soft", {}, t("result.shares"))) : null,
       verdict.advice?.length ? section("advice", t("result.advice"), listOf(verdict.advice, { lang })) : null),
     section("spectrum", t("result.spectrum"), spectrum),
-    h("div.columns", {},
-      section("record", t("result.record"), facts(record, state, check, library)),
-      h("div", {},
-        more(t("result.why"), listOf(verdict.reasons, { lang })),
-        more(t("result.evidence"), listOf(verdict.evidence, { lang })),
-        h("div.row", {}, download(`/api/records/${packet}/report.pdf`, t("report.pdf")), download(`/api/records/${packet}/report.json`, t("report.json"))))),
+    more(t("result.why"), listOf(verdict.reasons, { lang })),
+    more(t("result.evidence"), listOf(verdict.evidence, { lang })),
+    section("record", t("result.record"), facts(record, check, library)),
+    h("div.row", {}, download(`/api/records/${packet}/report.pdf`, t("report.pdf")), download(`/api/records/${packet}/report.json`, t("report.json"))),
   ];
   const shown = () => {
     spectrum.draw(record.spectrum?.x ?? [], record.spectrum?.y ?? []);
@@ -72,7 +72,7 @@ const section = (id, title, ...content) => h("section.card", { "aria-labelledby"
 const more = (title, content) => (content ? h("details", {}, h("summary", {}, title), h("div.inside", {}, content)) : null);
 export const download = (to, label) => h("a.button", { href: to, download: true }, label);
 
-function facts(record, state, check, library) {
+function facts(record, check, library) {
   const of = (name, value) => (value === null || value === undefined || value === "" ? null : [h("dt", {}, name), h("dd", {}, value)]);
   const tool = record.instrument ?? {};
   return h("dl.facts", {},
