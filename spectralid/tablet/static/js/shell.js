@@ -53,8 +53,8 @@ export function draw() {
     h("ul", { id: "chips", "aria-label": t("chips.label") },
       device.connected && device.simulated && h("li.simulated", {}, t("chips.simulated")),
       h(`li${["fault", "laser_off_unconfirmed"].includes(device.state) ? ".bad" : ""}`, {}, device.connected ? known("device", device.state) : t("device.disconnected")),
-      h(`li${queue.attention ? ".bad" : ""}`, {}, queue.attention ? count("chips.attention", queue.attention) : waiting ? count("chips.waiting", waiting) : t("chips.sent"),
-        ` · ${t(queue.online ? "chips.online" : "chips.offline")}`),
+      h(`li${queue.attention ? ".bad" : ""}`, {}, queue.attention ? count("chips.attention", queue.attention) : waiting || !queue.endpoint ? count("chips.waiting", waiting) : t("chips.sent"),
+        ` · ${t(!queue.endpoint ? "chips.no_server" : queue.online ? "chips.online" : "chips.offline")}`),
       store.read_only && h("li.bad", {}, t("chips.read_only")),
       library.old && h("li.bad", {}, t("chips.library_old"))),
   );
