@@ -301,7 +301,7 @@ class _Judge:
             return True
         first = found.choices[0]
         ordinary = set(first.hazards) <= _ORDINARY and first.schedule in ("", "none")
-        return found.is_carrier and (first.category == "polymer" or ordinary)
+        return found.is_carrier and (first.category != "solvent" or ordinary)
 
     def _open_words(self) -> bool:
         """Whether the declaration may mean more than what is known here."""

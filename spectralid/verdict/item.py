@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.identify.fusion import Outcome
 from spectralid.verdict.alarm import Alarm, worst
-from spectralid.verdict.hazards import alarm_of, alarm_of_family, precautions, unknown_precautions
-from spectralid.verdict.naming import raised
+from spectralid.verdict.hazards import UNKNOWN_PRECAUTIONS, alarm_of, alarm_of_family, cautions, said
 from spectralid.verdict.policy import Policy, default_policy
 from spectralid.verdict.result import Verdict, VerdictKind
 from spectralid.verdict.strips import TARGETS
@@ -29,6 +28,7 @@ SCHEMA: Final = "spectralid.assessment/1"
 
 Scan = tuple["Identification", Verdict]
 
+_BASIC: Final = "basic"
 _NAMED: Final = (VerdictKind.IDENTIFIED, VerdictKind.MIXTURE)
 # Codes of strips that say in which way strip and spectrum differ.
 _DIFFER: Final = frozenset({"positive-only", "complementary", "negative-only", "negative-known-miss"})
@@ -72,6 +72,8 @@ class Assessment:
         The strips.
     declared : DeclaredCheck or None
         The declaration.
+    cautions : tuple of str
+        The precautions as keys of the wording, the same in every language.
     """
 
     alarm: Alarm
@@ -87,6 +89,7 @@ class Assessment:
     techniques: tuple[str, ...]
     strips: tuple[StripEvidence, ...] = ()
     declared: DeclaredCheck | None = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def presumptive(self) -> bool:
@@ -102,6 +105,7 @@ class Assessment:
             "headline": self.headline,
             "words": self.words,
             "precautions": list(self.precautions),
+            "cautions": list(self.cautions),
             "conflicts": list(self.conflicts),
             "agreement": self.agreement.value if self.agreement else None,
             "escalate": self.escalate,
@@ -173,6 +177,7 @@ class _Item:
 
     def assessment(self) -> Assessment:
         alarm = self._alarm()
+        keys = self._cautions()
         conflicts = self._conflicts()
         escalation = self._escalation(bool(conflicts))
         categories, techniques = self._swgdrug()
@@ -180,7 +185,7 @@ class _Item:
             alarm=alarm,
             headline=self._headline(),
             words=self._words(len(techniques)),
-            precautions=self._precautions(),
+            precautions=said(keys, self.catalog),
             conflicts=tuple(sentence for _, sentence in conflicts),
             agreement=self.fusion.outcome if self.fusion else None,
             escalate=bool(escalation),
@@ -190,6 +195,7 @@ class _Item:
             techniques=techniques,
             strips=self.strips,
             declared=self.declared,
+            cautions=keys,
         )
 
     # -- Alarm and precautions -----------------------------------------------------------------------------
@@ -211,19 +217,20 @@ class _Item:
         alarms += [alarm_of_family(f, self.policy) for f in families]
         return worst([*alarms, *([Alarm.UNKNOWN] if unknown else [])])
 
-    def _precautions(self) -> tuple[str, ...]:
-        """In the order of the policy; whatever else a verdict says of its own goes before the last line."""
+    def _cautions(self) -> tuple[str, ...]:
+        """Those of every scan and of positive strips, in the order of the policy."""
         compounds, families, unknown = self._of_strips()
-        for identification, verdict in self.scans:
-            compounds += [self.known[s] for s in verdict.named if s in self.known]
-            families += raised(identification, self.policy)
-        handled_as_unknown = unknown_precautions(self.catalog)
-        told = list(dict.fromkeys(line for _, v in self.scans for line in v.precautions))
-        unknown = unknown or not self.scans or handled_as_unknown[0] in told
-        lines = precautions(compounds, families, unknown=unknown, policy=self.policy, catalog=self.catalog)
-        basic = self.catalog.say("precaution.basic")
-        missing = [t for t in told if t not in lines and t != basic]
-        return (*lines, *missing) if lines[-1] != basic else (*lines[:-1], *missing, basic)
+        asked = {key for _, verdict in self.scans for key in verdict.cautions}
+        asked |= set(cautions(compounds, families, unknown=unknown or not self.scans, policy=self.policy))
+        if not asked.isdisjoint(UNKNOWN_PRECAUTIONS):
+            asked.discard(_BASIC)
+        order = [
+            *UNKNOWN_PRECAUTIONS,
+            *(hazard.precaution for hazard in self.policy.hazards.values()),
+            *(key for rule in self.policy.rules for key in rule.precautions),
+        ]
+        last = [key for key in sorted(asked) if key not in order and key != _BASIC]
+        return tuple(key for key in dict.fromkeys([*order, *last, _BASIC]) if key in asked)
 
     # -- What does not go together -------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from spectralid.identify.quality import SignalQuality
 from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import Technique
 from spectralid.verdict import Alarm, Verdict, VerdictKind, default_policy
+from spectralid.verdict.alarm import worst
 from spectralid.verdict.catalog import Catalog
-from spectralid.verdict.hazards import alarm_of, precautions
+from spectralid.verdict.hazards import alarm_of, cautions, said
 
 QUALITY = SignalQuality(1.0, 100.0, 1000.0, 100.0, 0, (150.0, 3200.0), 0.0, (), ())
 BANDS = BandAgreement((1000.0, 1200.0), (1.0, 1.0), (0.1, 0.1), (), 0.5, 10.0)
@@ -127,16 +128,16 @@ def scanned(
         VerdictKind.FAMILY,
     )
     policy = default_policy()
-    from spectralid.verdict.alarm import worst
-
     alarms = [alarm_of(c, policy) for c in compounds] + ([Alarm.UNKNOWN] if unknown else [])
     alarm = worst(alarms)
+    keys = cautions(compounds, unknown=unknown, policy=policy)
     verdict = Verdict(
         kind=kind,
         alarm=alarm,
         headline=" + ".join(c.name for c in compounds) or kind.value,
         words=f"It is {kind.value}.",
-        precautions=precautions(compounds, unknown=unknown, policy=policy, catalog=catalog(language)),
+        precautions=said(keys, catalog(language)),
+        cautions=keys,
         not_excluded=(),
         evidence=(),
         escalate=alarm is not Alarm.NOTICE,
