@@ -1,13 +1,13 @@
 """Backups of the record on a device, and how a device goes on after one was restored.
 
-A backup is a folder: the database as it was at one moment, and a signed statement of what it holds. It is made
-while the tablet works. It holds no private key: a stolen backup lets nobody sign in the name of the device.
+A backup is a folder: the database as it was at one moment, and a signed statement of what it holds. It is
+made while the tablet works. It holds no private key: a stolen backup lets nobody sign in the device's name.
 
 A restored backup is older than the device was. Records made in between may be at the server already, under
-numbers that the restored store would give out again. So a restored store opens a new *epoch* of its chain: its
-numbers begin at ``epoch * 2**24 + 1``, above all that the device can have used, and its next packet says which
-backup it goes on from. The epoch is drawn at random above the last one, so that restoring the same backup twice
-does not use numbers twice either.
+numbers that the restored store would give out again. So a restored store opens a new *epoch* of its chain:
+its numbers begin at ``epoch * 2**24 + 1``, above all that the device can have used, and its next packet says
+which backup it goes on from. The epoch is drawn at random above the last one, so that restoring the same
+backup twice does not use numbers twice either.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def _custody(store: CaseStore, packets: Mapping[int, tuple[str, str]]) -> list[F
 def _again(store: CaseStore) -> list[Finding]:
     """It can be captured into, and the chain goes on where it ended."""
     ((last,),) = store.read("SELECT coalesce(max(seq), 0) FROM packets")
-    stored = store.capture(Draft("seizure", "S-after", None, {"officer_ref": "o-2"}))
+    stored = store.capture(Draft("seizure", f"S-after-{last}", None, {"officer_ref": "o-2"}))
     found = store.read("SELECT seq, sha256 FROM packets WHERE packet_id = ?", (stored.packet_id,))
     return [] if found == [(last + 1, stored.sha256)] else [Finding("unusable", "a new packet is not there")]
 

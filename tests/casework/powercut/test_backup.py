@@ -196,7 +196,9 @@ def test_damaged_packets_come_back_from_a_backup(ram: Path, store: CaseStore) ->
     with closing(sqlite3.connect(ram / "store" / "casework.db", isolation_level=None)) as db:
         for packet_id in hit:
             ((raw,),) = db.execute("SELECT raw FROM packets WHERE packet_id = ?", (packet_id,)).fetchall()
-            db.execute("UPDATE packets SET raw = ? WHERE packet_id = ?", (raw[:-1] + b"?", packet_id))
+            db.execute(
+                "UPDATE packets SET raw = ? WHERE packet_id = ?", (raw[:-1] + bytes([raw[-1] ^ 1]), packet_id)
+            )
     with _open(ram / "store") as store:
         assert sorted(scrub(store).damaged) == sorted(hit)
         with pytest.raises(PacketError):

@@ -24,7 +24,7 @@ def _say(text: str) -> None:
 
 def _work(folder: Path, seed: int) -> None:
     _say(f"pid {os.getpid()}")
-    with CaseStore.open(folder) as store:
+    with CaseStore.open(folder, ballast_bytes=4096) as store:
         for draft in drafts(random.Random(seed)):
             stored = store.capture(draft)
             _say(f"stored {stored.packet_id} {stored.seq} {stored.sha256}")
