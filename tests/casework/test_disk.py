@@ -81,6 +81,16 @@ def test_full_at_each_write_of_a_capture(tmp_path, disk):
         assert store.verify() == store.custody.verify() == ()
 
 
+def test_every_capture_is_synced_before_it_is_acknowledged(tmp_path, disk):
+    """Not only when the log is begun anew, as with less than synchronous=FULL."""
+    with opened(tmp_path, connect=disk.connect) as store:
+        with_item(store)
+        for _ in range(5):
+            disk.syncs = 0
+            store.capture(scan())
+            assert disk.syncs >= 1
+
+
 def test_a_sync_that_fails_in_a_capture(tmp_path, disk):
     acknowledged = 2
     with opened(tmp_path, connect=disk.connect) as store:

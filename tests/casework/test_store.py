@@ -368,6 +368,12 @@ def test_a_transaction_is_whole_or_not_at_all(store):
     assert store.read("SELECT * FROM sync_state") == [("a", "1")]
 
 
+def test_reading_cannot_write(store):
+    with pytest.raises(StoreError, match="readonly"):
+        store.read("INSERT INTO sync_state VALUES ('a', '1')")
+    assert not store.health().read_only
+
+
 def test_a_transaction_within_a_transaction_is_refused_and_harms_nothing(store):
     with pytest.raises(StoreError, match="already"), store.transaction():
         store.capture(seizure())
