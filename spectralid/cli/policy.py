@@ -13,7 +13,7 @@ from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
 
 if TYPE_CHECKING:
-    from spectralid.verdict import Policy
+    from spectralid.verdict import Policy, PolicyKeeper
 
 __all__ = ["add_parser", "add_policy_options", "policy_of"]
 
@@ -61,6 +61,7 @@ def add_parser(subparsers: Any) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     show = commands.add_parser("show", help="what a policy says")
     show.add_argument("policy", metavar="FILE", nargs="?", default=_DEFAULT, help="policy (default: default)")
+    _add_data_option(show, "what is in force on this tablet, instead of FILE", needed=False)
     show.add_argument("--json", action="store_true", help="print it as JSON")
     show.set_defaults(run=_show)
     check = commands.add_parser(
@@ -70,6 +71,12 @@ def add_parser(subparsers: Any) -> None:
     )
     check.add_argument("files", metavar="FILE", nargs="+", help="policies")
     check.set_defaults(run=_check)
+    install = commands.add_parser(
+        "install", help="put a policy in force on this tablet, if there is no mistake in it"
+    )
+    install.add_argument("file", metavar="FILE", help="policy")
+    _add_data_option(install, "folder of the tablet's record", needed=True)
+    install.set_defaults(run=_install)
     diff = commands.add_parser(
         "diff", help="what two policies say differently", epilog="exit codes: 0 nothing · 20 something"
     )
@@ -86,14 +93,48 @@ def add_parser(subparsers: Any) -> None:
     template.set_defaults(run=_template)
 
 
+def _add_data_option(parser: argparse.ArgumentParser, purpose: str, *, needed: bool) -> None:
+    # The tablet's command takes options of `identify`, which takes those of this one.
+    from spectralid.cli.tablet import _FOLDER
+
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="?",
+        const=_FOLDER,
+        default=_FOLDER if needed else None,
+        metavar="DIR",
+        help=f"{purpose} (DIR by default {_FOLDER})",
+    )
+
+
+def _keeper(folder: Path) -> PolicyKeeper:
+    """What keeps the policy of the tablet whose record is in a folder."""
+    from spectralid.verdict import PolicyKeeper
+
+    return PolicyKeeper(folder / "policy")
+
+
 def _load(name: str) -> Policy:
     from spectralid.verdict import default_policy, load_policy
 
     return default_policy() if name == _DEFAULT else load_policy(name)
 
 
+def _install(args: argparse.Namespace) -> int:
+    keeper = _keeper(args.data)
+    before = keeper.current
+    policy = keeper.install(args.file)
+    if before.damaged:
+        print(f"The policy installed before was damaged: {before.damaged}", file=sys.stderr)
+    print(f"In force: {policy.title}. Before: {before.title}.")
+    return Exit.IDENTIFIED
+
+
 def _show(args: argparse.Namespace) -> int:
-    policy = _load(args.policy)
+    policy = _keeper(args.data).current if args.data else _load(args.policy)
+    if policy.damaged:
+        print(f"DAMAGED, so the policy below is in force instead: {policy.damaged}", file=sys.stderr)
     if args.json:
         print_json({**policy.to_dict(), "sha256": policy.sha256})
         return Exit.IDENTIFIED

@@ -28,7 +28,7 @@ BUNDLED: Final = Path(__file__).parent / "catalog"
 """Folder of the catalogs of this room: ``<language>/<topic>.toml``."""
 
 _REFERENCE: Final = "en"
-# What substances and their forms are called; only what differs from the library, so no language has to have it.
+# What substances and their forms are called where it differs from the library; no language has to have it.
 _NAMES: Final = "names"
 # Spanish "y" and "o" change before the same sound: "e ibuprofeno", "u oxicodona", "u 8".
 _I_SOUND: Final = re.compile(r"h?[ií](?![aeoáéó])", re.IGNORECASE)
@@ -117,7 +117,7 @@ class Catalog:
         return self.say(f"{key}.one" if n == 1 else f"{key}.many", n=n, **facts)
 
     def named(self, slug: str, name: str, form: str = "") -> str:
-        """What a substance is called, with its form in brackets; as the library says where nothing else is."""
+        """What a substance is called, with its form in brackets; as in the library without other wording."""
         name = self.texts.get(f"name.{slug}", name)
         return f"{name} ({self.texts.get(f'form.{form}', form)})" if form else name
 

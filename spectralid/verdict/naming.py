@@ -16,7 +16,8 @@ from spectralid.verdict.policy import Policy
 __all__ = ["CARRIERS", "Finding", "Findings", "Reason", "because", "close", "findings", "raised"]
 
 # Categories of what a sample is packed or dissolved in, in the order in which they are set apart.
-CARRIERS: Final = ("polymer", "solvent")
+# "container" is for what agencies measure themselves: their vials and bags, empty.
+CARRIERS: Final = ("container", "polymer", "solvent")
 # Bands listed in one sentence.
 _MOST_PLACES: Final = 6
 

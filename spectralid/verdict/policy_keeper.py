@@ -30,17 +30,22 @@ class PolicyKeeper:
     ----------
     folder : path-like
         Where it is kept; made when something is installed.
-
-    Attributes
-    ----------
-    current : Policy
-        The policy in force. Where nothing is installed, the one that comes with spectralid; where what is
-        installed is damaged, that one too, and its `Policy.damaged` says why: every verdict then tells it.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
-        self.current = self._load()
+        self._seen, self._policy = self._read()
+
+    @property
+    def current(self) -> Policy:
+        """The policy in force, read again when another process has installed one.
+
+        Where nothing is installed, the one that comes with spectralid; where what is installed is damaged,
+        that one, too, and its `Policy.damaged` says why: every verdict then tells it.
+        """
+        if self._sight() != self._seen:
+            self._seen, self._policy = self._read()
+        return self._policy
 
     def install(self, path: str | Path) -> Policy:
         """Put a policy file in force.
@@ -78,11 +83,26 @@ class PolicyKeeper:
                 f"the policy cannot be kept ({error.strerror}); the one in force stays.",
                 file=str(self._folder),
             ) from None
-        self.current = policy
+        self._seen, self._policy = self._sight(), policy
         for old in self._folder.glob("policy-*.toml*"):
             if old.name != _name(digest):
                 old.unlink(missing_ok=True)
         return policy
+
+    def _sight(self) -> tuple[int, ...] | None:
+        """What changes when another policy is put in force."""
+        try:
+            seen = (self._folder / _CURRENT).stat()
+        except OSError:
+            return None
+        return (seen.st_mtime_ns, seen.st_ino, seen.st_size)
+
+    def _read(self) -> tuple[tuple[int, ...] | None, Policy]:
+        while True:
+            seen, policy = self._sight(), self._load()
+            # What vanished while it was read has a successor.
+            if not policy.damaged or self._sight() == seen:
+                return seen, policy
 
     def _load(self) -> Policy:
         record = self._folder / _CURRENT

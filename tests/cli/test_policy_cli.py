@@ -13,7 +13,7 @@ from spectralid import LibraryBuilder, Spectrum, write
 from spectralid.cli import main
 from spectralid.cli._exit import Exit
 from spectralid.library import Compound, Tier
-from spectralid.verdict import default_policy, load_policy
+from spectralid.verdict import PolicyKeeper, default_policy, load_policy
 from spectralid.verdict.catalog import Catalog, topics_of
 
 AXIS = np.arange(200.0, 2000.0, 2.0)
@@ -101,6 +101,26 @@ def test_show_tells_all_of_it(capsys) -> None:
     assert max(map(len, out.splitlines())) <= 110
     assert main(["policy", "show", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {**policy.to_dict(), "sha256": policy.sha256}
+
+
+def test_install_puts_it_in_force_on_the_tablet_unless_there_is_a_mistake(template, tmp_path, capsys) -> None:
+    data = tmp_path / "tablet"
+    own = _kept(tmp_path, template.replace('version = "1"', 'version = "2"'))
+    assert main(["policy", "install", own, "--data", str(data)]) == 0
+    assert "In force: spectralid default 2 " in capsys.readouterr().out
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(template.replace("margin = 0.05", "margin = 5"), encoding="utf-8")
+    assert main(["policy", "install", str(wrong), "--data", str(data)]) == Exit.UNREADABLE
+    assert "wrong.toml, line " in capsys.readouterr().err
+    assert main(["policy", "show", "--data", str(data)]) == 0
+    assert capsys.readouterr().out.startswith("spectralid default 2, ")
+    assert PolicyKeeper(data / "policy").current.version == "2"
+    (kept,) = (data / "policy").glob("policy-*.toml")
+    kept.write_bytes(b"")
+    assert main(["policy", "show", "--data", str(data)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("spectralid default 1, ")
+    assert err.startswith("DAMAGED, ")
 
 
 def test_diff_tells_what_changed_and_nothing_else(template, tmp_path, capsys) -> None:

@@ -164,3 +164,34 @@ def test_everything_is_on_the_disk_before_it_is_in_force(
     monkeypatch.setattr(os, "fsync", recorded_fsync)
     PolicyKeeper(tmp_path / "store").install(policy_file(tmp_path, "2"))
     assert done == ["fsync", "replace policy-", "fsync", "fsync", "replace current", "fsync"]
+
+
+def test_another_process_installs_and_this_one_sees_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    tablet, command = PolicyKeeper(store), PolicyKeeper(store)
+    assert tablet.current == default_policy()
+    for version in ("2", "3", "2"):
+        command.install(policy_file(tmp_path, version))
+        assert tablet.current.version == version
+    same = tablet.current
+    assert tablet.current is same
+
+
+def test_a_policy_replaced_while_it_is_read_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    PolicyKeeper(store).install(policy_file(tmp_path, "2"))
+    other, new = PolicyKeeper(store), policy_file(tmp_path, "3")
+    read, pending = Path.read_bytes, [new]
+
+    def interrupted(path: Path) -> bytes:
+        # Between reading which policy is in force and reading it, another process installs one.
+        if path.name.startswith("policy-") and pending:
+            other.install(pending.pop())
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", interrupted)
+    keeper = PolicyKeeper(store)
+    assert keeper.current.damaged == ""
+    assert keeper.current.version == "3"

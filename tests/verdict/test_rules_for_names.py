@@ -26,6 +26,7 @@ COMPOUNDS = (
     Compound("alpha", "Alpha-fentanyl", category="opioid/fentanyl-analogue", fentanyl_related="yes"),
     Compound("beta", "Beta-fentanyl", category="opioid/fentanyl-analogue", fentanyl_related="yes"),
     Compound("pe", "Polyethylene", category="polymer", hazards=("none",)),
+    Compound("vial", "Empty vial", category="container", hazards=("none",)),
     Compound("ethanol", "Ethanol", category="solvent", hazards=("flammable",)),
 )
 NAMES = {c.slug: c.name for c in COMPOUNDS}
@@ -244,6 +245,14 @@ def test_a_solvent_in_plastic_is_the_substance_and_the_plastic_the_container(she
     found = verdict(shelf, part("pe", 0.5), part("ethanol", 0.5))
     assert found.headline == "Ethanol"
     assert "Container or solvent: Polyethylene" in found.words
+
+
+def test_a_vial_of_ones_own_library_is_a_container(shelf: ReferenceLibrary) -> None:
+    found = verdict(shelf, part("vial", 0.6), part("flour", 0.4))
+    assert found.kind is VerdictKind.IDENTIFIED
+    assert found.headline == "Flour"
+    assert "Container or solvent: Empty vial, about 60%" in found.words
+    assert any("only that was seen" in a for a in verdict(shelf, part("vial")).advice)
 
 
 def test_plastic_alone_is_named_with_a_warning_that_it_may_be_the_bag(shelf: ReferenceLibrary) -> None:
