@@ -178,11 +178,17 @@ class _Judge:
 
     def _family(self) -> Outcome:
         families = self._families()
-        covered = [f for f in families if any(self._has_member(g, f) for g in self.reading.goods)]
-        if families and len(covered) == len(families):
-            return self._says("consistent", "class-level", families=self._family_names(families))
-        others = [f for f in families if f not in covered]
-        return self._undeclared_family(others)
+        others = [f for f in families if not self._any_member(f)]
+        if others:
+            return self._undeclared_family(others)
+        substances = [f for f in self.found if not f.is_carrier]
+        if not families or any(family_of(c) not in families for f in substances for c in f.choices):
+            return self._says("cannot_tell", "undecided", goods=self._goods())
+        if self._unexplained():
+            return self._says("cannot_tell", "not-all-explained", goods=self._goods())
+        if self._left_open():
+            return "cannot_tell"
+        return self._says("consistent", "class-level", families=self._family_names(families))
 
     def _undecided(self) -> Outcome:
         may_be = [c for f in self.found for c in f.choices] or [
@@ -233,13 +239,19 @@ class _Judge:
             self._remark("hazardous-carrier", goods=goods, found=self._names(carried))
         elif not all(f.named for f in substances) or self._unexplained():
             self._remark("not-all-explained", goods=goods)
-        elif self.reading.contradicts:
+        else:
+            return not self._left_open()
+        return False
+
+    def _left_open(self) -> bool:
+        """Whether the declaration contradicts itself or has words that are not known; says which."""
+        if self.reading.contradicts:
             self._remark("contradiction", **self._contradiction())
         elif self.reading.unknown:
             self._remark("unknown-word", words=self._quoted(self.reading.unknown))
         else:
-            return True
-        return False
+            return False
+        return True
 
     def _undeclared(self, found: Sequence[_Found]) -> Outcome:
         loud = any(self._matters(c) for f in found for c in f.choices)

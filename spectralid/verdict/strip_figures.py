@@ -12,12 +12,14 @@ from typing import Final
 from spectralid.errors import ParameterError, UnreadableFileError
 from spectralid.library.compounds import normalised, read_rows
 
-__all__ = ["Limit", "Rate", "Study", "after", "limits", "rates", "ratios", "studies"]
+__all__ = ["Limit", "Rate", "Study", "after", "limits", "of_brand", "rates", "ratios", "studies"]
 
 _STUDIES: Final = Path(__file__).parent / "strip_studies.csv"
 _LIMITS: Final = Path(__file__).parent / "strip_limits.csv"
 # Each rate with this confidence, so that both of a ratio hold together with at least 90 %.
 _CONFIDENCE: Final = 0.95
+# Stands for a brand that the abstract of a study does not state.
+_ANY: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,15 @@ class Study:
     note: str
     source: str
 
+    @property
+    def names_brand(self) -> bool:
+        """Whether it is known which strips were studied."""
+        return _ANY not in self.brands
+
     def is_of(self, brand: str) -> bool:
-        """Whether it may be about strips of a brand, as printed on them."""
+        """Whether it is about strips of a brand, as printed on them."""
         plain = normalised(brand)
-        return "*" in self.brands or any(normalised(b) in plain for b in self.brands)
+        return self.names_brand and any(normalised(b) in plain for b in self.brands)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +155,20 @@ def after(probability: float, ratio: float) -> float:
     with_it = probability * ratio
     without_it = 1 - probability
     return with_it / (with_it + without_it) if with_it or without_it else 0.0
+
+
+def of_brand(studies: Sequence[Study], brand: str) -> list[Study]:
+    """Studies of one target that may be about a brand; none where the brand is not known.
+
+    Studies that do not state theirs widen the interval of those that do, and stand alone only where no study
+    of the target states one.
+    """
+    if not brand.strip():
+        return []
+    own = [s for s in studies if s.is_of(brand)]
+    if not own and any(s.names_brand for s in studies):
+        return []
+    return own + [s for s in studies if not s.names_brand]
 
 
 def rates(studies: Sequence[Study], *, analogue: bool) -> tuple[Rate | None, Rate | None]:

@@ -19,7 +19,7 @@ from spectralid.library.compounds import normalised
 from spectralid.verdict.naming import raised
 from spectralid.verdict.policy import Policy, default_policy
 from spectralid.verdict.result import Verdict, VerdictKind
-from spectralid.verdict.strip_figures import Limit, Rate, limits, rates, ratios, studies
+from spectralid.verdict.strip_figures import Limit, Rate, limits, of_brand, rates, ratios, studies
 
 if TYPE_CHECKING:
     from spectralid.identify import Identification
@@ -354,43 +354,37 @@ class _Weighing:
 
     def _compared(self) -> bool:
         """Whether strip and spectra say different things; says how."""
-        shown = self.shown
-        positive = self.test.result == "pos"
-        if positive:
-            self._remark_on_cross_reactants()
+        differs = self._differs()
+        if self.test.result == "pos":
+            if self.shown.possible and not self.shown.yes:
+                self._say("positive-possible")
+            crossing = self._crossing()
+            if crossing:
+                known = self.test.dilution_mg_ml is not None
+                self._say("cross-reactant" if known else "may-cross-react", names=self._listed(crossing))
+        return differs
+
+    def _differs(self) -> bool:
+        shown, positive = self.shown, self.test.result == "pos"
         if shown.silent:
             self._say("positive-alone" if positive else "negative-alone")
-            return False
-        if positive and shown.yes:
+        elif positive and shown.yes:
             self._say("both-show")
-            return False
-        if positive:
-            self._positive_only()
-            return True
-        if shown.yes:
+        elif positive:
+            seen = self._smallest_by_strip()
+            if seen is not None and shown.smallest_share is not None and seen < shown.smallest_share:
+                self._say("complementary", strip=_percent(seen), scan=_percent(shown.smallest_share))
+            else:
+                self._say("positive-only")
+        elif shown.yes:
             known = [c.slug for c in shown.members if c.slug in self._missed()]
             if known:
                 self._say("negative-known-miss", names=self._listed(known))
             else:
                 self._say("negative-only")
-            return True
-        self._say("negative-excludes-nothing")
-        return False
-
-    def _positive_only(self) -> None:
-        shown, seen = self.shown, self._smallest_by_strip()
-        if shown.possible:
-            self._say("positive-possible")
-        if seen is not None and shown.smallest_share is not None and seen < shown.smallest_share:
-            self._say("complementary", strip=_percent(seen), scan=_percent(shown.smallest_share))
         else:
-            self._say("positive-only")
-
-    def _remark_on_cross_reactants(self) -> None:
-        crossing = self._crossing()
-        if crossing:
-            known = self.test.dilution_mg_ml is not None
-            self._say("cross-reactant" if known else "may-cross-react", names=self._listed(crossing))
+            self._say("negative-excludes-nothing")
+        return not shown.silent and positive != shown.yes
 
     # -- The ratio -----------------------------------------------------------------------------------------
 
@@ -402,11 +396,13 @@ class _Weighing:
         if not of_target:
             self._say("no-figures")
             return None, ()
-        ours = [s for s in of_target if s.is_of(self.test.brand)]
+        ours = of_brand(of_target, self.test.brand)
         sensitivity, specificity = rates(ours, analogue=self._is_analogue())
         if sensitivity is None or specificity is None:
             self._say("brand-not-studied" if self.test.brand else "brand-unknown")
             return None, ()
+        if not any(s.names_brand for s in ours):
+            self._say("brand-of-figures-unknown")
         positive, negative = ratios(sensitivity, specificity)
         found = self._positive(positive) if self.test.result == "pos" else self._negative(negative)
         sources = (s.source for s in ours)

@@ -155,6 +155,9 @@ def test_the_interval_is_as_wide_as_the_studies_differ() -> None:
         ({"target": "unobtainium"}, "target-unknown"),
         ({"target": "xylazine", "brand": "BTNX"}, "brand-not-studied"),
         ({"target": "xylazine", "brand": ""}, "brand-unknown"),
+        ({"brand": ""}, "brand-unknown"),
+        ({"brand": "Acme"}, "brand-not-studied"),
+        ({"target": "benzodiazepine", "brand": ""}, "brand-unknown"),
     ],
 )
 def test_no_ratio_where_nothing_published_holds(
@@ -179,6 +182,22 @@ def test_a_good_test_has_a_ratio_with_interval_and_source(library: ReferenceLibr
     assert found.low < found.ratio < found.high
     assert any("PMC9588631" in s for s in found.source)
     assert re.search(r"about 8\.9 \(", " ".join(found.reasons))
+
+
+def test_figures_of_no_stated_brand_say_so(library: ReferenceLibrary) -> None:
+    found = weighed(library, replace(GOOD, target="benzodiazepine", brand="Acme"), named=["lactose"])
+    assert found.ratio == pytest.approx(0.67 / 0.18)
+    assert "brand-of-figures-unknown" in found.codes
+
+
+def test_the_first_reason_is_how_strip_and_spectrum_compare(library: ReferenceLibrary) -> None:
+    strong = replace(GOOD, dilution_mg_ml=2.0)
+    assert weighed(library, strong, named=["methamphetamine"]).codes[:2] == (
+        "positive-only",
+        "cross-reactant",
+    )
+    undecided = weighed(library, GOOD, kind=K.INCONCLUSIVE, named=["fentanyl"])
+    assert undecided.codes[:2] == ("positive-only", "positive-possible")
 
 
 def test_a_negative_result_speaks_against(library: ReferenceLibrary) -> None:
