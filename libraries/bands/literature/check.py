@@ -2,7 +2,8 @@
 
 Run ``python libraries/bands/literature/check.py --compounds COMPOUNDS.csv TABLE.csv [TABLE.csv ...]``. All
 tables given are checked together: the bands of one form of a substance by one technique stand in one table
-only. The exit code is 1 if anything is wrong.
+only. Of a drug a table must list enough bands, each with its strength: positions alone raise false alarms
+(``benchmarks/band_tables.py``). The exit code is 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import csv
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,14 @@ WIDEST_BAND_CM1 = 500.0
 LONGEST_QUOTE = 40
 MOST_ASSIGNMENT_WORDS = 3
 FEWEST_BANDS = 4
+# What an alarm may rest on needs more; the first part of a category tells.
+DRUGS = frozenset(
+    {
+        "opioid", "stimulant", "benzodiazepine", "cannabinoid", "hallucinogen", "dissociative", "sedative",
+        "steroid", "performance",
+    }
+)  # fmt: skip
+FEWEST_BANDS_OF_DRUGS = {"raman": 8, "ftir": 10, "ftir_atr": 10, "ftir_transmission": 10}
 
 
 @dataclass(frozen=True)
@@ -137,22 +146,41 @@ def table_errors(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         tables.setdefault(row.spectrum, set()).add(row.table)
     for spectrum, bands in Counter(row.spectrum for row in rows).items():
-        slug, form, technique = spectrum
-        name = f"{slug} ({form}), {technique}" if form else f"{slug}, {technique}"
+        name = called(spectrum)
         if bands < FEWEST_BANDS:
             yield f"{name}: {bands} bands; at least {FEWEST_BANDS} are needed."
         if len(tables[spectrum]) > 1:
             yield f"{name}: given in {' and '.join(sorted(tables[spectrum]))}; keep the better documented."
 
 
-def read_slugs(path: Path) -> frozenset[str]:
-    """The ids (column ``id`` or ``slug``) of a table of compounds."""
+def drug_errors(rows: Sequence[Row], categories: Mapping[str, str]) -> Iterator[str]:
+    """Tables of drugs that are too thin to be searched: too few bands, or bands without a strength."""
+    tables: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        if categories.get(row.cells["slug"], "").split("/")[0] in DRUGS:
+            tables.setdefault(row.spectrum, []).append(row.cells["strength"])
+    for spectrum, strengths in tables.items():
+        fewest = FEWEST_BANDS_OF_DRUGS.get(spectrum[2], FEWEST_BANDS)
+        if len(strengths) < fewest:
+            yield f"{called(spectrum)}: {len(strengths)} bands; of a drug at least {fewest} are needed."
+        if not all(strengths):
+            yield f"{called(spectrum)}: of a drug every band needs its strength."
+
+
+def called(spectrum: tuple[str, str, str]) -> str:
+    """A substance, its form and the technique in words."""
+    slug, form, technique = spectrum
+    return f"{slug} ({form}), {technique}" if form else f"{slug}, {technique}"
+
+
+def read_categories(path: Path) -> dict[str, str]:
+    """Category of each substance of a table of compounds, by its id (column ``id`` or ``slug``)."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
         column = next((name for name in ("id", "slug") if name in (reader.fieldnames or ())), None)
-        if column is None:
-            raise SystemExit(f"{path}: a table of compounds needs a column 'id' or 'slug'.")
-        return frozenset(record[column] for record in reader)
+        if column is None or "category" not in (reader.fieldnames or ()):
+            raise SystemExit(f"{path}: a table of compounds needs columns 'id' or 'slug', and 'category'.")
+        return {record[column]: record["category"] for record in reader}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,15 +190,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--compounds", required=True, type=Path, metavar="COMPOUNDS.csv")
     options = parser.parse_args(arguments)
 
-    slugs = read_slugs(options.compounds)
+    categories = read_categories(options.compounds)
     rows: list[Row] = []
     errors: list[str] = []
     for path in options.tables:
         found, faults = read_table(path)
         rows += found
         errors += faults
-    errors += [error for row in rows for error in row_errors(row, slugs)]
+    errors += [error for row in rows for error in row_errors(row, frozenset(categories))]
     errors += table_errors(rows)
+    errors += drug_errors(rows, categories)
 
     pairs = {(row.cells["slug"], row.cells["technique"]) for row in rows}
     substances = {slug for slug, _ in pairs}
