@@ -321,7 +321,7 @@ class Analyser:
             chances.nothing,
             best.shift_cm1,
             unexplained_bands(scene, left, shift_cm1=best.shift_cm1),
-            smallest_shares(scene, best, left, self._families),
+            smallest_shares(scene, best, left, self._families, self.instrument.settings),
         )
 
     def _supported(

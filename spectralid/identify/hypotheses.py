@@ -16,11 +16,11 @@ from spectralid.identify.references import ReferenceSet, lower_envelope
 from spectralid.identify.shapes import bump
 from spectralid.spectrum import FloatArray
 
-__all__ = ["Explanation", "Scene"]
+__all__ = ["WIDE", "Explanation", "Scene"]
 
 # The prior of an amplitude is this many times its estimate wide: it costs each component a few nats and moves
 # no estimate.
-_WIDE: Final = 3.0
+WIDE: Final = 3.0
 # Bands nobody has a reference for: distance in cm⁻¹ at which they are independent, and the distance over
 # which the spectrum's own strength is taken.
 _FREE_BAND_REACH: Final = 18.0
@@ -224,7 +224,7 @@ class Scene:
             lower, common = self._freedom(shapes, amounts)
             reduced = reduce(Banded(lower, known), self.values, shapes.T, self.background, common)
             amounts, sd = reduced.amounts()
-        evidence = reduced.log_evidence(_WIDE * np.maximum(amounts, sd))
+        evidence = reduced.log_evidence(WIDE * np.maximum(amounts, sd))
         drift = self.freedom.axis_unit * float(reduced.coefficients(amounts)[self.background.shape[1]])
         return amounts, sd, evidence, drift
 

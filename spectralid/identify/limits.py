@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from spectralid.identify.gaussian import LeftOver
-from spectralid.identify.hypotheses import Explanation, Scene
+from spectralid.identify.hypotheses import WIDE, Explanation, Scene
+from spectralid.identify.selection import Settings
 
-__all__ = ["DETECTION", "smallest_shares"]
+__all__ = ["needed", "smallest_shares"]
 
-DETECTION: Final = 4.37
-"""Standard deviations of the amount at which detection has 90 % power at 0.1 % false alarms:
-z(0.999) + z(0.90) = 3.090 + 1.282."""
-
+# Nine in ten amounts of that size are measured above what is needed.
+_POWER_Z: Final = 1.282
+_ROUNDS: Final = 8
 # A family's limit is one that this share of its members would meet.
 _MEMBERS: Final = 0.9
+
+
+def needed(settings: Settings, n_references: int) -> float:
+    """Standard deviations of an amount at which nine in ten are taken up as a component.
+
+    A component has to bring `Settings.least_gain` after its prior odds, one in so many references, with its
+    evidence divided by the temperature (`spectralid.identify.selection.log_odds`). An amount of z standard
+    deviations brings z²/2 less what its wide prior costs, about ln(3 z). That is far more than the 4.4
+    standard deviations of a test for one known substance at 0.1 % false alarms: a library asks many
+    questions, and its references are of other units.
+
+    Parameters
+    ----------
+    settings : Settings
+        What a component must bring.
+    n_references : int
+        References compared.
+    """
+    odds = settings.least_gain - settings.component_log_odds + math.log(max(2, n_references))
+    z = math.sqrt(2 * settings.temperature * odds)
+    for _ in range(_ROUNDS):
+        z = math.sqrt(2 * (settings.temperature * odds + math.log(WIDE * z)))
+    return z + _POWER_Z
 
 
 def smallest_shares(
@@ -25,6 +49,7 @@ def smallest_shares(
     explanation: Explanation,
     left: LeftOver,
     families: Mapping[str, Sequence[int]],
+    settings: Settings,
 ) -> dict[str, float]:
     """Smallest detectable photon share of each family beside what is there.
 
@@ -38,12 +63,15 @@ def smallest_shares(
         What that explanation leaves.
     families : mapping of str to sequence of int
         References of each family.
+    settings : Settings
+        What a component must bring.
 
     Returns
     -------
     dict
-        Share of the signal, 0 … 1, that would be detected with 90 % power at 0.1 % false alarms for nine in
-        ten of the family's references; 1 where even the whole signal would not show it.
+        Share of the signal, 0 … 1, that would be found nine times in ten for nine in ten of the family's
+        references; 1 where even the whole signal would not show it.
+        `benchmarks/identification/limits.py` measures whether that is so.
     """
     rows = sorted({r for members in families.values() for r in members})
     if not rows:
@@ -54,10 +82,11 @@ def smallest_shares(
     white = left.whiten(moved)
     information = np.einsum("ij,ij->j", white, white)
     total = float(explanation.amounts.sum())
-    needed = np.full(len(rows), np.inf)
-    np.divide(DETECTION, np.sqrt(np.maximum(information, 0.0)), out=needed, where=information > 0)
+    amount = np.full(len(rows), np.inf)
+    least = needed(settings, len(scene.references.rows))
+    np.divide(least, np.sqrt(np.maximum(information, 0.0)), out=amount, where=information > 0)
     # Share of the new whole, which grows by what is added.
-    share = np.where(np.isfinite(needed), needed / (needed + total), 1.0)
+    share = np.where(np.isfinite(amount), amount / (amount + total), 1.0)
     place = {r: i for i, r in enumerate(rows)}
     return {
         name: float(np.quantile(share[[place[r] for r in members]], _MEMBERS, method="higher"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.stats import multivariate_normal
 
 from spectralid import Spectrum, Technique
@@ -16,7 +18,7 @@ from spectralid.errors import ParameterError
 from spectralid.identify.checks import band_agreement, unexplained_bands
 from spectralid.identify.gaussian import BACKGROUND_SD, Banded, LeftOver, reduce
 from spectralid.identify.hypotheses import Scene
-from spectralid.identify.limits import DETECTION, smallest_shares
+from spectralid.identify.limits import needed, smallest_shares
 from spectralid.identify.mismatch import Freedom, Mismatch
 from spectralid.identify.noise import noise_variance
 from spectralid.identify.posterior import EQUIVALENT_NATS, posterior, swap_costs
@@ -402,7 +404,7 @@ class TestChecks:
         base_scene = scene_of(noisy(clean, 1e-6), references, sd)
         base = base_scene.explain((7,), 0.0)
         left = base_scene.left_over(base)
-        limit = smallest_shares(base_scene, base, left, {"f": [12]})["f"]
+        limit = smallest_shares(base_scene, base, left, {"f": [12]}, Settings())["f"]
         amount = limit / (1 - limit) * float(base.amounts.sum())
         white = left.whiten(references.values[12].astype(float)[:, None])[:, 0]
         length = float(np.sqrt(white @ white))
@@ -412,11 +414,23 @@ class TestChecks:
             y = left.y + np.random.default_rng(seed).normal(size=left.y.size) + added * white
             return float(white @ y) / length
 
+        # What must be measured: an evidence that pays, after its division, for the prior odds of one more.
+        asked = Settings()
+        odds = asked.least_gain - asked.component_log_odds + np.log(len(references))
+        bar = brentq(lambda z: (z**2 / 2 - np.log(3 * z)) / asked.temperature - odds, 1, 100)
         null = np.array([estimate(s, 0.0) for s in range(300)])
-        bar = null.mean() + 3.09 * null.std()
-        power = np.mean([estimate(1000 + s, amount) > bar for s in range(300)])
-        assert pytest.approx(4.372, abs=0.01) == DETECTION
+        assert null.std() == pytest.approx(1.0, abs=0.15)
+        power = np.mean([estimate(1000 + s, amount) > null.mean() + bar for s in range(300)])
         assert 0.84 <= power <= 0.96
+
+    def test_what_is_needed_grows_with_the_questions_a_library_asks_and_with_doubt(self) -> None:
+        plain = replace(Settings(), temperature=1.0, component_log_odds=0.0, least_gain=0.0)
+        few, many = needed(plain, 10), needed(plain, 10_000)
+        # Odds of 1 in 10 ask for 2.1 standard deviations and of 1 in 10,000 for 4.3, the wide prior and the
+        # power of nine in ten for the rest.
+        assert 2.1 + 1.28 < few < 5
+        assert 4.3 + 1.28 < many < 7
+        assert needed(replace(plain, temperature=4.0), 10) == pytest.approx(6.16, abs=0.01)
 
 
 class TestPosterior:
