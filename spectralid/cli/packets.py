@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
+from spectralid.cli._folders import TABLET_FOLDER
 from spectralid.cli._inputs import print_json
-from spectralid.cli.tablet import _FOLDER
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def add_parser(subparsers: Any) -> None:
         made.add_argument(
             "--data",
             type=Path,
-            default=_FOLDER,
+            default=TABLET_FOLDER,
             metavar="DIR",
-            help=f"folder of the record (default {_FOLDER})",
+            help=f"folder of the record (default {TABLET_FOLDER})",
         )
         made.set_defaults(run=run)
         return made

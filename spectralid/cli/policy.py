@@ -95,16 +95,16 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_data_option(parser: argparse.ArgumentParser, purpose: str, *, needed: bool) -> None:
     # The tablet's command takes options of `identify`, which takes those of this one.
-    from spectralid.cli.tablet import _FOLDER
+    from spectralid.cli._folders import TABLET_FOLDER
 
     parser.add_argument(
         "--data",
         type=Path,
         nargs="?",
-        const=_FOLDER,
-        default=_FOLDER if needed else None,
+        const=TABLET_FOLDER,
+        default=TABLET_FOLDER if needed else None,
         metavar="DIR",
-        help=f"{purpose} (DIR by default {_FOLDER})",
+        help=f"{purpose} (DIR by default {TABLET_FOLDER})",
     )
 
 

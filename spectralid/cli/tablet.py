@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from spectralid.cli._folders import TABLET_FOLDER
 from spectralid.cli.identify import add_library_option
 from spectralid.errors import ParameterError
 
 __all__ = ["add_parser"]
 
 _PORT: Final = 8765
-_FOLDER: Final = Path.home() / ".spectralid" / "tablet"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -30,9 +30,9 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--data",
         type=Path,
-        default=_FOLDER,
+        default=TABLET_FOLDER,
         metavar="DIR",
-        help=f"folder of the record, made the first time (default {_FOLDER})",
+        help=f"folder of the record, made the first time (default {TABLET_FOLDER})",
     )
     add_library_option(parser)
     add("--port", type=int, default=_PORT, metavar="N", help=f"port to serve on (default {_PORT}; 0 any)")

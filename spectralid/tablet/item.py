@@ -69,8 +69,10 @@ class ItemView:
 
     @property
     def strips(self) -> tuple[Mapping[str, Any], ...]:
-        """Strip tests, oldest first, each with what it is worth."""
-        return tuple(s for p in self.evidence for s in p.manifest.get("strips", ()))
+        """Strip tests, oldest first, each with what it is worth and the packet that holds its photo."""
+        return tuple(
+            {**s, "packet_id": p.packet_id} for p in self.evidence for s in p.manifest.get("strips", ())
+        )
 
     @property
     def declared(self) -> Mapping[str, Any] | None:
