@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,17 @@ from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.verdict.catalog import Catalog
 from spectralid.verdict.policy import Policy
 
-__all__ = ["CARRIERS", "Finding", "Findings", "Reason", "because", "close", "findings", "raised"]
+__all__ = [
+    "CARRIERS",
+    "Finding",
+    "Findings",
+    "Reason",
+    "because",
+    "close",
+    "findings",
+    "percent",
+    "raised",
+]
 
 # Categories of what a sample is packed or dissolved in, in the order in which they are set apart.
 # "container" is for what agencies measure themselves: their vials and bags, empty.
@@ -32,6 +43,14 @@ class Reason(NamedTuple):
 def because(catalog: Catalog, code: str, key: str = "", **facts: Any) -> Reason:
     """The reason of a code in a catalog's language: the text ``reason.<key>``, the code by default."""
     return Reason(code, catalog.say(f"reason.{key or code}", **facts))
+
+
+def percent(chance: float) -> str:
+    """A probability to a tenth of a percent, rounded down: no rounding makes anything certain or impossible."""
+    tenths = math.floor(round(chance * 1000, 6))
+    if tenths < 1:
+        return "<0.1%"
+    return ">99.9%" if tenths >= 1000 else f"{tenths / 10:.1f}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +306,7 @@ class _Judge:
         return self._because(
             "probability-low",
             name=self._name(component),
-            chance=f"{probability:.1%}",
+            chance=percent(probability),
             least=f"{self.policy.named_from:.0%}",
         )
 

@@ -10,7 +10,7 @@ from spectralid.identify.families import family_of
 from spectralid.identify.quality import times_longer
 from spectralid.library import Compound, ReferenceLibrary
 from spectralid.verdict.catalog import Catalog
-from spectralid.verdict.naming import CARRIERS, Finding, Findings, Reason, because, close
+from spectralid.verdict.naming import CARRIERS, Finding, Findings, Reason, because, close, percent
 from spectralid.verdict.policy import Policy
 
 __all__ = ["Wording", "is_carrier"]
@@ -152,7 +152,7 @@ class Wording:
                     "family-alarm",
                     "family-probable",
                     family=self._family(f),
-                    chance=f"{chances[f]:.1%}",
+                    chance=percent(chances[f]),
                 )
                 for f in families
                 if f in sure.alarms and f in chances
@@ -261,9 +261,9 @@ class Wording:
             chance = chances.get(c.compound_slug)
             facts = [self._say("evidence.bands", n=c.bands.supported, total=len(c.bands.ratios))]
             if chance is None:
-                facts.append(self._say("evidence.not_calibrated", chance=f"{c.probability:.1%}"))
+                facts.append(self._say("evidence.not_calibrated", chance=percent(c.probability)))
             else:
-                facts.append(self._say("evidence.probability", chance=f"{chance:.1%}"))
+                facts.append(self._say("evidence.probability", chance=percent(chance)))
             facts.append(self._say(f"evidence.tier_{c.tier.value}"))
             # Of a single one the share is always all.
             if len(analysis.components) > 1:
@@ -273,7 +273,7 @@ class Wording:
         if sure is not None and sure.calibrated:
             said = self._say("evidence.calibration", version=sure.record_version, group=sure.group)
             if sure.unknown is not None:
-                said += f" {self._say('evidence.unknown', chance=f'{sure.unknown:.1%}')}"
+                said += f" {self._say('evidence.unknown', chance=percent(sure.unknown))}"
             lines.append(said)
         return lines
 

@@ -166,7 +166,7 @@ def test_identified_names_one_compound_with_its_evidence(
     assert not verdict.escalate
     evidence = " ".join(verdict.evidence)
     assert re.search(r"1\. Compound 1 (0\.9|1\.0)\d+, 2\. ", evidence)
-    assert "Compound 1: 11 of 11 bands beyond doubt, probability 100.0%, not calibrated" in evidence
+    assert "Compound 1: 11 of 11 bands beyond doubt, probability >99.9%, not calibrated" in evidence
     assert "both methods had to agree" in verdict.reasons[0]
     assert "Library test 7 of 2026-01-02, 11 references" in evidence
     assert "not a probability" in evidence

@@ -17,6 +17,7 @@ from spectralid.identify.result import Candidate
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.spectrum import Technique
 from spectralid.verdict import Alarm, Verdict, VerdictKind, decide
+from spectralid.verdict.naming import percent
 from tests.identify.builders import library, raman
 
 COMPOUNDS = (
@@ -377,3 +378,14 @@ def test_a_name_is_given_where_every_rule_holds_and_nowhere_else(
     allowed = probability >= 0.95 and among == ("flour",) and tier is not Tier.COMPUTED and holds
     found = verdict(shelf, component, judged=(sure(component, probability, among),))
     assert (found.kind is VerdictKind.IDENTIFIED) == allowed
+
+
+@pytest.mark.parametrize(
+    ("chance", "said"),
+    [
+        (1.0, ">99.9%"), (0.9999, "99.9%"), (0.998, "99.8%"), (0.949, "94.9%"), (0.9499, "94.9%"), (0.29, "29.0%"),
+        (0.001, "0.1%"), (0.0009, "<0.1%"), (0.0, "<0.1%"),
+    ],
+)  # fmt: skip
+def test_no_rounding_makes_anything_certain(chance: float, said: str) -> None:
+    assert percent(chance) == said
