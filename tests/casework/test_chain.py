@@ -131,6 +131,22 @@ def test_entries_closed_up_over_a_deleted_one_are_named(store):
     assert ("custody 4", "edited") in told(store.custody.verify())
 
 
+def test_an_entry_moved_into_a_gap_is_named(store):
+    """Nothing before it says what it should follow on; its own number does."""
+    rows = [row for row in entries(store) if row[0] not in (4, 5)]
+    rows[3][0] = 5
+    put(store, rows)
+    assert ("custody 5", "edited") in told(store.custody.verify())
+
+
+def test_a_hash_that_was_exchanged_is_named(store):
+    """Of the newest entry, whose hash nothing refers to yet."""
+    rows = entries(store)
+    rows[-1][2] = "ab" * 32
+    put(store, rows)
+    assert told(store.custody.verify()) == [("custody 8", "edited")]
+
+
 def test_a_log_signed_by_somebody_else_is_named(store):
     other = SigningKey.generate()
     put(store, restamped(store, 6, other, kind="released"))
