@@ -6,24 +6,20 @@ libraries; it is bound to its algorithm by the key it names.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from spectralid.casework.errors import KeyFileError, SignatureError
 from spectralid.casework.files import sync_folder, write_whole
-from spectralid.errors import MissingDependencyError
+from spectralid.errors import ParameterError, UnreadableFileError
+from spectralid.keys import cryptography, key_id, private_pem, read_private_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["PublicKey", "SigningKey", "sync_folder"]
-
-_LARGEST: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +42,7 @@ class PublicKey:
     @property
     def keyid(self) -> str:
         """The first 16 hexadecimal digits of the SHA-256 of the key."""
-        return hashlib.sha256(self.raw).hexdigest()[:16]
+        return key_id(self.raw)
 
     def verify(self, signature: bytes, signed: bytes) -> None:
         """See that `signature` is of this key over `signed`.
@@ -56,7 +52,7 @@ class PublicKey:
         SignatureError
             If it is not.
         """
-        _, ed25519 = _cryptography()
+        _, ed25519 = cryptography("tablet")
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -90,7 +86,7 @@ class SigningKey:
     @classmethod
     def generate(cls) -> SigningKey:
         """A new key, from the randomness of the operating system."""
-        _, ed25519 = _cryptography()
+        _, ed25519 = cryptography("tablet")
         return cls(ed25519.Ed25519PrivateKey.generate())
 
     def sign(self, data: bytes) -> bytes:
@@ -106,24 +102,11 @@ class SigningKey:
         KeyFileError
             If it is missing, is no Ed25519 key, or can be read by others than its owner.
         """
-        serialization, ed25519 = _cryptography()
-        from cryptography.exceptions import UnsupportedAlgorithm
-
         try:
-            with Path(path).open("rb") as file:
-                shared = os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077
-                data = file.read(_LARGEST)
-        except OSError as error:
-            raise KeyFileError(f"{path}: the key cannot be read ({error.strerror}).") from None
-        if shared:
-            raise KeyFileError(f"{path}: others can read the key; make it its owner's only (chmod 600).")
-        key = None
-        # TypeError: the key is encrypted.
-        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-            key = serialization.load_pem_private_key(data, password=None)
-        if not isinstance(key, ed25519.Ed25519PrivateKey):
-            raise KeyFileError(f"{path}: it is no Ed25519 private key (PEM, not encrypted).")
-        return cls(key)
+            cryptography("tablet")
+            return cls(read_private_key(Path(path)))
+        except (ParameterError, UnreadableFileError) as error:
+            raise KeyFileError(str(error)) from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the key to a new file that only its owner can read: whole and on the disk, or not at all.
@@ -133,25 +116,10 @@ class SigningKey:
         KeyFileError
             If the file exists or cannot be written.
         """
-        serialization, _ = _cryptography()
-        data = self._private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         path = Path(path)
         if path.exists():
             raise KeyFileError(f"{path}: there is a key already; it is never replaced.")
         try:
-            write_whole(path, [data])
+            write_whole(path, [private_pem(self._private)])
         except OSError as error:
             raise KeyFileError(f"{path}: the key cannot be written ({error.strerror}).") from None
-
-
-def _cryptography() -> tuple[Any, Any]:
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError:
-        raise MissingDependencyError(
-            "cryptography", extra="tablet", purpose="to sign packets and to check signatures"
-        ) from None
-    return serialization, ed25519

@@ -16,22 +16,17 @@ the signature covers every value once all checksums have been seen to hold; `ver
 from __future__ import annotations
 
 import base64
-import contextlib
-import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from spectralid.errors import LibraryError, MissingDependencyError, ParameterError, UnreadableFileError
+from spectralid.errors import LibraryError, UnreadableFileError
+from spectralid.keys import generate_key, key_id, read_private_key, read_public_key, read_small
 from spectralid.library.schema import canonical_json
 from spectralid.library.store import ReferenceLibrary
 from spectralid.library.verify import verify_library
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 __all__ = [
     "LibrarySignature",
@@ -50,7 +45,6 @@ VERSION: Final = 1
 ALGORITHM: Final = "ed25519"
 
 _DOMAIN: Final = b"spectralid-library-signature-v1\x00"
-_FILE_LIMIT: Final = 64 * 1024
 
 
 class SignatureError(LibraryError):
@@ -101,47 +95,6 @@ def signed_bytes(key: str, name: str, version: str, sha256: str) -> bytes:
     """
     library = {"name": name, "version": version, "sha256": sha256}
     return _DOMAIN + canonical_json({"algorithm": ALGORITHM, "key_id": key, "library": library})
-
-
-def generate_key(path: str | os.PathLike[str]) -> str:
-    """Make a key pair: the private key at `path`, readable by its owner only, and the public one beside it.
-
-    Parameters
-    ----------
-    path : path
-        File of the private key (PEM, PKCS #8, not encrypted); the public key (PEM) gets ``.pub`` appended.
-
-    Returns
-    -------
-    str
-        The id of the key.
-
-    Raises
-    ------
-    ParameterError
-        If either file exists already or cannot be written.
-    MissingDependencyError
-        If the package ``cryptography`` is not installed.
-    """
-    serialization, ed25519 = _cryptography()
-    private = ed25519.Ed25519PrivateKey.generate()
-    secret = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    public = private.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    public_path = Path(f"{os.fspath(path)}.pub")
-    if public_path.exists():
-        raise ParameterError("key", str(path), f"a new file; {public_path} is there already")
-    _write_new(Path(path), secret, 0o600)
-    _write_new(public_path, public, 0o644)
-    return key_id(private.public_key())
-
-
-def key_id(public: Ed25519PublicKey) -> str:
-    """The id of a public key: the first 16 hexadecimal digits of the SHA-256 of its 32 bytes."""
-    return hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]
 
 
 def sign_library(
@@ -247,86 +200,8 @@ def _refuse_damaged(library: ReferenceLibrary) -> None:
         raise LibraryError(f"{library.path}: the library is damaged: {problems[0]}")
 
 
-def _cryptography() -> tuple[Any, Any]:
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError:
-        raise MissingDependencyError(
-            "cryptography", extra="sign", purpose="to sign libraries and to check signatures"
-        ) from None
-    return serialization, ed25519
-
-
-def read_private_key(path: Path) -> Ed25519PrivateKey:
-    """The private key in a file, as `generate_key` wrote it.
-
-    Raises
-    ------
-    UnreadableFileError
-        If it cannot be read or is no Ed25519 key.
-    ParameterError
-        If others than its owner can read it.
-    MissingDependencyError
-        If the package ``cryptography`` is not installed.
-    """
-    serialization, ed25519 = _cryptography()
-    data = _read_small(path)
-    key: Ed25519PrivateKey | None
-    if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise ParameterError("key", str(path), "readable by its owner only (chmod 600)")
-    key = _loaded(lambda: serialization.load_pem_private_key(data, password=None), ed25519.Ed25519PrivateKey)
-    if key is None:
-        raise UnreadableFileError(
-            "it is no Ed25519 private key (PEM, not encrypted); make one with 'spectralid library keygen'.",
-            file=str(path),
-        )
-    return key
-
-
-def read_public_key(path: Path) -> Ed25519PublicKey:
-    """The public key in a file.
-
-    Raises
-    ------
-    UnreadableFileError
-        If it cannot be read or is no Ed25519 key.
-    MissingDependencyError
-        If the package ``cryptography`` is not installed.
-    """
-    serialization, ed25519 = _cryptography()
-    data = _read_small(path)
-    key: Ed25519PublicKey | None
-    key = _loaded(lambda: serialization.load_pem_public_key(data), ed25519.Ed25519PublicKey)
-    if key is None:
-        raise UnreadableFileError("it is no Ed25519 public key (PEM).", file=str(path))
-    return key
-
-
-def _loaded(load: Callable[[], Any], kind: type) -> Any:
-    """The key that `load` gives; ``None`` where it is none, or none of that kind."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    # TypeError: the key is encrypted.
-    with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-        key = load()
-        return key if isinstance(key, kind) else None
-    return None
-
-
-def _read_small(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_FILE_LIMIT + 1)
-    except OSError as error:
-        raise UnreadableFileError(f"it cannot be opened ({error.strerror}).", file=str(path)) from None
-    if len(data) > _FILE_LIMIT:
-        raise UnreadableFileError("it is too large for a key or a signature.", file=str(path))
-    return data
-
-
 def _read_signature(path: Path) -> LibrarySignature:
-    data = _read_small(path)
+    data = read_small(path)
     try:
         stated = json.loads(data)
         kind = stated["format"], stated["version"]
@@ -351,13 +226,3 @@ def _read_signature(path: Path) -> LibrarySignature:
             "a field of the signature is missing or malformed.", file=str(path)
         ) from None
     return LibrarySignature(id, name, version, sha256, signature)
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    try:
-        # Created with its mode and only if new: a secret is never readable by others, nor ever replaced.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except OSError as error:
-        raise ParameterError("key", str(path), f"a file that can be made new ({error.strerror})") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
