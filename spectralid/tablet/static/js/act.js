@@ -10,7 +10,7 @@ export async function once(key, button, work, place = null) {
   if (running.has(key)) return undefined;
   running.add(key);
   button?.setAttribute("aria-busy", "true");
-  if (place) place.replaceChildren();
+  if (place) said().forEach((box) => box.remove());
   try {
     return await work();
   } catch (error) {
@@ -26,9 +26,19 @@ export async function once(key, button, work, place = null) {
 
 /** A sentence about what went wrong, in sight and read out. */
 export function say(place, sentence, bad = true) {
-  fill(place, h(`div.notice-box.${bad ? "bad" : "good"}`, {}, h("p", {}, sentence)));
+  const box = h(`div.notice-box.said.${bad ? "bad" : "good"}`, {}, h("p", {}, sentence));
+  fill(place, box);
+  if (!place.isConnected) keep([box]);
   announce(sentence, bad);
-  place.scrollIntoView({ block: "nearest" });
+  box.scrollIntoView({ block: "nearest" });
+}
+
+/** What was said on this screen, below its heading again after it was drawn anew. */
+export const said = () => [...document.querySelectorAll("main .said")];
+export function keep(boxes) {
+  const main = document.getElementById("main");
+  const head = main.querySelector("h1")?.closest("main > *");
+  if (head) head.after(...boxes); else main.prepend(...boxes);
 }
 
 /** A button that does its work once. */

@@ -6,6 +6,7 @@ import { language, loadLanguages, setLanguage, t } from "./i18n.js";
 import { now, on, start } from "./state.js";
 import { dismiss, draw, frame, linkTo, notice, screenIs } from "./shell.js";
 import { settle } from "./dialog.js";
+import { keep, said } from "./act.js";
 import { isUrgent } from "./verdict.js";
 import { flow } from "./screens/flow.js";
 import { failure, scan } from "./screens/scan.js";
@@ -63,7 +64,9 @@ async function show(again = false) {
   showing?.leave.forEach((work) => work());
   showing = { here, leave, key: made.key, was: made.key?.(now()), words };
   const focused = again ? signature(document.activeElement) : null;
+  const told = again ? said() : [];
   fill(main, made.node);
+  if (told.length) keep(told);
   main.removeAttribute("aria-busy");
   document.title = `${made.title} – spectralid`;
   screenIs(route[2], context.item);
@@ -125,7 +128,7 @@ async function resultCame({ packet_id: id }) {
 
 /** A scan that failed while another screen is read, or a file in the watched folder that could not be read. */
 function failed(told) {
-  if (told.scan_id && location.pathname === "/scan") return;
+  if (told.code === "cancelled" || (told.scan_id && location.pathname === "/scan")) return;
   const sentence = failure(told);
   notice("failed", h("div.notice-box.bad", {}, h("p", {}, sentence), told.scan_id ? linkTo("/scan", t("scan.again"), true) : h("button.button", { type: "button", onclick: () => notice("failed", null) }, t("page.understood"))));
   announce(sentence, true);

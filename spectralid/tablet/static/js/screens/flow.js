@@ -22,8 +22,8 @@ export function steps(at) {
   )));
 }
 
-const stepOf = (state, wanted) => {
-  if (["seizure", "item", "connect"].includes(wanted)) return wanted === "item" && !state.current.seizure_ref ? "seizure" : wanted;
+const stepOf = (state, wanted, given) => {
+  if (["seizure", "item", "connect"].includes(wanted)) return wanted === "item" && !given && !state.current.seizure_ref ? "seizure" : wanted;
   if (!state.device.connected) return "connect";
   if (!state.current.seizure_ref) return "seizure";
   return state.current.item_ref ? "scan" : "item";
@@ -31,7 +31,7 @@ const stepOf = (state, wanted) => {
 
 export async function flow(context) {
   const wanted = context.query.get("step");
-  const step = stepOf(now(), wanted);
+  const step = stepOf(now(), wanted, context.query.get("seizure"));
   if (step === "scan") { context.go("/scan", { replace: true }); return null; }
   const made = await { connect, seizure, item }[step](context);
   return { ...made, key: (state) => String(step === "connect" && state.device.connected) };
@@ -57,10 +57,10 @@ async function seizure(context) {
     ],
     submit: async ({ officer: who, ...values }) => {
       if (who) await taken(put("/api/settings", { officer: who }));
-      await post("/api/seizures", values);
+      const { seizure_ref: made } = await post("/api/seizures", values);
       localStorage.setItem("place", values.place);
       localStorage.setItem("mode", values.mode);
-      context.go("/?step=item");
+      context.go(`/?step=item&seizure=${encodeURIComponent(made)}`);
     },
   });
   const others = open.length
@@ -87,8 +87,8 @@ async function item(context) {
     ],
     submit: async ({ label, container, text, cas, tariff }) => {
       const declared = text || cas || tariff ? { text, cas, tariff } : null;
-      await post("/api/items", { seizure_ref: ref, label, container, declared });
-      context.go("/scan");
+      const { item_ref: made } = await post("/api/items", { seizure_ref: ref, label, container, declared });
+      context.go(`/scan?item=${encodeURIComponent(made)}`);
     },
   });
   return {

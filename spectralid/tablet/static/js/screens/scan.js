@@ -26,29 +26,29 @@ export async function scan(context) {
   const ref = context.query.get("item") ?? current.item_ref;
   context.item = ref;
   if (current.scan) return running(context, current.scan);
-  const last = await missed(context);
-  if (last) { context.go(`/result/${encodeURIComponent(last)}`, { replace: true }); return null; }
+  const last = await missed();
+  if (last?.packet_id) { context.go(`/result/${encodeURIComponent(last.packet_id)}`, { replace: true }); return null; }
   if (!ref) { context.go("/?step=item", { replace: true }); return null; }
-  return ready(context, ref);
+  return ready(context, ref, last);
 }
 
-/** The packet of a scan that ended while this page was being reloaded or cut off. */
+/** How a scan ended that this page began and then did not hear of, because it was being reloaded or cut off. */
 async function missed() {
   const started = remembered();
   if (!started) return null;
   const last = now().current.last;
-  const ended = Boolean(last && last.scan_id === started.scan_id);
-  const id = ended ? last.packet_id : (await get(path("/api/items", started.item_ref))).scans.find((s) => !started.known.includes(s.packet_id))?.packet_id;
-  if (ended || id) forget();
-  return id ?? null;
+  if (last && last.scan_id === started.scan_id) { forget(); return last; }
+  const { scans } = await get(path("/api/items", started.item_ref));
+  const found = scans.find((s) => !started.known.includes(s.packet_id));
+  if (found) forget();
+  return found ?? null;
 }
 
-async function ready(context, ref) {
+async function ready(context, ref, ended) {
   const title = t("scan.title");
   const [facts, arrived] = await Promise.all([get(path("/api/items", ref)), get("/api/arrived").catch(() => [])]);
   const place = h("div", {});
   const { device } = now();
-  const last = now().current.last;
   const start = async (again = false) => {
     const known = facts.scans.map((s) => s.packet_id);
     const { scan_id: id } = await post("/api/scans", { item_ref: ref, confirmed: true, ...(again ? { again: true } : {}) }, { timeout: 20000 });
@@ -92,14 +92,14 @@ async function ready(context, ref) {
             h("dt", {}, t("check.label")), h("dd", {}, known("check", check)))
           : [h("p", {}, t("scan.not_connected")), h("div.row", {}, linkTo("/?step=connect", t("connect.title"), true))],
         device.fault && h("div.notice-box.bad", {}, h("p", {}, device.fault)))),
-    last && !last.packet_id && last.sentence && h("div.notice-box.bad", {}, h("p", {}, failure(last))),
     place,
     device.connected && h("div.row", {}, button),
     arrivedFiles(context, arrived, ref),
     facts.scans.length > 0 && h("section", { "aria-labelledby": "before" }, h("h2", { id: "before" }, t("scan.before")), scansOf(facts.scans)),
   ];
+  if (ended && ended.code !== "cancelled") place.append(h("div.notice-box.bad", {}, h("p", {}, failure(ended))));
   context.on("arrived", context.again);
-  context.on("failed", (f) => { if (f.scan_id) { forget(); say(place, failure(f)); } });
+  context.on("failed", (f) => { if (f.scan_id) { forget(); if (f.code !== "cancelled") say(place, failure(f)); } });
   context.on("stopping", forget);
   return { title, node, key: (state) => [state.device.connected, state.device.state, state.current.scan?.scan_id, state.device.check?.state].join(" ") };
 }
@@ -160,12 +160,14 @@ async function running(context, at) {
   context.on("failed", (f) => {
     if (f.scan_id !== at.scan_id) return;
     forget();
+    // STOP has said already what became of the laser: that must not be talked over.
+    if (f.code === "cancelled") { context.again(); return; }
     fill(stage, t("running.failed"));
     number.hidden = true;
     bar.hidden = true;
     detail.textContent = "";
     say(place, failure(f));
-    place.append(h("div.row", {}, h("button.button.primary", { type: "button", onclick: context.again }, t(f.retake ? "scan.again" : "page.back"))));
+    place.append(h("div.row", {}, h("button.button.primary", { type: "button", onclick: () => { place.replaceChildren(); context.again(); } }, t(f.retake ? "scan.again" : "page.back"))));
   });
   context.on("result", forget);
   context.on("stopping", forget);
