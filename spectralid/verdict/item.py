@@ -324,7 +324,7 @@ class _Item:
         said = []
         for identification, verdict in self.scans:
             how = "infrared" if identification.technique.is_infrared else "raman"
-            said.append(self.catalog.say(f"item.by-{how}", words=verdict.words))
+            said.append(self.catalog.say(f"item.by-{how}", words=self._once(verdict.words)))
         if self.fusion:
             said.append(self._fused())
         said += [reason for s in self.strips for reason in s.reasons[:1]]
@@ -337,11 +337,18 @@ class _Item:
         said.append(self.catalog.say("item.presumptive"))
         return " ".join(dict.fromkeys(said))
 
+    def _once(self, words: str) -> str:
+        """What a scan says without its own last word that it is presumptive: the item says so once."""
+        for key in ("words.presumptive_laboratory", "words.presumptive"):
+            if key in self.catalog:
+                words = words.removesuffix(self.catalog.say(key)).rstrip()
+        return words
+
     def _fused(self) -> str:
         """What Raman and infrared say together, in the language of the catalog."""
         fusion = self.fusion
         assert fusion is not None
-        chances = [f"{self._name(s)} {100 * s.probability:.1f} %" for s in fusion.shared if s.probability]
+        chances = [f"{self._name(s)} {_chance(s.probability)}" for s in fusion.shared if s.probability]
         said = [
             self.catalog.say(
                 f"item.{fusion.outcome.value.replace('_', '-')}",
@@ -361,3 +368,8 @@ class _Item:
     def _target(self, strip: StripEvidence) -> str:
         key = f"strip.target.{strip.target}"
         return self.catalog.say(key) if key in self.catalog else strip.target
+
+
+def _chance(probability: float) -> str:
+    """A probability in per cent; rounding never makes it certain."""
+    return "> 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"

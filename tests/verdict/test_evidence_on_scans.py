@@ -71,3 +71,5 @@ def test_raman_and_infrared_of_one_item(library: ReferenceLibrary) -> None:
     assert item.agreement is not None
     assert item.agreement.value in ("fused", "agree")
     assert item.conflicts == ()
+    assert all("presumptive" in verdict.words for _, verdict in (raman, ftir))
+    assert item.words.count("presumptive") == 1

@@ -166,6 +166,31 @@ def test_two_techniques_that_agree(library: ReferenceLibrary) -> None:
     assert "agree on Caffeine" in found.words
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("key", ["words.presumptive", "words.presumptive_laboratory"])
+def test_it_says_once_that_it_is_presumptive(library: ReferenceLibrary, key: str, language: str) -> None:
+    end = catalog(language).say(key)
+    scans = [
+        (identification, replace(verdict, words=f"{identification.technique.value}. {end}"))
+        for identification, verdict in both(library, "fentanyl", "fentanyl")[0]
+    ]
+    words = assessed(library, scans, language).words
+    assert words.count({"en": "presumptive", "es": "presuntivo"}[language]) == 1
+    assert all(identification.technique.value in words for identification, _ in scans)
+    assert "  " not in words
+
+
+@pytest.mark.parametrize(
+    ("chance", "told"), [(1.0, "> 99.9 %"), (0.9996, "> 99.9 %"), (0.998, "99.8 %"), (0.5, "50.0 %")]
+)
+def test_rounding_makes_nothing_certain(library: ReferenceLibrary, chance: float, told: str) -> None:
+    scans, fusion = both(library, "caffeine", "caffeine")
+    sure = tuple(replace(s, probability=chance) for s in fusion.shared)
+    found = assessed(library, scans, fusion=replace(fusion, shared=sure))
+    assert f"Caffeine {told}" in found.words
+    assert "100.0" not in found.words
+
+
 def test_two_techniques_that_disagree_are_a_conflict(library: ReferenceLibrary) -> None:
     scans, fusion = both(library, "caffeine", "lactose")
     found = assessed(library, scans, fusion=fusion)
