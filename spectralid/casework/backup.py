@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 from spectralid.casework import dsse
 from spectralid.casework.clock import to_text
 from spectralid.casework.database import as_bytes
-from spectralid.casework.errors import PacketError, RecordError
+from spectralid.casework.errors import PacketError, RecordError, StoreReadOnlyError
 from spectralid.casework.keys import PublicKey, SigningKey, sync_folder
 from spectralid.casework.manifest import dumps, loads
 from spectralid.casework.packet import GENESIS
@@ -125,7 +125,7 @@ def make_backup(
     Parameters
     ----------
     store : CaseStore
-        Of the device, opened for writing.
+        Of the device; opened for reading only, the backup is not entered into the custody log.
     folder : path
         Where the backup is to be, on a stick or another disk; it must not exist.
     progress : callable, optional
@@ -134,7 +134,7 @@ def make_backup(
     Returns
     -------
     Backup
-        After it was read back and found whole. It is entered into the custody log.
+        After it was read back and found whole. The custody log tells of it.
 
     Raises
     ------
@@ -142,6 +142,7 @@ def make_backup(
         If the folder exists or cannot be written, or the copy is not whole because the store is damaged.
     """
     folder = Path(folder)
+    key = _key(store)
     with _drafted(folder, "backed up") as draft:
         _copy_database(store.folder / DATABASE, draft / DATABASE, progress)
         with closing(_read_only(draft / DATABASE)) as copy:
@@ -159,12 +160,13 @@ def make_backup(
             "last_seq": last_seq,
             "last_sha256": last[0] if last else GENESIS,
             "sha256": _sha256(draft / DATABASE),
-            "public_key": store.key.public.raw.hex(),
+            "public_key": key.public.raw.hex(),
         }
-        _write(draft / STATEMENT, dsse.sign(dumps(statement), PAYLOAD_TYPE, store.key) + b"\n")
+        _write(draft / STATEMENT, dsse.sign(dumps(statement), PAYLOAD_TYPE, key) + b"\n")
         backup = verify_backup(draft)
-    with store.transaction() as tx:
-        facts = {name: statement[name] for name in ("backup_id", "last_seq", "last_sha256", "sha256")}
+    facts = {name: statement[name] for name in ("backup_id", "last_seq", "last_sha256", "sha256")}
+    # Beside the program that writes, or from a disk that fails, a backup is worth having all the same.
+    with suppress(StoreReadOnlyError), store.transaction() as tx:
         store.custody.append(tx, "backed up", facts)
     return replace(backup, folder=folder)
 
@@ -277,6 +279,13 @@ def restore(
                 os.unlink(draft / name)
         _sync(draft / DATABASE)
     return Restored(folder, epoch, epoch * EPOCH + 1, key_file is None)
+
+
+def _key(store: CaseStore) -> SigningKey:
+    try:
+        return store.key
+    except StoreReadOnlyError:
+        return SigningKey.load(store.folder / KEY)
 
 
 def _open_epoch(store: CaseStore, backup: Backup) -> int:

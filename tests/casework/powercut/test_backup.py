@@ -49,6 +49,13 @@ def test_a_backup_is_what_the_store_was_and_can_be_verified(ram: Path, store: Ca
     assert verify_backup(ram / "backup", key=SigningKey.load(ram / "store" / "device.key").public) == backup
 
 
+def test_a_backup_is_made_beside_the_program_that_writes(ram: Path, store: CaseStore) -> None:
+    with store, CaseStore.open(ram / "store", read_only=True) as beside:
+        before = store.custody.head()
+        assert make_backup(beside, ram / "backup").packets == 24
+        assert store.custody.head() == before
+
+
 def test_a_backup_holds_no_private_key(ram: Path, store: CaseStore) -> None:
     with store:
         make_backup(store, ram / "backup")
