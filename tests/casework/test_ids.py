@@ -33,6 +33,12 @@ def test_more_in_one_millisecond_than_the_counter_holds():
     assert int(names[-1][:8] + names[-1][9:13], 16) - int(names[0][:8] + names[0][9:13], 16) == 1
 
 
+def test_a_name_follows_the_clock_forwards():
+    first = next_id(NOON, None)
+    later = next_id(NOON + timedelta(hours=1), first)
+    assert later[:13] == next_id(NOON + timedelta(hours=1), None)[:13]
+
+
 def test_the_end_is_random():
     assert next_id(NOON, None)[-12:] != next_id(NOON, None)[-12:]
 
