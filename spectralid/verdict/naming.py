@@ -46,7 +46,7 @@ def because(catalog: Catalog, code: str, key: str = "", **facts: Any) -> Reason:
 
 
 def percent(chance: float) -> str:
-    """A probability to a tenth of a percent, rounded down: no rounding makes anything certain or impossible."""
+    """A probability to a tenth of a percent, rounded down: no rounding makes anything certain."""
     tenths = math.floor(round(chance * 1000, 6))
     if tenths < 1:
         return "<0.1%"

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from spectralid import _bundled
 from spectralid.errors import FileError
@@ -387,19 +387,21 @@ class _Reader:
     def _escalation(self) -> Escalation | None:
         place: Place = ("escalation",)
         self._keys(place, self._sub(place), Escalation.__dataclass_fields__)
-        before = len(self.problems)
-        values = {
-            "no_match": self._switch((*place, "no_match")),
-            "uncertain": self._switch((*place, "uncertain")),
-            "alarm_from": self._choice((*place, "alarm_from"), _ALARMS),
-            "qa_rate": self._number((*place, "qa_rate"), 0.0, 1.0),
-            "instrument_failed": self._choice((*place, "instrument_failed"), get_args(OnInstrument)),
-            "instrument_skipped": self._choice((*place, "instrument_skipped"), get_args(OnInstrument)),
-            "library_days": self._whole((*place, "library_days"), 1, 3650),
-        }
-        if len(self.problems) > before or not all(values[k] for k in ("alarm_from", "instrument_failed")):
-            return None
-        return Escalation(**(values | {"alarm_from": Alarm(values["alarm_from"])}))  # type: ignore[arg-type]
+        alarm_from = self._choice((*place, "alarm_from"), _ALARMS)
+        failed, skipped = (
+            cast(OnInstrument, self._choice((*place, f"instrument_{check}"), get_args(OnInstrument)))
+            for check in ("failed", "skipped")
+        )
+        found = Escalation(
+            no_match=self._switch((*place, "no_match")),
+            uncertain=self._switch((*place, "uncertain")),
+            alarm_from=Alarm(alarm_from or "danger"),
+            qa_rate=self._number((*place, "qa_rate"), 0.0, 1.0),
+            instrument_failed=failed,
+            instrument_skipped=skipped,
+            library_days=self._whole((*place, "library_days"), 1, 3650),
+        )
+        return found if alarm_from and failed and skipped else None
 
     def _hazards(self) -> dict[str, Hazard]:
         place: Place = ("hazards",)

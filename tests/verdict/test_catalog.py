@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import string
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +229,13 @@ def test_assumptions_of_the_bundled_calibration_are_known() -> None:
     spanish = Catalog.load("es")
     for sentence in record["made_from"]["assumptions"]:
         assert spanish.translated(sentence) != sentence
+
+
+def test_wording_and_circumstances_need_nothing_of_the_engine() -> None:
+    code = (
+        "import sys; from spectralid.verdict import Catalog, Circumstances; "
+        "Catalog.load('es'); Circumstances(); "
+        "print([m for m in ('numpy', 'scipy', 'h5py', 'spectralid.identify') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
