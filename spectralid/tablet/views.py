@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from spectralid.spectrum import Spectrum
     from spectralid.tablet.item import ItemView
     from spectralid.tablet.unit import FieldUnit
+    from spectralid.verdict.catalog import Catalog
 
 __all__ = ["answer_view", "history_view", "item_view", "queue_view", "record_view", "seizure_view"]
 
@@ -45,7 +46,7 @@ def record_view(packet: Packet, *, queue: OutboxRow, answers: Iterable[Answer] =
         "language": manifest.get("ui_locale", "en"),
         "verdict": result.get("verdict"),
         "refused": result.get("refused", ""),
-        "components": [_component(c) for c in result.get("components", ())],
+        "components": [_component(c, catalog) for c in result.get("components", ())],
         "queue": {"state": queue.state, "code": queue.code, "reason": queue.reason},
         "answers": told,
         "lab": next((a["lab"] for a in reversed(told) if a["lab"]), None),
@@ -167,8 +168,9 @@ def _loudest(packets: Iterable[Packet]) -> str | None:
     return next((a for a in _ALARMS if a in alarms), None)
 
 
-def _component(stated: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: stated.get(k) for k in ("name", "form", "share", "low", "high", "probability", "tier")}
+def _component(stated: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
+    shown = {k: stated.get(k) for k in ("form", "share", "low", "high", "probability", "tier")}
+    return {**shown, "name": catalog.named(stated["slug"], stated["name"])}
 
 
 def _curve(spectrum: Spectrum) -> dict[str, Sequence[float | None]]:

@@ -319,7 +319,7 @@ def _record(place: Workplace, request: Request, _: Any) -> Any:
     item = unit.opened(str(packet.manifest["item_ref"]))
     suggest, reason = suggestion(packet, unit.catalog())
     return {
-        **views.record_view(packet, queue=row, answers=answers),
+        **views.record_view(packet, unit.catalog(), queue=row, answers=answers),
         "item_label": item.get("label", ""),
         "suggest": suggest,
         "suggest_reason": reason,

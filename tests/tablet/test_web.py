@@ -152,6 +152,7 @@ def test_from_connecting_to_the_report(client):
     record = ok(client.get(f"/api/records/{packet_id}"))
     assert record["verdict"]["kind"] in ("identified", "mixture")
     assert record["verdict"]["language"] == "es"
+    assert "Paracetamol" in record["components"][0]["name"]
     assert record["simulated"] is True
     assert record["queue"]["state"] == "queued"
     assert len(record["spectrum"]["x"]) == len(record["spectrum"]["y"]) == 1024
