@@ -25,7 +25,9 @@ _STATES: Final = ("attention", "queued", "sending", "received", "answered")
 _ALARMS: Final = ("danger", "unknown", "warning", "notice")
 
 
-def record_view(packet: Packet, *, queue: OutboxRow, answers: Iterable[Answer] = ()) -> dict[str, Any]:
+def record_view(
+    packet: Packet, catalog: Catalog, *, queue: OutboxRow, answers: Iterable[Answer] = ()
+) -> dict[str, Any]:
     """One recorded scan."""
     manifest = packet.manifest
     result = manifest["result"]
