@@ -179,19 +179,25 @@ def recover(store: CaseStore) -> None:
             tx.execute("UPDATE outbox SET state = 'queued' WHERE state = 'sending'")
 
 
+_WAITING: Final = "state = 'queued' AND packet_id NOT IN (SELECT value FROM json_each(?)) "
+
+
 def next_due(store: CaseStore, now: dt.datetime, *, without: Collection[str] = ()) -> OutboxRow | None:
-    """The packet to send now, if there is one."""
+    """The packet to send now, if there is one, leaving some out."""
     found = store.read(
-        _ROW + "WHERE o.state = 'queued' AND (o.next_try_utc IS NULL OR o.next_try_utc <= ? "
-        "OR o.next_try_utc > ?) ORDER BY o.urgent DESC, o.seq LIMIT ?",
-        (to_text(now), to_text(now + LONGEST_PAUSE), 1 + len(without)),
+        f"{_ROW}WHERE o.packet_id = (SELECT packet_id FROM outbox WHERE {_WAITING}"
+        "AND (next_try_utc IS NULL OR next_try_utc <= ? OR next_try_utc > ?) "
+        "ORDER BY urgent DESC, seq LIMIT 1)",
+        (json.dumps(list(without)), to_text(now), to_text(now + LONGEST_PAUSE)),
     )
-    return next((row for row in map(_row, found) if row.packet_id not in without), None)
+    return _row(found[0]) if found else None
 
 
-def wait_s(store: CaseStore, now: dt.datetime) -> float | None:
-    """Seconds until the next packet is due; ``None`` when nothing waits."""
-    found = store.read("SELECT DISTINCT next_try_utc FROM outbox WHERE state = 'queued'")
+def wait_s(store: CaseStore, now: dt.datetime, *, without: Collection[str] = ()) -> float | None:
+    """Seconds until the next packet is due, leaving some out; ``None`` when nothing waits."""
+    found = store.read(
+        f"SELECT DISTINCT next_try_utc FROM outbox WHERE {_WAITING}", (json.dumps(list(without)),)
+    )
     return min((pause_until(now, text) for (text,) in found), default=None)
 
 

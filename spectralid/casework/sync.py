@@ -168,6 +168,7 @@ class Sync:
         self._slow_acknowledgements: dict[int, tuple[int, dt.datetime]] = {}
         # Delivered while the store could not be written: without its receipt on record it stays queued.
         self._not_on_record: set[str] = set()
+        self._store_failed = False
         self.online = False
         self.failure: tuple[str, str] | None = None
         kept = self._kept("last_contact")
@@ -188,7 +189,7 @@ class Sync:
         self._stop = stop
         self.store.on_captured.append(self._captured)
         try:
-            with _tolerated():
+            with self._tolerated():
                 outbox.recover(self.store)
                 inbox.repair(self.store)
             while not stop.is_set():
@@ -213,10 +214,13 @@ class Sync:
     def _go(self, stop: threading.Event) -> float:
         """One round and one look out for answers, then how long to pause."""
         begun = self.store.clock.monotonic_ns()
+        self._store_failed = False
         try:
             self._tell(lambda: self._round(stop.is_set))
-            if stop.is_set() or (pause_s := self._link_pause_s()) > 0:
-                return 0.0 if stop.is_set() else pause_s
+            if stop.is_set():
+                return 0.0
+            if (pause_s := self._link_pause_s()) > 0:
+                return max(pause_s, _STORE_PAUSE_S) if self._store_failed else pause_s
             listened = self._tell(self._listen)
         except StoreError as error:
             _log.warning("Exchange pauses: %s", error)
@@ -225,13 +229,15 @@ class Sync:
             # A defect must not end the exchange for the rest of the shift, unseen.
             _log.exception("Exchange pauses after an internal error; nothing recorded is lost.")
             return _STORE_PAUSE_S
+        if self._store_failed:
+            return _STORE_PAUSE_S  # no schedule can be kept: this is one
         if (pause_s := self._link_pause_s()) > 0:
             return pause_s
         if listened.answers or listened.offered:
             return 0.0
         # A server that answers a long poll at once, with nothing new, must not be asked at once again.
         spent_s = (self.store.clock.monotonic_ns() - begun) / 1e9
-        due_s = outbox.wait_s(self.store, self._now())
+        due_s = outbox.wait_s(self.store, self._now(), without=self._not_on_record)
         return max(0.0, min(LONGEST_POLL_S - spent_s, LONGEST_POLL_S if due_s is None else due_s))
 
     def _tell(self, act: Callable[[], SyncReport]) -> SyncReport:
@@ -258,7 +264,7 @@ class Sync:
     # --- one round ---------------------------------------------------------------------------------------
 
     def _round(self, stopping: Callable[[], bool]) -> SyncReport:
-        if self._link_pause_s() > 0 and not self._may_hurry():
+        if self._link_pause_s() > 0:
             return SyncReport(online=self.online)
         self._eager = False
         self._last_try_ns = self.store.clock.monotonic_ns()
@@ -275,7 +281,7 @@ class Sync:
 
     def _listen(self) -> SyncReport:
         """Wait for an answer, at most until something is due."""
-        due_s = outbox.wait_s(self.store, self._now())
+        due_s = outbox.wait_s(self.store, self._now(), without=self._not_on_record)
         wait_s = LONGEST_POLL_S if due_s is None else min(due_s, LONGEST_POLL_S)
         if wait_s <= 0:
             return SyncReport(online=self.online)
@@ -298,6 +304,7 @@ class Sync:
         now = self._now()
         if self.online and self._time_asked and abs(now - self._time_asked) < _TIME_EVERY:
             return
+        self._time_asked = now
         begun = self.store.clock.monotonic_ns()
         outcome = self.endpoint.time()
         if isinstance(outcome, Retry | Attention):
@@ -307,11 +314,10 @@ class Sync:
             return
         self._reached()
         round_trip_s = (self.store.clock.monotonic_ns() - begun) / 1e9
-        with _tolerated(), self.store.transaction() as tx:
+        with self._tolerated(), self.store.transaction() as tx:
             self.store.time.advance(
                 tx, messages.parse_utc(outcome.message.server_utc), round_trip_s=round_trip_s
             )
-        self._time_asked = self._now()
 
     # packets out
 
@@ -320,7 +326,7 @@ class Sync:
         for _ in range(_BATCH):
             if stopping():
                 return False
-            row = outbox.next_due(self.store, self._now(), without=self._not_on_record)
+            row = outbox.next_due(self.store, self._now(), without=self._not_on_record.union(done.held))
             if row is None:
                 return False
             self._send_one(row, done)
@@ -334,13 +340,14 @@ class Sync:
             done.attention.append(row.packet_id)
             return
         # A disk that fails is the best reason to bring packets to safety: they are sent all the same.
-        with _tolerated():
+        with self._tolerated():
             outbox.mark_sending(self.store, row.packet_id)
         begun = self.store.clock.monotonic_ns()
         outcome = self.endpoint.deliver(raw, sha256=row.sha256, seq=row.seq)
         try:
             self._settle(row, outcome, done, (self.store.clock.monotonic_ns() - begun) / 1e9)
         except StoreError as error:
+            self._store_failed = True
             _log.warning("Packet %d: its state could not be recorded: %s", row.seq, error)
             self._not_on_record.add(row.packet_id)
 
@@ -371,7 +378,7 @@ class Sync:
 
     def _hold(self, row: outbox.OutboxRow, code: str, reason: str, pause_s: float | None) -> None:
         next_try = None if pause_s is None else self._now() + dt.timedelta(seconds=pause_s)
-        with _tolerated():
+        with self._tolerated():
             outbox.mark_queued(
                 self.store,
                 row.packet_id,
@@ -456,7 +463,7 @@ class Sync:
         self.last_contact_utc = to_text(self.store.time.now())
         if self._kept("link") or self.attention:
             self.attention = None
-            with _tolerated(), self.store.transaction() as tx:
+            with self._tolerated(), self.store.transaction() as tx:
                 tx.execute("DELETE FROM sync_state WHERE key IN ('link', 'attention')")
 
     def _note_link(self, done: _Round) -> None:
@@ -482,35 +489,35 @@ class Sync:
         return pause_s if asked_s is None else asked_s + min(pause_s, 0.2 * asked_s)
 
     def _link_pause_s(self) -> float:
+        """Seconds for which the line is left alone."""
         kept = self._kept("link")
-        return outbox.pause_until(self._now(), kept[1]) if kept else 0.0
+        if not kept:
+            return 0.0
+        pause_s = outbox.pause_until(self._now(), kept[1])
+        if self._eager and not kept[2]:
+            # Something new shortens a pause of our own, not one the server asked for, and not too often.
+            since_s = (self.store.clock.monotonic_ns() - (self._last_try_ns or 0)) / 1e9
+            return min(pause_s, max(0.0, _EAGER_PAUSE_S - since_s))
+        return pause_s
 
-    def _may_hurry(self) -> bool:
-        """Whether something new to send shortens a pause: not one the server asked for, and not too often."""
-        kept = self._kept("link")
-        if not self._eager or (kept and kept[2]):
-            return False
-        passed = self.store.clock.monotonic_ns() - (self._last_try_ns or 0)
-        return self._last_try_ns is None or passed >= _EAGER_PAUSE_S * 1e9
+    @contextmanager
+    def _tolerated(self) -> Iterator[None]:
+        """What cannot be recorded is done all the same, and said in the log."""
+        try:
+            yield
+        except StoreError as error:
+            self._store_failed = True
+            _log.warning("The state of the exchange could not be recorded: %s", error)
 
     def _kept(self, name: str) -> list[str] | None:
         found = self.store.read("SELECT value FROM sync_state WHERE key = ?", (name,))
         return json.loads(found[0][0]) if found else None
 
     def _keep(self, name: str, *values: str) -> None:
-        with _tolerated(), self.store.transaction() as tx:
+        with self._tolerated(), self.store.transaction() as tx:
             tx.execute(
                 "INSERT OR REPLACE INTO sync_state (key, value) VALUES (?, ?)", (name, json.dumps(values))
             )
-
-
-@contextmanager
-def _tolerated() -> Iterator[None]:
-    """What cannot be recorded is done all the same, and said in the log."""
-    try:
-        yield
-    except StoreError as error:
-        _log.warning("The state of the exchange could not be recorded: %s", error)
 
 
 class _LinkDownError(Exception):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,25 @@ def test_a_failing_write_removes_its_draft(field, stick, monkeypatch):
         export_packets(field.store, stick)
     monkeypatch.undo()
     assert list(stick.iterdir()) == []
+
+
+def test_a_file_has_its_name_only_once_it_is_whole_and_on_the_stick(field, stick, monkeypatch):
+    """However early the stick is pulled out."""
+    (packet_id,) = field.capture(1)
+    seen = []
+    honest = os.fsync
+
+    def watch(handle: int) -> None:
+        if stat.S_ISREG(os.fstat(handle).st_mode) and stick.exists():
+            seen.extend((file.name, file.read_bytes()) for file in stick.iterdir())
+        honest(handle)
+
+    monkeypatch.setattr(exchange.os, "fsync", watch)
+    export_packets(field.store, stick)
+    monkeypatch.undo()
+    name = "tablet-7-0000000001.sidpkt"
+    assert seen[0] == (f"{name}.part", field.store.raw(packet_id)), "synced whole, under another name"
+    assert [file.name for file in stick.iterdir()] == [name]
 
 
 def test_a_damaged_packet_is_left_out_and_said(field, stick):

@@ -228,6 +228,7 @@ def test_something_new_shortens_a_pause_of_our_own(field):
         field.clock.advance(1)
         sync.wake()
         assert sync.once() == SyncReport(), "but not at once: a broken line must not be hammered"
+        assert sync._link_pause_s() == 9
         field.clock.advance(10)
         sync.wake()
         assert len(sync.once().delivered) == 1
@@ -332,6 +333,35 @@ def test_packets_leave_a_tablet_whose_disk_fails(field, monkeypatch):
         sync.once()
     assert field.states() == ["received"] * 3
     field.nothing_lost_nothing_twice()
+
+
+@pytest.mark.parametrize(
+    "fault", [slices_reply, answers_with(problem(500, "x")), answers_with(problem(503, "x")), closes_after(0)]
+)
+def test_a_failing_disk_does_not_make_the_exchange_run_hot(field, monkeypatch, fault):
+    field.capture(3)
+    stop = threading.Event()
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        field.clock.advance(seconds)
+        if len(waited) == 4:
+            stop.set()
+
+    def fails():
+        raise StoreReadOnlyError("The disk failed.")
+
+    field.server.script("packets", *[fault] * 50)
+    # A server that does not hold its polls, so that nothing but the pauses slows the exchange down.
+    honest = field.server._inbox
+    monkeypatch.setattr(field.server, "_inbox", lambda after, wait: honest(after, 0))
+    monkeypatch.setattr(field.store, "transaction", fails)
+    with field.sync(wait=wait) as sync:
+        sync.run(stop)
+    assert min(waited) >= 30
+    assert len(field.server.deliveries) <= 3
+    assert sum(path == "/v1/packets" for _, path, _ in field.server.log) <= 3 * 4
 
 
 # Enrolment that has ended
