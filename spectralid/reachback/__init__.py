@@ -1,0 +1,1 @@
+"""Reachback: the server that takes in packets, the chemists who answer, the laboratory that confirms."""
