@@ -217,6 +217,9 @@ def test_screen_is_legible_and_reachable(name: str, stub: Stub, page: Page) -> N
     page.set_viewport_size({"width": 512, "height": 384})
     found += [f"{name} 200 %: {fault}" for fault in faults(page)]
     assert found == []
+    # Drawn anew for another language, nothing stands there twice.
+    assert page.locator("h1").count() == 1
+    assert page.locator(".sign").count() <= 1
 
 
 def test_text_alone_can_be_doubled(stub: Stub, page: Page) -> None:

@@ -10,7 +10,7 @@ export async function once(key, button, work, place = null) {
   if (running.has(key)) return undefined;
   running.add(key);
   button?.setAttribute("aria-busy", "true");
-  if (place) said().forEach((box) => box.remove());
+  if (place) messages().forEach((box) => box.remove());
   try {
     return await work();
   } catch (error) {
@@ -26,7 +26,7 @@ export async function once(key, button, work, place = null) {
 
 /** A sentence about what went wrong, in sight and read out. */
 export function say(place, sentence, bad = true) {
-  const box = h(`div.notice-box.said.${bad ? "bad" : "good"}`, {}, h("p", {}, sentence));
+  const box = h(`div.notice-box.told.${bad ? "bad" : "good"}`, {}, h("p", {}, sentence));
   fill(place, box);
   if (!place.isConnected) keep([box]);
   announce(sentence, bad);
@@ -34,7 +34,7 @@ export function say(place, sentence, bad = true) {
 }
 
 /** What was said on this screen, below its heading again after it was drawn anew. */
-export const said = () => [...document.querySelectorAll("main .said")];
+export const messages = () => [...document.querySelectorAll("main .told")];
 export function keep(boxes) {
   const main = document.getElementById("main");
   const head = main.querySelector("h1")?.closest("main > *");

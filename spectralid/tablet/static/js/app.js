@@ -6,7 +6,7 @@ import { language, loadLanguages, setLanguage, t } from "./i18n.js";
 import { now, on, start } from "./state.js";
 import { dismiss, draw, frame, linkTo, notice, screenIs } from "./shell.js";
 import { settle } from "./dialog.js";
-import { keep, said } from "./act.js";
+import { keep, messages } from "./act.js";
 import { isUrgent } from "./verdict.js";
 import { flow } from "./screens/flow.js";
 import { failure, scan } from "./screens/scan.js";
@@ -64,7 +64,7 @@ async function show(again = false) {
   showing?.leave.forEach((work) => work());
   showing = { here, leave, key: made.key, was: made.key?.(now()), words };
   const focused = again ? signature(document.activeElement) : null;
-  const told = again ? said() : [];
+  const told = again ? messages() : [];
   fill(main, made.node);
   if (told.length) keep(told);
   main.removeAttribute("aria-busy");

@@ -82,7 +82,7 @@ export function choices(name, { label, options, value, changed = () => {}, width
     type: "radio", name: group, value: option.value, checked: option.value === value, onchange: () => changed(option.value),
   }));
   const grid = h("div.choices", {}, options.map((option, i) => h(
-    "label.big", {}, inputs[i], option.icon ? icon(option.icon) : null, h("span", {}, option.label), h("span.tick", { "aria-hidden": "true" }, "✓"),
+    `label.big${option.icon ? ".pictured" : ""}`, {}, inputs[i], option.icon ? icon(option.icon) : null, h("span", {}, option.label), h("span.tick", { "aria-hidden": "true" }, "✓"),
   )));
   if (width) grid.style.setProperty("--choice", width);
   const node = h("fieldset.field", {}, h(`legend.name${hidden ? ".unseen" : ""}`, {}, label), grid);

@@ -87,9 +87,12 @@ function drawLaser(state) {
   const needed = laserMayBeOn(state);
   if (!needed) { bar.hidden = true; bar.replaceChildren(); return; }
   bar.setAttribute("aria-label", t("stop.label"));
+  const spoken = document.documentElement.lang;
   const words = h("p", { role: "status" }, known("laser", state.device.state === "idle" ? "scan" : state.device.state));
-  if (bar.hidden || !bar.firstChild) fill(bar, words, stopButton());
+  // The button itself stays where it is while the words beside it change: a finger may be on its way.
+  if (bar.hidden || bar.dataset.words !== spoken) fill(bar, words, stopButton());
   else bar.firstChild.replaceWith(words);
+  bar.dataset.words = spoken;
   bar.hidden = false;
 }
 

@@ -66,7 +66,7 @@ async function seizure(context) {
   const others = open.length
     ? h("section", { "aria-labelledby": "going-on" }, h("h2", { id: "going-on" }, t("seizure.going_on")), h("ul.records", {}, open.map((s) => h("li", {}, h(
       "a.record", { href: `/?step=item&seizure=${encodeURIComponent(s.seizure_ref)}` }, s.alarm ? mark(s.alarm) : h("span", {}),
-      h("span.what", {}, s.place || s.seizure_ref, h("span.when", {}, ` · ${t(`mode.${MODES.includes(s.mode) ? s.mode : "other"}`)} · ${t("seizure.items", { n: s.items?.length ?? s.items ?? 0 })}`)),
+      h("span", {}, h("span.what", {}, s.place || s.seizure_ref), h("span.when", {}, [t(`mode.${MODES.includes(s.mode) ? s.mode : "other"}`), t("seizure.items", { n: itemsOf(s) })].join(" · "))),
     )))))
     : null;
   return { title, node: [steps("seizure"), h("h1", { tabindex: "-1" }, title), h("div.columns.wide-first", {}, h("div.card", {}, node), others)] };
@@ -82,7 +82,7 @@ async function item(context) {
     label: t("item.open"),
     fields: (f) => [
       f.text("label", { label: t("item.label"), hint: t("item.label_hint"), value: t("item.default", { n: itemsOf(within) + 1 }), required: true, limit: 80 }),
-      f.choice("container", { label: t("item.container"), options: CONTAINERS.map((c) => ({ value: c, label: t(`container.${c}`), icon: c })), value: "none", required: true, width: "172px" }),
+      f.choice("container", { label: t("item.container"), options: CONTAINERS.map((c) => ({ value: c, label: t(`container.${c}`), icon: c })), value: "none", required: true, width: "150px" }),
       h("details", {}, h("summary", {}, t("declared.add")), h("div.inside", {}, declaredFields(f))),
     ],
     submit: async ({ label, container, text, cas, tariff }) => {

@@ -48,7 +48,7 @@ async function seizures() {
   const rows = await get("/api/seizures");
   if (!rows.length) return h("p", {}, t("history.empty"));
   return h("ul.records", {}, rows.map((s) => h("li", {}, h("a.record", { href: `/history?seizure=${encodeURIComponent(s.seizure_ref)}` }, s.alarm ? mark(s.alarm) : h("span", {}),
-    h("span", {}, h("span.what", {}, s.place || s.seizure_ref), h("span.when", {}, [known("mode", s.mode), t("seizure.items", { n: Array.isArray(s.items) ? s.items.length : s.items }), utc(s.opened_utc)].join(" · ")))))));
+    h("span", {}, h("span.what", {}, s.place || s.seizure_ref), h("span.when", {}, [known("mode", s.mode), t("seizure.items", { n: Array.isArray(s.items) ? s.items.length : s.items ?? 0 }), utc(s.opened_utc)].join(" · ")))))));
 }
 
 async function one(context, ref) {
