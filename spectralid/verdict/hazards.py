@@ -104,10 +104,10 @@ def precautions(
     policy: Policy | None = None,
     catalog: Catalog | None = None,
 ) -> tuple[str, ...]:
-    """What to do about whatever is there, each line once: `cautions` in words, English by default."""
+    """What to do about whatever is there, each line once: `cautions` in words, by default of the first language."""
     policy = policy or default_policy()
     keys = cautions(compounds, families, unknown=unknown, policy=policy)
-    return said(keys, catalog or policy.catalog())
+    return said(keys, catalog or policy.catalog(policy.languages[0]))
 
 
 def unknown_precautions(catalog: Catalog) -> tuple[str, ...]:

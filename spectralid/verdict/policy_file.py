@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import re
+import reprlib
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ _RANGES: Final[Mapping[str, tuple[float, float]]] = {
     "bands_compared": (0.0, 1.0),
     "named_at_most": (1, 20),
 }
+_BRIEF: Final = reprlib.Repr()
+_BRIEF.maxstring = 80
 _OPTIONAL_OF_RULES: Final = (
     "fentanyl_related", "categories", "compounds", "schedules", "hazards", "alarm", "precautions", "escalate",
 )  # fmt: skip
@@ -174,6 +177,13 @@ def read_policy(data: bytes, shown: str) -> Policy:
     # What tomllib sees as one line end may be two characters.
     text = text.replace("\r\n", "\n")
     try:
+        return _parsed(text, shown)
+    except RecursionError:
+        raise PolicyError([Problem(1, "it is nested too deeply; write it flat.")], file=shown) from None
+
+
+def _parsed(text: str, shown: str) -> Policy:
+    try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         said = re.sub(r"\s*\(at .*\)$", "", str(error))
@@ -181,8 +191,6 @@ def read_policy(data: bytes, shown: str) -> Policy:
             [Problem(_line_of_syntax_error(error, text), f"this is not valid TOML: {said}; correct it.")],
             file=shown,
         ) from None
-    except RecursionError:
-        raise PolicyError([Problem(1, "it is nested too deeply; write it flat.")], file=shown) from None
     reader = _Reader(table)
     policy = reader.policy()
     if policy is None:
@@ -232,7 +240,7 @@ class _Reader:
         )  # fmt: skip
         schema = self._table.get("schema")
         if schema is not None and schema != SCHEMA:
-            self._refuse(("schema",), f"schema must be {SCHEMA!r}; it is {schema!r}.")
+            self._refuse(("schema",), f"schema must be {SCHEMA!r}; it is {_brief(schema)}.")
         name, version = self._text(("name",)), self._text(("version",))
         languages_ = self._languages()
         thresholds = self._thresholds()
@@ -290,7 +298,7 @@ class _Reader:
         if isinstance(value, Mapping):
             return value
         if value is not None:
-            self._refuse(place, f"{_shown(place)} must be a table; it is {value!r}.")
+            self._refuse(place, f"{_shown(place)} must be a table; it is {_brief(value)}.")
         return {}
 
     def _text(self, place: Place) -> str:
@@ -298,7 +306,7 @@ class _Reader:
         if isinstance(value, str) and value.strip() and "\n" not in value:
             return value.strip()
         if value is not None:
-            self._refuse(place, f"{_shown(place)} must be a text on one line; it is {value!r}.")
+            self._refuse(place, f"{_shown(place)} must be a text on one line; it is {_brief(value)}.")
         return ""
 
     def _choice(self, place: Place, allowed: Sequence[str]) -> str:
@@ -306,17 +314,17 @@ class _Reader:
         if value in allowed and isinstance(value, str):
             return value
         if value is not None:
-            self._refuse(place, f"{_shown(place)} must be {_either(allowed)}; it is {value!r}.")
+            self._refuse(place, f"{_shown(place)} must be {_either(allowed)}; it is {_brief(value)}.")
         return ""
 
     def _number(self, place: Place, low: float, high: float) -> float:
         value = self._at(place)
-        # `not low <= value` refuses NaN as well.
+        # NaN is in no range.
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return float(value)
         if value is not None:
             self._refuse(
-                place, f"{_shown(place)} must be a number from {low:g} to {high:g}; it is {value!r}."
+                place, f"{_shown(place)} must be a number from {low:g} to {high:g}; it is {_brief(value)}."
             )
         return low
 
@@ -326,14 +334,14 @@ class _Reader:
             return value
         if value is not None:
             self._refuse(
-                place, f"{_shown(place)} must be a whole number from {low} to {high}; it is {value!r}."
+                place, f"{_shown(place)} must be a whole number from {low} to {high}; it is {_brief(value)}."
             )
         return low
 
     def _switch(self, place: Place) -> bool:
         value = self._at(place)
         if value is not None and not isinstance(value, bool):
-            self._refuse(place, f"{_shown(place)} must be true or false; it is {value!r}.")
+            self._refuse(place, f"{_shown(place)} must be true or false; it is {_brief(value)}.")
         return value is True
 
     def _texts(self, place: Place, known: Collection[str] | None = None, kind: str = "") -> tuple[str, ...]:
@@ -343,13 +351,13 @@ class _Reader:
             return ()
         if not isinstance(value, list) or not value:
             self._refuse(
-                place, f"{_shown(place)} must be a list of texts that is not empty; it is {value!r}."
+                place, f"{_shown(place)} must be a list of texts that is not empty; it is {_brief(value)}."
             )
             return ()
         for position, item in enumerate(value):
             here = (*place, position)
             if not isinstance(item, str) or not item.strip():
-                self._refuse(here, f"{_shown(place)} must hold texts only; this is {item!r}.")
+                self._refuse(here, f"{_shown(place)} must hold texts only; this is {_brief(item)}.")
             elif item in value[:position]:
                 self._refuse(here, f"{item!r} is in {_shown(place)} twice; remove one.")
             elif known is not None and item not in known:
@@ -538,7 +546,7 @@ class _Reader:
         if key not in reference and not key.startswith("precaution."):
             self._refuse(place, f"there is no text {key!r}; {_perhaps(key, reference)}.")
         elif reason := unlike(text, reference.get(key, "")):
-            self._refuse(place, f"{key!r} must be {reason}; it is {text!r}.")
+            self._refuse(place, f"{key!r} must be {reason}; it is {_brief(text)}.")
         elif (key in Catalog.load().texts or key not in reference) and (said := claims_too_much(str(text))):
             self._refuse(place, f"{key!r} says {said!r}; a result never says that something is absent or "
                          "harmless. Reword it.")  # fmt: skip
@@ -598,6 +606,11 @@ def _leaves(table: Mapping[str, Any], place: Place, within: str = "") -> Iterato
             yield from _leaves(value, (*place, key), f"{within}{key}.")
         else:
             yield (*place, key), f"{within}{key}", value
+
+
+def _brief(value: object) -> str:
+    """A value as it stands in a message; a whole table would hide the message."""
+    return _BRIEF.repr(value)
 
 
 def _shown(place: Place) -> str:

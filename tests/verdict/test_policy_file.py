@@ -151,6 +151,13 @@ def test_what_is_no_toml_has_its_line(text: str, line: int, why: str) -> None:
     assert why in str(error)
 
 
+def test_however_deep_it_is_nested_it_is_refused() -> None:
+    for depth in range(50, 1200, 50):
+        for open_, close in (("[", "]"), ("{a=", "}")):
+            error = refused(f"{TEXT}\nx = {open_ * depth}1{close * depth}\n")
+            assert len(str(error)) < 500
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read"):
         load_policy(tmp_path / "none.toml")
