@@ -104,7 +104,7 @@ def precautions(
     policy: Policy | None = None,
     catalog: Catalog | None = None,
 ) -> tuple[str, ...]:
-    """What to do about whatever is there, each line once: `cautions` in words, by default of the first language."""
+    """`cautions` in words, each line once; by default in the first language of the policy."""
     policy = policy or default_policy()
     keys = cautions(compounds, families, unknown=unknown, policy=policy)
     return said(keys, catalog or policy.catalog(policy.languages[0]))
