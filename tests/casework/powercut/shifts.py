@@ -9,9 +9,10 @@ import itertools
 import json
 import random
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import spectralid.casework.chain
@@ -19,7 +20,7 @@ import spectralid.casework.store
 from spectralid.casework.errors import StoreDamagedError
 from spectralid.casework.keys import PublicKey
 from spectralid.casework.packet import GENESIS, Packet, open_packet
-from spectralid.casework.store import CaseStore, Draft, Stored
+from spectralid.casework.store import DATABASE, KEY, CaseStore, Draft, Stored
 
 from .cuts import Check, Finding
 from .disk import final, write_image
@@ -31,8 +32,10 @@ BALLAST = 4096
 
 # Checkpoints after so many pages: every commit, every few, and only on closing.
 _CHECKPOINTS = (1, 8, 24, 60, 1000)
-# Of so many cuts one is looked at with everything there is; all of them are looked at for loss.
-_THOROUGH = 20
+# Of so many images one is opened by the store and captured into, and of so many one is verified with
+# everything there is. The others are recovered by SQLite alone; all are looked at for what is lost or torn.
+_BY_THE_STORE = 4
+_THOROUGH = 40
 
 
 @dataclass(frozen=True)
@@ -149,33 +152,46 @@ def checker(known: Sequence[Stored]) -> Check:
     for stored in known:
         hashes.setdefault(stored.seq, set()).add((stored.packet_id, stored.sha256))
 
+    def by_the_store(folder: Path, acknowledged: Sequence[Stored], *, thorough: bool) -> list[Finding]:
+        with CaseStore.open(folder, ballast_bytes=BALLAST) as store:
+            findings = _look(store.read, acknowledged, hashes)
+            findings += [Finding("torn", str(problem)) for problem in store.health().problems]
+            findings += _again(store)
+            return findings + (_all_there_is(store) if thorough else [])
+
+    def by_sqlite(folder: Path, acknowledged: Sequence[Stored]) -> list[Finding]:
+        if acknowledged and not (folder / KEY).exists():
+            return [Finding("lost", "the key")]
+        with contextlib.closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as db:
+            if not db.execute("SELECT 1 FROM sqlite_schema").fetchall():
+                return [Finding("lost", "all of it")] if acknowledged else []
+            return _look(lambda sql, *values: db.execute(sql, *values).fetchall(), acknowledged, hashes)
+
     def check(folder: Path, acknowledged: Sequence[Stored], rng: random.Random) -> list[Finding]:
-        thorough = rng.randrange(_THOROUGH) == 0
+        number = rng.randrange(_THOROUGH)
         try:
-            with CaseStore.open(folder, ballast_bytes=BALLAST) as store:
-                findings = _look(store, acknowledged, hashes)
-                ((verdict,), *_) = store.read("PRAGMA quick_check(1)")
-                if verdict != "ok":
-                    findings.append(Finding("corrupt", verdict))
-                findings += _again(store)
-                if thorough:
-                    findings += _all_there_is(store)
+            if number % _BY_THE_STORE == 0:
+                return by_the_store(folder, acknowledged, thorough=number == 0)
+            return by_sqlite(folder, acknowledged)
         except Exception as error:
-            kind = "corrupt" if isinstance(error, StoreDamagedError) else "unusable"
-            findings = [Finding(kind, f"{type(error).__name__}: {error}")]
-            findings += [Finding("lost", "all of it")] if acknowledged else []
-        return findings
+            damaged = isinstance(error, StoreDamagedError | sqlite3.DatabaseError)
+            findings = [Finding("corrupt" if damaged else "unusable", f"{type(error).__name__}: {error}")]
+            return findings + ([Finding("lost", "all of it")] if acknowledged else [])
 
     return check
 
 
+_Read = Callable[..., "list[Any]"]
+
+
 def _look(
-    store: CaseStore, acknowledged: Sequence[Stored], known: Mapping[int, set[tuple[str, str]]]
+    read: _Read, acknowledged: Sequence[Stored], known: Mapping[int, set[tuple[str, str]]]
 ) -> list[Finding]:
     """Acknowledged packets are whole, others whole or absent; asked of the database, not of the store."""
-    findings = [Finding("torn", str(problem)) for problem in store.health().problems]
+    ((verdict,), *_) = read("PRAGMA quick_check(1)")
+    findings = [] if verdict == "ok" else [Finding("corrupt", verdict)]
     packets, before = {}, GENESIS
-    for seq, packet_id, stated, prev, raw in store.read(
+    for seq, packet_id, stated, prev, raw in read(
         "SELECT seq, packet_id, sha256, prev, raw FROM packets ORDER BY seq"
     ):
         packets[seq] = (packet_id, hashlib.sha256(raw or b"").hexdigest())
@@ -189,21 +205,21 @@ def _look(
         for stored in acknowledged
         if packets.get(stored.seq) != (stored.packet_id, stored.sha256)
     ]
-    queued = dict(store.read("SELECT seq, packet_id FROM outbox"))
+    queued = dict(read("SELECT seq, packet_id FROM outbox"))
     if queued != {seq: packet_id for seq, (packet_id, _) in packets.items()}:
         findings.append(Finding("torn", "outbox and packets disagree"))
-    findings += _custody(store, packets)
+    findings += _custody(read, packets)
     for table, kind in (("seizures", "seizure"), ("items", "item"), ("spectra", "scan")):
-        missing = store.read(
+        missing = read(
             f"SELECT seq FROM packets WHERE kind = ? AND seq NOT IN (SELECT seq FROM {table})", (kind,)
         )
         findings += [Finding("torn", f"packet {seq} is not among the {table}") for (seq,) in missing]
     return findings
 
 
-def _custody(store: CaseStore, packets: Mapping[int, tuple[str, str]]) -> list[Finding]:
+def _custody(read: _Read, packets: Mapping[int, tuple[str, str]]) -> list[Finding]:
     told, before, findings = {}, GENESIS, []
-    for n, raw, sha256 in store.read("SELECT n, entry, sha256 FROM custody ORDER BY n"):
+    for n, raw, sha256 in read("SELECT n, entry, sha256 FROM custody ORDER BY n"):
         entry = json.loads(raw)
         if hashlib.sha256(raw).hexdigest() != sha256 or entry["prev"] != before or entry["n"] != n:
             findings.append(Finding("torn", f"custody entry {n} does not follow on the one before"))

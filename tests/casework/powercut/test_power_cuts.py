@@ -14,8 +14,8 @@ from .shifts import checker, record, remembered_packets
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the recorder reads /proc")
 
-SHARDS = 12
-PER_SHARD = 4_170
+SHARDS = 10
+PER_SHARD = 5_000
 """More than 50,000 power cuts each time the tests run; a million once (benchmarks/power_cuts.py)."""
 
 
@@ -25,7 +25,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_torn(ram: Path, seed: int) 
     assert len(shift.acknowledged) == 12
     with remembered_packets():
         tally = cut_and_check(
-            shift.operations, checker(shift.acknowledged), ram / "image", seed=seed, per_index=8
+            shift.operations, checker(shift.acknowledged), ram / "image", seed=seed, per_index=10
         )
     assert tally.clean, tally.examples
     assert tally.cuts >= PER_SHARD
