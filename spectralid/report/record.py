@@ -33,6 +33,8 @@ LABORATORY: Final = ("confirmed", "refuted", "inconclusive")
 # SWGDRUG recommendations 8.1, IIIB: infrared and Raman spectroscopy are category A, immunoassay is C. Only a
 # positive result counts.
 _NAMING: Final = frozenset({"identified", "mixture"})
+# Codes of a strip test whose validity is not on record.
+_INVALID: Final = frozenset({"expired", "expiry-unknown", "read-time", "read-time-unknown", "target-unknown"})
 
 
 def at(record: object, *path: str) -> Any:
@@ -153,6 +155,9 @@ def swgdrug(manifest: Plain, assessment: Plain | None, tests: Iterable[Plain]) -
     met = set()
     if text(manifest, "result", "verdict", "kind") in _NAMING:
         met.add("A")
-    if any(text(test, "result") == "pos" for test in tests):
+    if any(
+        text(test, "result") == "pos" and not _INVALID & set(texts(test, "evidence", "codes"))
+        for test in tests
+    ):
         met.add("C")
     return sorted(met)

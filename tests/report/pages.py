@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pypdfium2
@@ -68,3 +69,12 @@ def overlaps(page_boxes: list[Box], allowed: float = 0.4) -> list[tuple[Box, Box
         for a, b in combinations(page_boxes, 2)
         if min(a[2], b[2]) - max(a[0], b[0]) > allowed and min(a[3], b[3]) - max(a[1], b[1]) > allowed
     ]
+
+
+def pictures(data: bytes, stem: Path) -> None:
+    """A PNG of every page."""
+    document = pypdfium2.PdfDocument(data)
+    for number, page in enumerate(document, 1):
+        page.render(scale=1.8).to_pil().save(f"{stem}-{number}.png")
+        page.close()
+    document.close()

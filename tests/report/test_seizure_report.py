@@ -220,6 +220,15 @@ def test_a_positive_strip_counts_and_a_refuted_item_does_not():
     assert row["sid:Status"] == "laboratory confirmed"
 
 
+def test_a_positive_strip_counts_for_swgdrug_only_if_its_validity_is_on_record():
+    for codes, met in (([], ["A", "C"]), (["brand-unknown"], ["A", "C"]), (["expired"], ["A"])):
+        strip = made.evidence()
+        del strip["assessment"]
+        strip["strips"][0] |= {"result": "pos", "evidence": {"codes": codes}}
+        facts = json.loads(seizure_json([item(3), made.scan(), strip]))
+        assert facts["items"][0]["swgdrug"] == met
+
+
 @pytest.mark.parametrize("evil", ['=HYPERLINK("http://x")', "+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1"])
 def test_no_cell_is_a_formula(evil):
     manifest = made.scan(officer_ref=evil)
