@@ -5,8 +5,8 @@ its kin, an unknown) get the lines of a computed molecule; the instrument is ``s
 process of its own; the infrared bench is the few lines at the end of this file. The agency's library is the
 bundled one (literature references) and "measured" references of those substances, taken with another
 simulated unit than the one on the shift: other seed, other axis error, other resolution. The unit of the
-shift was characterised with pure substances, as an agency does. None of this shares code with what analyses it: no
-engine, no preprocessing, no reader or writer takes part in making a spectrum.
+shift was characterised with pure substances, as an agency does. None of this shares code with what analyses
+it: no engine, no preprocessing, no reader or writer takes part in making a spectrum.
 """
 
 from __future__ import annotations
