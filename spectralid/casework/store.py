@@ -75,9 +75,11 @@ _LITTLE: Final = 1024 * 1024
 _LOG: Final = logging.getLogger(__name__)
 _RESCUE: Final = "The packets can be copied with spectralid.casework.rescue."
 _URGENT: Final = {"policy_high_hazard", "forced"}
+# "raw IS NULL" would read megabytes from the disk to see that they are there.
+_REMOVED: Final = "typeof(raw) = 'null'"
 _ROW: Final = (
     "SELECT p.packet_id, p.seq, p.kind, p.seizure_ref, p.item_ref, p.sha256, p.captured_utc, p.clock_state, "
-    "p.size, COALESCE(o.state, 'attention'), p.raw IS NULL, d.packet_id IS NOT NULL FROM packets p "
+    f"p.size, COALESCE(o.state, 'attention'), {_REMOVED}, d.packet_id IS NOT NULL FROM packets p "
     "LEFT JOIN outbox o USING (packet_id) LEFT JOIN damaged d USING (packet_id) "
 )
 
@@ -762,7 +764,7 @@ class CaseStore:
 
     def sound_packets(self) -> Iterator[Packet]:
         """Every packet that can be read here, as for `of_item`, one at a time."""
-        return self._sound("raw IS NOT NULL")
+        return self._sound(f"NOT {_REMOVED}")
 
     def _sound(self, which: str, *parameters: str) -> Iterator[Packet]:
         for (packet_id,) in self.read(
