@@ -101,6 +101,13 @@ def test_drift_that_a_quartz_may_have_is_no_lie(tx):
     time.clock.passes(days=6)
     time.clock.wall += timedelta(seconds=6 * 8.64)
     assert judged(time) == ("synced", ())
+    # A month without a server and without a record: 4 minutes off, and nobody set the clock.
+    time.note(time.moment())
+    time.clock.passes(days=30)
+    time.clock.wall += timedelta(seconds=30 * 8.64)
+    assert judged(time) == ("drift", ())
+    time.clock.wall += timedelta(minutes=4)
+    assert judged(time) == ("unsynced", ("ahead_of_trusted", "jumped_forward"))
 
 
 def test_trusted_time_never_goes_back(tx):
