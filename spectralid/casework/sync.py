@@ -165,7 +165,7 @@ class Sync:
         self._eager = False
         self._last_try_ns: int | None = None
         self._time_asked: dt.datetime | None = None
-        self._slow_acknowledgements: dict[int, tuple[int, dt.datetime]] = {}
+        self._slow_acknowledgements: dict[int, tuple[int, int]] = {}
         # Delivered while the store could not be written: without its receipt on record it stays queued.
         self._not_on_record: set[str] = set()
         self._store_failed = False
@@ -435,10 +435,10 @@ class Sync:
     # acknowledgements out
 
     def _acknowledge(self, done: _Round) -> None:
-        now = self._now()
+        now_ns = self.store.clock.monotonic_ns()
         for n, answer_id, envelope in inbox.to_acknowledge(self.store):
-            tries, not_before = self._slow_acknowledgements.get(n, (0, now))
-            if not_before > now:
+            tries, not_before_ns = self._slow_acknowledgements.get(n, (0, now_ns))
+            if not_before_ns > now_ns:
                 continue
             outcome = self.endpoint.acknowledge(answer_id, envelope)
             match outcome:
@@ -449,8 +449,8 @@ class Sync:
                     inbox.mark_told(self.store, n, refused=code)
                     done.refused.append(reason)
                 case Retry(_, _, "packet", after_s):
-                    pause = dt.timedelta(seconds=self._pause_s(tries + 1, after_s))
-                    self._slow_acknowledgements[n] = (tries + 1, now + pause)
+                    pause_ns = int(self._pause_s(tries + 1, after_s) * 1e9)
+                    self._slow_acknowledgements[n] = (tries + 1, now_ns + pause_ns)
                 case _:
                     raise _LinkDownError(outcome)
             self._reached()
@@ -459,17 +459,17 @@ class Sync:
 
     def _reached(self) -> None:
         """The server was there."""
-        self.online, self.failure = True, None
+        self.online = True
         self.last_contact_utc = to_text(self.store.time.now())
-        if self._kept("link") or self.attention:
-            self.attention = None
-            with self._tolerated(), self.store.transaction() as tx:
-                tx.execute("DELETE FROM sync_state WHERE key IN ('link', 'attention')")
 
     def _note_link(self, done: _Round) -> None:
         """Keep when the line is tried next, and what a person has to do about it."""
         failure = done.failure
-        if failure is None or failure.code == "interrupted":
+        if failure is None:
+            if self.online:
+                self._note_line_works()
+            return
+        if failure.code == "interrupted":
             return
         self.online, self.failure = False, (failure.code, failure.reason)
         if self.last_contact_utc:
@@ -482,6 +482,13 @@ class Sync:
         if isinstance(failure, Attention):
             self.attention = self.failure
             self._keep("attention", *self.failure)
+
+    def _note_line_works(self) -> None:
+        """All of a round went through: a server that answers some requests only keeps its pauses growing."""
+        self.failure = self.attention = None
+        if self._kept("link") or self._kept("attention"):
+            with self._tolerated(), self.store.transaction() as tx:
+                tx.execute("DELETE FROM sync_state WHERE key IN ('link', 'attention')")
 
     def _pause_s(self, failures: int, asked_s: float | None) -> float:
         """How long to pause: as the server asked, and spread a little so that not all come back at once."""

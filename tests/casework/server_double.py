@@ -133,6 +133,7 @@ class Authority:
         common: str,
         *,
         server: bool = False,
+        begins_days: float = -300.0,
         expires_days: float = 30.0,
         public_key: Any = None,
     ) -> tuple[bytes, bytes]:
@@ -146,7 +147,7 @@ class Authority:
             .issuer_name(self.name)
             .public_key(public_key or key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=300))
+            .not_valid_before(now + dt.timedelta(days=begins_days))
             .not_valid_after(now + dt.timedelta(days=expires_days))
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

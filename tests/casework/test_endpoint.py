@@ -204,12 +204,18 @@ def test_a_server_of_another_authority_gets_nothing(field, line):
     assert field.server.log == []
 
 
-def test_an_expired_server_certificate_is_said_to_be_one(field, line):
+@pytest.mark.parametrize(
+    ("validity", "code"), [({"expires_days": -1}, "server-certificate"), ({"begins_days": 1}, "clock")]
+)
+def test_a_certificate_out_of_date_is_said_to_be_that_or_the_clock(field, line, validity, code):
+    """Expired; or not yet valid, as all are to a tablet that came up in 1970."""
     (packet_id,) = field.capture()
     field.server.stop()
-    field.server.use_certificate(field.authority, expires_days=-1)
+    field.server.use_certificate(field.authority, **validity)
     field.server.start()
-    assert deliver(field, line, packet_id).code == "server-certificate"
+    outcome = deliver(field, line, packet_id)
+    assert (outcome.code, outcome.scope) == (code, "link")
+    assert "clock" in outcome.reason
 
 
 @pytest.mark.parametrize("expires_days", [-1, 30])

@@ -187,6 +187,26 @@ def test_offline_is_tried_again_after_growing_pauses(field):
     assert set(pauses[7:]) == {300}
 
 
+def test_a_server_that_only_answers_questions_is_not_hammered_with_packets(field):
+    """Maintenance: time and inbox work, packets are refused."""
+    field.capture(3)
+    field.server.script("packets", *[answers_with(problem(503, "maintenance"))] * 99)
+    tried = []
+    with field.sync() as sync:
+        for _ in range(360):
+            if sync.once().code == "busy":
+                tried.append((field.clock.now - START).total_seconds())
+            field.clock.advance(5)
+        pauses = [later - earlier for earlier, later in pairwise(tried)]
+        assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300, 300]
+        field.server.next_fault = lambda area: None
+        field.clock.advance(300)
+        sync.once()
+        outbox.retry_now(field.store)
+        sync.once()
+    assert field.states() == ["received"] * 3
+
+
 def test_a_restart_neither_hurries_nor_forgets_the_pause(field):
     field.capture()
     field.server.stop()
