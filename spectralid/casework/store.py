@@ -621,9 +621,9 @@ class CaseStore:
                 self._readers.pop(ended).close()
             if thread not in self._readers:
                 connection = self._connect(str(self.folder / DATABASE))
-                self._readers[thread] = connection
                 rows(connection, "PRAGMA busy_timeout = 5000")
                 rows(connection, "PRAGMA query_only = ON")
+                self._readers[thread] = connection
             return self._readers[thread]
 
     def keys(self) -> dict[str, PublicKey]:
