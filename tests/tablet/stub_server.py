@@ -1,7 +1,7 @@
-"""A stand-in for the tablet program: canned answers for every route the screen asks, and no engine behind them.
+"""A stand-in for the tablet program: canned answers for every route the screen asks, no engine behind them.
 
-It is the test double of the screen tests, and with ``python tests/tablet/stub_server.py`` a way to look at the
-screens without an instrument or a library. It keeps to the same rules as the program (cookie-less here): the same
+It is the test double of the screen tests, and with ``python tests/tablet/stub_server.py`` a way to look at
+the screens without an instrument or a library. It keeps to the rules of the program, but for the cookie: its
 content security policy, the header on writing requests, errors as ``{"error": {"sentence", "code"}}``.
 """
 
@@ -44,13 +44,14 @@ def bands(*peaks: tuple[float, float]) -> dict[str, list[float]]:
 
 
 NOT_EXCLUDED = [
-    "What is weaker than this scan can show is not detected and not excluded, least of all fentanyl at a few %.",
+    "What is weaker than this scan can show is not detected and not excluded, least of all fentanyl.",
     "Fentanyl-related: below 6 % of the signal it would not have been seen.",
     "Nitazene: below 9 % of the signal it would not have been seen.",
     "Substances that are not in this library.",
 ]
 OPIOID = [
-    "Ultra-potent opioid: gloves, respirator, covered skin; raise no dust; naloxone and a second person at hand.",
+    "Ultra-potent opioid: gloves, respirator, covered skin; raise no dust; naloxone and a second person at "
+    "hand.",
     "Controlled substance: gloves; secure as evidence.",
     "Gloves; do not taste, smell or touch. Other, unseen substances may be present.",
 ]
@@ -59,13 +60,13 @@ VERDICTS: dict[str, dict[str, Any]] = {
         "kind": "mixture",
         "alarm": "danger",
         "headline": "mannitol + fentanyl-related substance",
-        "words": "The scan shows mannitol, 91 % of the signal (86 to 94 %). Beside it there may be a member of a "
-        "watched family: fentanyl-related. This is presumptive: a laboratory must confirm it.",
+        "words": "The scan shows mannitol, 91 % of the signal (86 to 94 %). Beside it there may be a member "
+        "of a watched family: fentanyl-related. This is presumptive: a laboratory must confirm it.",
         "precautions": OPIOID,
         "escalate": True,
         "reasons": [
-            "A member of the family fentanyl-related is among the components with a probability of 97.4 %, above "
-            "the threshold of its alarm.",
+            "A member of the family fentanyl-related is among the components with a probability of 97.4 %, "
+            "above the threshold of its alarm.",
             "To reachback: a hazardous family.",
         ],
         "advice": [],
@@ -114,22 +115,54 @@ VERDICTS: dict[str, dict[str, Any]] = {
 }
 COMPONENTS: dict[str, list[dict[str, Any]]] = {
     "danger": [
-        {"name": "mannitol", "form": "", "share": 0.91, "low": 0.86, "high": 0.94, "probability": 0.999, "tier": "measured"},
-        {"name": "fentanyl", "form": "HCl", "share": 0.07, "low": 0.05, "high": 0.10, "probability": 0.974, "tier": "measured"},
+        {
+            "name": "mannitol",
+            "form": "",
+            "share": 0.91,
+            "low": 0.86,
+            "high": 0.94,
+            "probability": 0.999,
+            "tier": "measured",
+        },
+        {
+            "name": "fentanyl",
+            "form": "HCl",
+            "share": 0.07,
+            "low": 0.05,
+            "high": 0.10,
+            "probability": 0.974,
+            "tier": "measured",
+        },
     ],
     "unknown": [],
     "warning": [
-        {"name": "cocaine", "form": "HCl", "share": 0.98, "low": 0.95, "high": 1.0, "probability": 0.997, "tier": "measured"},
+        {
+            "name": "cocaine",
+            "form": "HCl",
+            "share": 0.98,
+            "low": 0.95,
+            "high": 1.0,
+            "probability": 0.997,
+            "tier": "measured",
+        },
     ],
     "notice": [
-        {"name": "acetaminophen", "form": "", "share": 0.99, "low": 0.96, "high": 1.0, "probability": 0.999, "tier": "measured"},
+        {
+            "name": "acetaminophen",
+            "form": "",
+            "share": 0.99,
+            "low": 0.96,
+            "high": 1.0,
+            "probability": 0.999,
+            "tier": "measured",
+        },
     ],
-}  # fmt: skip
+}
 SAFETY = (
-    "The 785 nm laser is almost invisible and can blind. Everyone in the room wears glasses for 785 nm; never point "
-    "the probe at a person or at something that reflects. Dark, coloured or energetic material can catch fire or "
-    "explode under the beam. The instrument does not tell spectralid whether its interlock is closed, and software "
-    "is no interlock: check key and interlock yourself."
+    "The 785 nm laser is almost invisible and can blind. Everyone in the room wears glasses for 785 nm; "
+    "never point the probe at a person or at something that reflects. Dark, coloured or energetic material "
+    "can catch fire or explode under the beam. The instrument does not tell spectralid whether its interlock is "
+    "closed, and software is no interlock: check key and interlock yourself."
 )
 
 
@@ -171,18 +204,41 @@ class World:
                     "safety": SAFETY,
                     "watching": "/srv/spectra",
                 },
-                "library": {"name": "spectralid", "version": "2026.11", "age_days": 12, "compounds": 1747, "nameable": 151, "old": False},
+                "library": {
+                    "name": "spectralid",
+                    "version": "2026.11",
+                    "age_days": 12,
+                    "compounds": 1747,
+                    "nameable": 151,
+                    "old": False,
+                },
                 "store": {"read_only": False, "reason": "", "free_mb": 12000, "packets": 41, "ballast": True},
-                "queue": {"queued": 2, "sending": 0, "received": 30, "answered": 4, "attention": 1, "online": False,
-                          "last_contact_utc": UTC, "endpoint": "https://reachback.example.org"},
+                "queue": {
+                    "queued": 2,
+                    "sending": 0,
+                    "received": 30,
+                    "answered": 4,
+                    "attention": 1,
+                    "online": False,
+                    "last_contact_utc": UTC,
+                    "endpoint": "https://reachback.example.org",
+                },
                 "answers": {"unread": 2},
                 "clock": {"state": "synced", "utc": UTC},
                 "policy": {"name": "default", "version": "3", "note": ""},
                 "current": {"seizure_ref": "S-1", "item_ref": "I-1", "scan": None, "last": None},
-            }  # fmt: skip
+            }
             self.seizures: dict[str, dict[str, Any]] = {
-                "S-1": {"seizure_ref": "S-1", "opened_utc": UTC, "place": "Port 4, hall B", "mode": "express", "note": "Two parcels, one sender.", "closed": False, "alarm": "danger"},
-            }  # fmt: skip
+                "S-1": {
+                    "seizure_ref": "S-1",
+                    "opened_utc": UTC,
+                    "place": "Port 4, hall B",
+                    "mode": "express",
+                    "note": "Two parcels, one sender.",
+                    "closed": False,
+                    "alarm": "danger",
+                },
+            }
             self.items: dict[str, dict[str, Any]] = {"I-1": self._item("I-1", "S-1", "Item 1", "pe")}
             for alarm in VERDICTS:
                 self._scanned("I-1", alarm)
@@ -198,13 +254,55 @@ class World:
                 "swgdrug": ["A", "C"],
             }
             self.answers: list[dict[str, Any]] = [
-                {"answer_id": "a1", "n": 1, "kind": "interim", "utc": UTC, "headline": "Treat as hazardous", "words": "We see fentanyl. An answer follows.", "precautions": OPIOID[:1],
-                 "by": "chemist 3", "case": "C-77", "item_ref": "I-1", "late": True, "shown": False, "lab": None, "supersedes": None},
-                {"answer_id": "a2", "n": 2, "kind": "final", "utc": UTC, "headline": "Fentanyl hydrochloride, about 7 %, in mannitol", "words": "Seen in scan 1 and by the strip.", "precautions": OPIOID[:1],
-                 "by": "chemist 3", "case": "C-77", "item_ref": "I-1", "late": False, "shown": False, "lab": None, "supersedes": "a1"},
-                {"answer_id": "a0", "n": 0, "kind": "lab_result", "utc": UTC, "headline": "Cocaine hydrochloride", "words": "GC-MS.", "precautions": [],
-                 "by": "laboratory 2", "case": "C-12", "item_ref": "I-1", "late": False, "shown": True, "lab": "confirmed", "supersedes": None},
-            ]  # fmt: skip
+                {
+                    "answer_id": "a1",
+                    "n": 1,
+                    "kind": "interim",
+                    "utc": UTC,
+                    "headline": "Treat as hazardous",
+                    "words": "We see fentanyl. An answer follows.",
+                    "precautions": OPIOID[:1],
+                    "by": "chemist 3",
+                    "case": "C-77",
+                    "item_ref": "I-1",
+                    "late": True,
+                    "shown": False,
+                    "lab": None,
+                    "supersedes": None,
+                },
+                {
+                    "answer_id": "a2",
+                    "n": 2,
+                    "kind": "final",
+                    "utc": UTC,
+                    "headline": "Fentanyl hydrochloride, about 7 %, in mannitol",
+                    "words": "Seen in scan 1 and by the strip.",
+                    "precautions": OPIOID[:1],
+                    "by": "chemist 3",
+                    "case": "C-77",
+                    "item_ref": "I-1",
+                    "late": False,
+                    "shown": False,
+                    "lab": None,
+                    "supersedes": "a1",
+                },
+                {
+                    "answer_id": "a0",
+                    "n": 0,
+                    "kind": "lab_result",
+                    "utc": UTC,
+                    "headline": "Cocaine hydrochloride",
+                    "words": "GC-MS.",
+                    "precautions": [],
+                    "by": "laboratory 2",
+                    "case": "C-12",
+                    "item_ref": "I-1",
+                    "late": False,
+                    "shown": True,
+                    "lab": "confirmed",
+                    "supersedes": None,
+                },
+            ]
             self.arrived: list[dict[str, Any]] = [
                 {"file": "sample 7 (ATR).spa", "technique": "ftir_atr", "utc": UTC}
             ]
@@ -223,16 +321,40 @@ class World:
 
     def _item(self, ref: str, seizure: str, label: str, container: str) -> dict[str, Any]:
         return {
-            "item_ref": ref, "seizure_ref": seizure, "label": label, "container": container, "scans": [], "strips": [], "declared": None, "fusion": None, "assessment": None,
-            "notes": [], "photos": [], "suggest": None, "suggest_reason": "", "queue": "queued", "answers": [],
-        }  # fmt: skip
+            "item_ref": ref,
+            "seizure_ref": seizure,
+            "label": label,
+            "container": container,
+            "scans": [],
+            "strips": [],
+            "declared": None,
+            "fusion": None,
+            "assessment": None,
+            "notes": [],
+            "photos": [],
+            "suggest": None,
+            "suggest_reason": "",
+            "queue": "queued",
+            "answers": [],
+        }
 
     def _scanned(self, ref: str, alarm: str) -> str:
         scans = self.items[ref]["scans"]
         packet = f"{alarm}-{sum(s['alarm'] == alarm for s in scans)}" if scans else alarm
         packet = alarm if not any(s["packet_id"] == alarm for s in scans) else packet
         verdict = VERDICTS[alarm]
-        scans.insert(0, {"packet_id": packet, "technique": "raman", "utc": UTC, "kind": "scan", "verdict": verdict["kind"], "alarm": alarm, "headline": verdict["headline"]})  # fmt: skip
+        scans.insert(
+            0,
+            {
+                "packet_id": packet,
+                "technique": "raman",
+                "utc": UTC,
+                "kind": "scan",
+                "verdict": verdict["kind"],
+                "alarm": alarm,
+                "headline": verdict["headline"],
+            },
+        )
         return packet
 
     def record(self, packet: str) -> dict[str, Any] | None:
@@ -257,30 +379,64 @@ class World:
             "verdict": {
                 **VERDICTS[alarm],
                 "not_excluded": NOT_EXCLUDED,
-                "evidence": ["Signal to noise 210.", "Library spectralid 2026.11, 2,312 references of this technique."],
+                "evidence": [
+                    "Signal to noise 210.",
+                    "Library spectralid 2026.11, 2,312 references of this technique.",
+                ],
                 "codes": [],
                 "policy": "default 3 1f0c2d3e4a5b",
             },
             "components": COMPONENTS[alarm],
-            "queue": {"code": "", "state": {"danger": "answered", "unknown": "attention", "warning": "received"}.get(alarm, "queued"),
-                      "reason": "The server refused it: this tablet is not enrolled. Export it to USB." if alarm == "unknown" else ""},
+            "queue": {
+                "code": "",
+                "state": {"danger": "answered", "unknown": "attention", "warning": "received"}.get(
+                    alarm, "queued"
+                ),
+                "reason": "The server refused it: this tablet is not enrolled. Export it to USB."
+                if alarm == "unknown"
+                else "",
+            },
             "answers": [self.answers[1]] if alarm == "danger" else [],
             "suggest": "ftir" if alarm == "unknown" else None,
             "suggest_reason": "The sample fluoresces: infrared is not disturbed by that.",
             "lab": "confirmed" if alarm == "warning" else None,
             "spectrum": bands((450, 0.3), (876, 1.0), (1004, 0.7), (1031, 0.25), (1130, 0.4), (1458, 0.5)),
             "simulated": True,
-        }  # fmt: skip
+        }
 
     def history(self) -> list[dict[str, Any]]:
         """Newest first."""
         rows = []
         for seq, alarm in zip(range(41, 37, -1), reversed(VERDICTS), strict=True):
-            rows.append({"packet_id": alarm, "seq": seq, "utc": UTC, "kind": "scan", "alarm": alarm, "headline": VERDICTS[alarm]["headline"],
-                         "verdict": VERDICTS[alarm]["kind"], "item_ref": "I-1", "seizure_ref": "S-1", "queue": "received"})  # fmt: skip
+            rows.append(
+                {
+                    "packet_id": alarm,
+                    "seq": seq,
+                    "utc": UTC,
+                    "kind": "scan",
+                    "alarm": alarm,
+                    "headline": VERDICTS[alarm]["headline"],
+                    "verdict": VERDICTS[alarm]["kind"],
+                    "item_ref": "I-1",
+                    "seizure_ref": "S-1",
+                    "queue": "received",
+                }
+            )
         for seq, kind in ((37, "evidence"), (36, "item"), (35, "seizure")):
-            rows.append({"packet_id": f"p{seq}", "seq": seq, "utc": UTC, "kind": kind, "alarm": None, "headline": "", "verdict": None, "item_ref": "I-1" if kind != "seizure" else None,
-                         "seizure_ref": "S-1", "queue": "answered"})  # fmt: skip
+            rows.append(
+                {
+                    "packet_id": f"p{seq}",
+                    "seq": seq,
+                    "utc": UTC,
+                    "kind": kind,
+                    "alarm": None,
+                    "headline": "",
+                    "verdict": None,
+                    "item_ref": "I-1" if kind != "seizure" else None,
+                    "seizure_ref": "S-1",
+                    "queue": "answered",
+                }
+            )
         return rows
 
     def queue_rows(self) -> list[dict[str, Any]]:
@@ -290,10 +446,18 @@ class World:
             "queued": "No network.",
         }
         return [
-            {"packet_id": f"q{i}", "seq": 41 - i, "kind": "scan" if i % 2 else "evidence", "state": state, "tries": 3 * i, "reason": said.get(state, ""),
-             "next_try_utc": UTC if state == "queued" else None, "headline": "mannitol + fentanyl-related substance" if i % 2 else ""}
+            {
+                "packet_id": f"q{i}",
+                "seq": 41 - i,
+                "kind": "scan" if i % 2 else "evidence",
+                "state": state,
+                "tries": 3 * i,
+                "reason": said.get(state, ""),
+                "next_try_utc": UTC if state == "queued" else None,
+                "headline": "mannitol + fentanyl-related substance" if i % 2 else "",
+            }
             for i, state in enumerate(("attention", "queued", "sending", "received", "answered"))
-        ]  # fmt: skip
+        ]
 
     def publish(self, event: str = "state", data: Any = None) -> None:
         """Send an event to every open page."""
@@ -315,7 +479,16 @@ class World:
             self.state["device"]["state"] = device
             self.publish()
             if stage:
-                self.publish("progress", {"scan_id": scan_id, "stage": stage, "done": done, "total": total, "snr": 84 if stage == "sample" else None})  # fmt: skip
+                self.publish(
+                    "progress",
+                    {
+                        "scan_id": scan_id,
+                        "stage": stage,
+                        "done": done,
+                        "total": total,
+                        "snr": 84 if stage == "sample" else None,
+                    },
+                )
 
     def finish(self, alarm: str) -> str:
         """Pretend that the scan has its result."""
@@ -531,8 +704,9 @@ def _seizure(world: World, _body: Any, _query: Any, ref: str) -> Answer:
         return 404, {"error": {"sentence": "There is no such seizure.", "code": "not_found"}}
     items = [
         {"item_ref": i["item_ref"], "label": i["label"], "container": i["container"], "scans": i["scans"]}
-        for i in world.items.values() if i["seizure_ref"] == ref
-    ]  # fmt: skip
+        for i in world.items.values()
+        if i["seizure_ref"] == ref
+    ]
     return 200, world.seizures[ref] | {"items": items}
 
 
@@ -557,9 +731,24 @@ def _item(world: World, _body: Any, _query: Any, ref: str) -> Answer:
 def _add(world: World, body: Any, _query: Any, ref: str, what: str) -> Answer:
     item = world.items[ref]
     if what == "declared":
-        item["declared"] = {**body, "outcome": "inconsistent", "reasons": ["Citric acid was declared; mannitol and a fentanyl-related substance were found."]}  # fmt: skip
+        item["declared"] = {
+            **body,
+            "outcome": "inconsistent",
+            "reasons": ["Citric acid was declared; mannitol and a fentanyl-related substance were found."],
+        }
     elif what == "strips":
-        item["strips"].append({**body, "evidence": {"ratio": 8.9, "low": 4.1, "high": 19.0, "conflict": body["result"] == "neg", "reasons": ["Sensitivity 98.5 %, specificity 89.2 % for this target."]}})  # fmt: skip
+        item["strips"].append(
+            {
+                **body,
+                "evidence": {
+                    "ratio": 8.9,
+                    "low": 4.1,
+                    "high": 19.0,
+                    "conflict": body["result"] == "neg",
+                    "reasons": ["Sensitivity 98.5 %, specificity 89.2 % for this target."],
+                },
+            }
+        )
     elif what == "notes":
         item["notes"].append({"text": body["text"]})
     elif what == "photos":

@@ -1,4 +1,4 @@
-"""The officer's screens in a real browser, against a stand-in server: legible, reachable, never blocked, never fooled."""
+"""The officer's screens in a real browser, against a stand-in: legible, in reach, not blocked, not fooled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ ARGUMENTS = [
 ]
 SIZES = {"landscape": (1024, 768), "wide": (1280, 800), "portrait": (800, 1280)}
 RULES = ["wcag2a", "wcag2aa", "wcag2aaa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-HOSTILE = "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script>{{7*7}} ‮evil " + "W" * 180
+HOSTILE = (
+    "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script>{{7*7}} \u202eevil " + "W" * 180
+)
 
 Prepare = Callable[[Stub, Page], None]
 
@@ -58,9 +60,29 @@ def _no_library(stub: Stub, _: Page) -> None:
 
 def _evidence(stub: Stub, page: Page) -> None:
     item = stub.world.items["I-1"]
-    item["strips"].append({"target": "nitazene", "brand": "BTNX", "lot": "A1", "expiry": "2027-01-01", "result": "neg",
-                           "evidence": {"ratio": None, "low": None, "high": None, "conflict": True, "reasons": ["No dilution was recorded."]}})  # fmt: skip
-    item["declared"] = {"text": "citric acid", "cas": "77-92-9", "tariff": "2918.14", "outcome": "inconsistent", "reasons": ["Citric acid was not found."]}  # fmt: skip
+    item["strips"].append(
+        {
+            "target": "nitazene",
+            "brand": "BTNX",
+            "lot": "A1",
+            "expiry": "2027-01-01",
+            "result": "neg",
+            "evidence": {
+                "ratio": None,
+                "low": None,
+                "high": None,
+                "conflict": True,
+                "reasons": ["No dilution was recorded."],
+            },
+        }
+    )
+    item["declared"] = {
+        "text": "citric acid",
+        "cas": "77-92-9",
+        "tariff": "2918.14",
+        "outcome": "inconsistent",
+        "reasons": ["Citric acid was not found."],
+    }
     item["fusion"] = {
         "outcome": "disagree",
         "words": "Raman speaks for mannitol, infrared for something else.",
@@ -132,7 +154,7 @@ def stub(served: Stub) -> Stub:
 
 @pytest.fixture
 def page(tab: Page) -> Iterator[Page]:
-    """A page without memory, that fails the test if its own script or its content security policy complained."""
+    """A page without memory; the test fails if its script or its content security policy complained."""
     complaints: list[str] = []
 
     def noted(message: Any) -> None:
@@ -174,7 +196,9 @@ def axe(page: Page) -> list[str]:
         page.evaluate(AXE_SCRIPT)
     options = {"runOnly": RULES, "resultTypes": ["violations"]}
     found = page.evaluate("(options) => axe.run(document, options)", options)
-    return [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in found["violations"] for n in v["nodes"]]
+    return [
+        f"{v['id']}: {n['target']} {n['failureSummary']}" for v in found["violations"] for n in v["nodes"]
+    ]
 
 
 def sentence(key: str, language: str = "en", **facts: Any) -> str:
@@ -445,8 +469,16 @@ def test_what_was_typed_survives_a_reload_until_it_is_recorded(stub: Stub, page:
     expect(page.locator("h1")).to_have_text("Item 1")
     (sent,) = bodies(stub, "POST", "/api/items/I-1/strips")
     assert sent == {
-        "target": "fentanyl", "result": "pos", "brand": "BTNX", "dilution_mg_ml": 1.5, "lot": "", "expiry": "", "cutoff_ng_ml": None, "read_s": None, "photo": None,
-    }  # fmt: skip
+        "target": "fentanyl",
+        "result": "pos",
+        "brand": "BTNX",
+        "dilution_mg_ml": 1.5,
+        "lot": "",
+        "expiry": "",
+        "cutoff_ng_ml": None,
+        "read_s": None,
+        "photo": None,
+    }
     show(page, stub, "/item/I-1?do=strip")
     expect(page.get_by_label("Dilution")).to_have_value("")
 
@@ -529,8 +561,25 @@ def test_hostile_texts_are_shown_and_never_run(stub: Stub, page: Page) -> None:
             return {k: poison(v, k) for k, v in value.items()}
         if isinstance(value, list):
             return [poison(v, key) for v in value]
-        keep = {"alarm", "kind", "state", "theme", "language", "languages", "utc", "technique", "container", "lab", "tier", "sha256"}  # fmt: skip
-        return HOSTILE if isinstance(value, str) and key not in keep and not key.endswith(("_ref", "_id")) else value
+        keep = {
+            "alarm",
+            "kind",
+            "state",
+            "theme",
+            "language",
+            "languages",
+            "utc",
+            "technique",
+            "container",
+            "lab",
+            "tier",
+            "sha256",
+        }
+        return (
+            HOSTILE
+            if isinstance(value, str) and key not in keep and not key.endswith(("_ref", "_id"))
+            else value
+        )
 
     world.seizures.update(poison(world.seizures))
     world.items.update(poison(world.items))
@@ -542,7 +591,18 @@ def test_hostile_texts_are_shown_and_never_run(stub: Stub, page: Page) -> None:
     world.refuse["GET", "/api/records/danger"] = (200, record)
     rows = {"rows": poison(world.queue_rows()), "summary": {}}
     world.refuse["GET", "/api/queue"] = (200, rows)
-    paths = ("/result/danger", "/item/I-1", "/scan", "/answers", "/queue", "/device", "/settings", "/history?seizure=S-1", "/?step=item", "/result/%3Cimg%20src=x%3E")  # fmt: skip
+    paths = (
+        "/result/danger",
+        "/item/I-1",
+        "/scan",
+        "/answers",
+        "/queue",
+        "/device",
+        "/settings",
+        "/history?seizure=S-1",
+        "/?step=item",
+        "/result/%3Cimg%20src=x%3E",
+    )
     for path in paths:
         show(page, stub, path)
         assert page.evaluate("() => window.hacked") is None, path
@@ -651,7 +711,10 @@ def test_queue_is_retried_and_handed_over_by_usb(stub: Stub, page: Page) -> None
     expect(page.locator("ol.records li").first).to_contain_text("not enrolled")
     page.get_by_role("button", name=sentence("queue.retry")).click()
     expect(page.locator("main .notice-box.good")).to_have_text(sentence("queue.retried"))
-    export, taken = page.locator("section", has_text="Export to USB"), page.locator("section", has_text="Import from USB")  # fmt: skip
+    export, taken = (
+        page.locator("section", has_text="Export to USB"),
+        page.locator("section", has_text="Import from USB"),
+    )
     export.get_by_label("Folder").fill("/media/usb")
     export.get_by_role("button").click()
     expect(export).to_contain_text("3 records written.")
@@ -676,7 +739,13 @@ def test_language_and_light_change_at_once(stub: Stub, page: Page) -> None:
 
 def test_keys_move_between_screens_and_back_goes_back(stub: Stub, page: Page) -> None:
     show(page, stub, "/scan")
-    for key, path in (("2", "/history"), ("3", "/queue"), ("4", "/answers"), ("5", "/device"), ("6", "/settings")):  # fmt: skip
+    for key, path in (
+        ("2", "/history"),
+        ("3", "/queue"),
+        ("4", "/answers"),
+        ("5", "/device"),
+        ("6", "/settings"),
+    ):
         page.keyboard.press(f"Alt+{key}")
         page.wait_for_url(stub.url + path)
         settled(page)
@@ -721,7 +790,7 @@ def test_every_key_is_used_and_every_used_key_is_there() -> None:
     source = _sources()
     used = set(re.findall(r"\bt\(\s*\"([^\"]+)\"", source))
     used |= set(re.findall(r"\"([a-z_]+\.[a-z_]+)\"", source)) & keys
-    for stem in re.findall(r"\bcount\(\s*\"([^\"]+)\"", source) + ["nav.unread", "nav.attention"]:
+    for stem in [*re.findall(r"\bcount\(\s*\"([^\"]+)\"", source), "nav.unread", "nav.attention"]:
         used |= {f"{stem}.one", f"{stem}.other"}
     assert used <= keys, used - keys
     stems = set(re.findall(r"known\(\"(\w+)\"", source)) | set(re.findall(r"t\(`(\w+)\.\$", source))
@@ -730,7 +799,16 @@ def test_every_key_is_used_and_every_used_key_is_there() -> None:
 
 def test_texts_only_ever_become_text() -> None:
     source = _sources()
-    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "DOMParser", "srcdoc"):  # fmt: skip
+    for forbidden in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "DOMParser",
+        "srcdoc",
+    ):
         assert forbidden not in source, forbidden
     page = (STATIC / "index.html").read_text()
     assert not re.search(r"\son\w+=|style=|<style|<script(?! type=\"module\" src=)", page)
