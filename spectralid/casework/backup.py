@@ -29,7 +29,8 @@ from spectralid.casework import dsse
 from spectralid.casework.clock import to_text
 from spectralid.casework.database import as_bytes
 from spectralid.casework.errors import PacketError, RecordError, StoreReadOnlyError
-from spectralid.casework.keys import PublicKey, SigningKey, sync_folder
+from spectralid.casework.files import sync_folder, write_whole
+from spectralid.casework.keys import PublicKey, SigningKey
 from spectralid.casework.manifest import dumps, loads
 from spectralid.casework.packet import GENESIS
 from spectralid.casework.store import DATABASE, KEY, CaseStore
@@ -162,7 +163,7 @@ def make_backup(
             "sha256": _sha256(draft / DATABASE),
             "public_key": key.public.raw.hex(),
         }
-        _write(draft / STATEMENT, dsse.sign(dumps(statement), PAYLOAD_TYPE, key) + b"\n")
+        write_whole(draft / STATEMENT, [dsse.sign(dumps(statement), PAYLOAD_TYPE, key), b"\n"])
         backup = verify_backup(draft)
     facts = {name: statement[name] for name in ("backup_id", "last_seq", "last_sha256", "sha256")}
     # Beside the program that writes, or from a disk that fails, a backup is worth having all the same.
@@ -416,14 +417,8 @@ def _sha256(path: Path) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as read, target.open("xb") as written:
-        shutil.copyfileobj(read, written, _CHUNK)
-    _sync(target)
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    _sync(path)
+    with source.open("rb") as read:
+        write_whole(target, iter(lambda: read.read(_CHUNK), b""))
 
 
 def _sync(path: Path) -> None:
