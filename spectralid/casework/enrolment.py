@@ -24,7 +24,8 @@ from spectralid.casework import dsse
 from spectralid.casework.clock import to_text
 from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.errors import PacketError, RecordError, SignatureError
-from spectralid.casework.keys import PublicKey, sync_folder
+from spectralid.casework.files import write_whole
+from spectralid.casework.keys import PublicKey
 from spectralid.casework.manifest import dumps, loads
 from spectralid.casework.messages import Trust, parse_utc
 from spectralid.errors import MissingDependencyError
@@ -223,7 +224,7 @@ def enrol(
     _check_pair(pem, own_key)
     if certificate is None:
         # Before the row that names it: a certificate nobody refers to does no harm.
-        _write(own, pem, mode=0o644)
+        write_whole(own, [pem])
     former = trust_ever(store).keys.values() if before else ()
     kept: dict[str, Any] = {
         "url": file.url.rstrip("/"),
@@ -349,7 +350,7 @@ def request(store: CaseStore) -> bytes:
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write(path, pem, mode=0o600)
+        write_whole(path, [pem])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, store.device_id[:64])])
     wanted = x509.CertificateSigningRequestBuilder().subject_name(name).sign(private, hashes.SHA256())
     body = {
@@ -360,21 +361,6 @@ def request(store: CaseStore) -> bytes:
         "utc": to_text(store.time.now()),
     }
     return dsse.sign(dumps(body), REQUEST_TYPE, store.key)
-
-
-def _write(path: Path, data: bytes, *, mode: int) -> None:
-    """A file that is whole and on the disk, or not there."""
-    draft = path.with_name(f"{path.name}.new")
-    with contextlib.suppress(FileNotFoundError):
-        draft.unlink()
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(draft, path)
-    sync_folder(path.parent)
 
 
 def _relative(folder: Path, path: Path) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from spectralid.casework import inbox, messages, packet
 from spectralid.casework.enrolment import trust_of
 from spectralid.casework.errors import RecordError, StoreError
-from spectralid.casework.keys import sync_folder
+from spectralid.casework.files import sync_folder
 
 if TYPE_CHECKING:
     from spectralid.casework.store import CaseStore
@@ -135,10 +135,11 @@ def export_packets(store: CaseStore, folder: str | os.PathLike[str], *, everythi
 def _outgoing(
     store: CaseStore, device: str, skipped: list[str], *, everything: bool
 ) -> Iterator[tuple[str, bytes]]:
+    # typeof: for IS NOT NULL, SQLite reads all of a blob.
     which = "" if everything else "AND o.state <> 'received' "
     for packet_id, seq in store.read(
         "SELECT p.packet_id, p.seq FROM packets p JOIN outbox o ON o.packet_id = p.packet_id "
-        f"WHERE p.raw IS NOT NULL {which}ORDER BY o.urgent DESC, p.seq"
+        f"WHERE typeof(p.raw) <> 'null' {which}ORDER BY o.urgent DESC, p.seq"
     ):
         try:
             yield f"{device}-{seq:010d}{packet.SUFFIX}", store.raw(packet_id)
@@ -156,6 +157,7 @@ def _holds(path: Path, data: bytes) -> bool:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """Whole under its name or not there; the folder, which a stick may not sync, is the caller's."""
     draft = path.with_name(f"{path.name}.part")
     try:
         with draft.open("wb") as file:

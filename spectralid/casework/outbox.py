@@ -314,8 +314,9 @@ def offer_again(store: CaseStore, notice: Missing) -> tuple[int, int]:
     gone: list[int] = []
     with store.transaction() as tx:
         for wanted in notice.packets:
+            # typeof, here and below: for IS NULL, SQLite reads all of a blob.
             found = tx.execute(
-                "SELECT p.packet_id, p.sha256, p.raw IS NULL, o.state, o.receipt FROM packets p "
+                "SELECT p.packet_id, p.sha256, typeof(p.raw) = 'null', o.state, o.receipt FROM packets p "
                 "JOIN outbox o ON o.packet_id = p.packet_id WHERE p.seq = ?",
                 (wanted.seq,),
             ).fetchone()
@@ -359,7 +360,7 @@ def offer_lost(store: CaseStore, *, why: str, but: int) -> int:
     with store.transaction() as tx:
         held = tx.execute(
             "SELECT o.packet_id FROM outbox o JOIN packets p ON p.packet_id = o.packet_id "
-            "WHERE o.state = 'received' AND p.raw IS NOT NULL AND o.seq <> ?",
+            "WHERE o.state = 'received' AND typeof(p.raw) <> 'null' AND o.seq <> ?",
             (but,),
         ).fetchall()
         for (packet_id,) in held:

@@ -79,10 +79,11 @@ def sweep(store: CaseStore, policy: RetentionPolicy) -> Swept:
     latest = store.time.latest
     if latest is None:
         return Swept(0, 0, ())
+    # typeof: for IS NOT NULL, SQLite reads all of a blob.
     found = store.read(
         "SELECT p.seq, p.packet_id, p.sha256, p.size FROM packets p "
         "JOIN outbox o ON o.packet_id = p.packet_id "
-        "WHERE p.raw IS NOT NULL AND o.state = 'received' AND o.receipt IS NOT NULL ORDER BY p.seq"
+        "WHERE typeof(p.raw) <> 'null' AND o.state = 'received' AND o.receipt IS NOT NULL ORDER BY p.seq"
     )
     trust = trust_ever(store)
     before = latest - dt.timedelta(days=policy.keep_days)
@@ -106,7 +107,7 @@ def sweep(store: CaseStore, policy: RetentionPolicy) -> Swept:
             for seq, packet_id, size in some:
                 # Looked at again where nothing can come between: the server may have asked for it just now.
                 cursor = tx.execute(
-                    "UPDATE packets SET raw = NULL WHERE seq = ? AND raw IS NOT NULL AND EXISTS "
+                    "UPDATE packets SET raw = NULL WHERE seq = ? AND typeof(raw) <> 'null' AND EXISTS "
                     "(SELECT 1 FROM outbox o WHERE o.packet_id = ? AND o.state = 'received')",
                     (seq, packet_id),
                 )
