@@ -161,8 +161,8 @@ COMPONENTS: dict[str, list[dict[str, Any]]] = {
 SAFETY = (
     "The 785 nm laser is almost invisible and can blind. Everyone in the room wears glasses for 785 nm; "
     "never point the probe at a person or at something that reflects. Dark, coloured or energetic material "
-    "can catch fire or explode under the beam. The instrument does not tell spectralid whether its interlock is "
-    "closed, and software is no interlock: check key and interlock yourself."
+    "can catch fire or explode under the beam. The instrument does not tell spectralid whether its interlock "
+    "is closed, and software is no interlock: check key and interlock yourself."
 )
 
 

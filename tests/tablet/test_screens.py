@@ -363,6 +363,19 @@ def test_confirmed_is_said_only_after_the_laboratory_said_it(stub: Stub, page: P
         expect(page.locator("dl.facts")).to_contain_text(sentence(said))
 
 
+def test_rounding_makes_nothing_certain(stub: Stub, page: Page) -> None:
+    for packet, said in (("warning", "probability > 99%"), ("danger", "probability 97%")):
+        show(page, stub, f"/result/{packet}")
+        expect(page.locator(".bars")).to_contain_text(said)
+
+
+def test_why_nothing_is_sent_is_told(stub: Stub, page: Page) -> None:
+    stub.world.state["queue"].update(attention_code="re-enrol", failure_code="not-the-server")
+    show(page, stub, "/queue")
+    expect(page.locator("main .notice-box.bad").first).to_have_text(sentence("reason.re-enrol"))
+    expect(page.locator("main")).to_contain_text(sentence("reason.not-the-server"))
+
+
 def test_repeated_scan_is_asked_about(stub: Stub, page: Page) -> None:
     stub.world.refuse["POST", "/api/scans"] = (409, {"error": {"code": "same_item", "sentence": "Again?"}})
     show(page, stub, "/scan")

@@ -37,6 +37,9 @@ export function alarmPanel({ alarm, kind = "", headline, words = "", precautions
   ));
 }
 
+/** A probability; rounding never makes it certain. */
+const chance = (p) => (p > 0.99 ? `> ${percent(0.99)}` : p < 0.01 ? `< ${percent(0.01)}` : percent(p));
+
 /** Components with their share of the signal, its range, and how sure the name is. */
 export function bars(components) {
   return h("ul.bars", {}, components.map((c) => {
@@ -49,7 +52,7 @@ export function bars(components) {
       bar?.style.setProperty("--high", Math.min(1, c.high));
     }
     const facts = [
-      Number.isFinite(c.probability) && t("component.probability", { p: percent(c.probability) }),
+      Number.isFinite(c.probability) && t("component.probability", { p: chance(c.probability) }),
       c.tier && known("tier", c.tier),
     ].filter(Boolean).join(" · ");
     return h(

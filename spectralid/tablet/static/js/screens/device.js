@@ -33,7 +33,7 @@ export async function device(context) {
       card("store", t("store.label"), store.read_only && h("div.notice-box.bad", {}, h("p", {}, t("store.read_only"), " ", store.reason)),
         h("dl.facts", {}, of(t("store.packets"), number(store.packets ?? 0)), of(t("store.free"), `${number(store.free_mb ?? 0)} MB`), of(t("store.ballast"), t(store.ballast ? "device.yes" : "store.no_ballast")))),
       card("clock", t("clock.label"), h("dl.facts", {}, clock.utc && of(t("clock.time"), utc(clock.utc)), of(t("device.state"), known("clock", clock.state)), of(t("policy.label"), `${policy.name} ${policy.version}`), of(t("queue.server"), queue.endpoint ?? t("queue.no_server")), of(t("device.program"), version)),
-        policy.note && h("p", {}, policy.note))),
+        policy.note && h("div.notice-box.bad", {}, h("p", {}, policy.note)))),
   ];
   return { title, node, key: (s) => JSON.stringify([s.device, s.library, s.store.read_only, s.policy]) };
 }

@@ -83,6 +83,7 @@ function stripFacts(strip) {
     ? t("strip.ratio", { ratio: number(evidence.ratio, 1), low: number(evidence.low, 1), high: number(evidence.high, 1) })
     : t("strip.no_ratio");
   return h(`div.notice-box${evidence?.conflict ? ".bad" : ""}`, {}, h("h3", {}, `${strip.target}: ${known("strip", strip.result)}`), h("p", {}, [strip.brand, strip.lot, strip.expiry].filter(Boolean).join(" · ")),
+    strip.packet_id && strip.photo ? h("p", {}, h("img", { class: "shot", src: path("/api/records", strip.packet_id, "photos", strip.photo), alt: t("strip.photo"), loading: "lazy" })) : null,
     evidence && [evidence.conflict && h("p", {}, h("strong", {}, t("strip.conflict"))), h("p", {}, ratio), listOf(evidence.reasons)]);
 }
 

@@ -16,17 +16,20 @@ export async function queue(context) {
   const counts = h("ul.counts", { "aria-label": t("queue.counts") });
   const rows = h("ol.records", { "aria-label": t("queue.packets") });
   const link = h("p", {});
+  const trouble = h("div", {});
   const redraw = async () => {
     const found = await get("/api/queue");
     const { queue: q } = now();
     fill(counts, ["queued", "sending", "received", "answered", "attention"].map((s) => h(`li${s === "attention" && q[s] ? ".bad" : ""}`, {}, h("b", {}, q[s] ?? 0), known("queue", s))));
-    fill(link, !q.endpoint ? t("queue.no_server") : q.online ? t("queue.online") : t("queue.offline"), " ", q.last_contact_utc ? t("queue.last", { time: utc(q.last_contact_utc) }) : t("queue.never"));
+    fill(trouble, q.attention_code ? h("div.notice-box.bad", {}, h("p", {}, reasonOf({ code: q.attention_code, reason: t("queue.attention_unknown") }))) : null);
+    const why = !q.online && q.failure_code ? known("reason", q.failure_code) : "";
+    fill(link, !q.endpoint ? t("queue.no_server") : q.online ? t("queue.online") : t("queue.offline"), " ", why && why !== q.failure_code ? `${why} ` : "", q.endpoint && (q.last_contact_utc ? t("queue.last", { time: utc(q.last_contact_utc) }) : t("queue.never")));
     fill(rows, found.rows.map(packet));
     if (!found.rows.length) fill(rows, h("li", {}, t("queue.empty")));
   };
   await redraw();
   const node = [
-    h("h1", { tabindex: "-1" }, title), counts, link, place,
+    h("h1", { tabindex: "-1" }, title), trouble, counts, link, place,
     h("div.row", {}, button(t("queue.retry"), "retry", async () => { await post("/api/queue/retry"); await redraw(); say(place, t("queue.retried"), false); }, place, { primary: true })),
     h("h2", {}, t("queue.packets")), rows,
     h("div.columns", {}, usb("export", t("usb.export"), t("usb.export_words"), async (folder) => count("usb.written", (await post("/api/queue/export", { folder }, { timeout: DISK_MS })).written), redraw),
