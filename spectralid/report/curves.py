@@ -77,7 +77,7 @@ def drawing(
         marks.append(Word(middle, bottom + 9.0, label, _LETTERS, "regular", _AXIS))
     for tick in _ticks(y_low, y_high, 4):
         marks.append(Stroke(((left - 2.5, down(tick)), (left, down(tick))), 0.5, _AXIS))
-        label = f"{tick:.4g}"
+        label = f"{tick:.7g}"
         start = max(left - 4.0 - text_width(label, _LETTERS), 0.0)
         marks.append(Word(start, down(tick) + 2.0, label, _LETTERS, "regular", _AXIS))
     marks.append(

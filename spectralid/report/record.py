@@ -14,9 +14,11 @@ __all__ = [
     "answered",
     "at",
     "check",
+    "declaration",
     "evidence_of",
     "identifiers",
     "laboratory",
+    "last",
     "number",
     "records",
     "simulated",
@@ -135,12 +137,27 @@ def answered(answers: Iterable[Plain]) -> list[dict[str, Any]]:
 
 
 def evidence_of(manifest: Plain, others: Iterable[Plain]) -> list[Plain]:
-    """The manifest itself and the evidence recorded for the same item, oldest first."""
+    """The manifest itself, and how its item was opened and the evidence recorded for it, oldest first."""
     item = text(manifest, "item_ref")
     of_item = [
-        m for m in others if text(m, "kind") == "evidence" and (not item or text(m, "item_ref") in ("", item))
+        m
+        for m in others
+        if text(m, "kind") in ("item", "evidence") and (not item or text(m, "item_ref") in ("", item))
     ]
-    return [manifest, *sorted(of_item, key=lambda m: number(m, "seq") or 0)]
+    return sorted([manifest, *of_item], key=lambda m: number(m, "seq") or 0)
+
+
+def last(of_item: Iterable[Plain], key: str) -> dict[str, Any]:
+    """The newest mapping of that name; empty if there is none."""
+    found = [dict(m[key]) for m in of_item if isinstance(m.get(key), Mapping)]
+    return found[-1] if found else {}
+
+
+def declaration(of_item: Sequence[Plain]) -> dict[str, Any]:
+    """What was declared last, with its check: its own, or that of the item's newest assessment."""
+    said = last(of_item, "declared")
+    check = at(last(of_item, "assessment"), "declared")
+    return said if not said or "check" in said or not isinstance(check, Mapping) else {**said, "check": check}
 
 
 def strips(records_of_item: Iterable[Plain]) -> list[dict[str, Any]]:

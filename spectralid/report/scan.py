@@ -90,7 +90,7 @@ def scan_facts(
     answers = list(answers)
     of_item = record.evidence_of(manifest, evidence)
     strips = record.strips(of_item)
-    assessment = _last(of_item, "assessment")
+    assessment = record.last(of_item, "assessment")
     verdict = record.at(manifest, "result", "verdict")
     return {
         "schema": SCHEMA,
@@ -107,8 +107,8 @@ def scan_facts(
         "quality": record.at(manifest, "result", "quality") or {},
         "context": record.at(manifest, "context") or {},
         "strips": strips,
-        "declared": _last(of_item, "declared") or {},
-        "assessment": assessment or {},
+        "declared": record.declaration(of_item),
+        "assessment": assessment,
         "conflicts": record.texts(assessment, "conflicts"),
         "escalation": _escalation(manifest, assessment),
         "escalation_note": record.text(manifest, "escalation", "officer_note"),
@@ -118,11 +118,6 @@ def scan_facts(
         "drawn": [_drawn(curve) for curve in spectra],
         "identifiers": record.identifiers(manifest),
     }
-
-
-def _last(of_item: Iterable[Mapping[str, Any]], key: str) -> dict[str, Any] | None:
-    found = [dict(m[key]) for m in of_item if isinstance(m.get(key), Mapping)]
-    return found[-1] if found else None
 
 
 def _shares(manifest: Mapping[str, Any]) -> dict[str, float]:

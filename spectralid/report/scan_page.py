@@ -257,7 +257,7 @@ def _identifying(facts: Mapping[str, Any], words: Words) -> Iterator[Section]:
             key,
             words.say(f"section.{key}"),
             tuple(label for label, _ in pairs),
-            rows=partial(_pair, pairs, 4 if key == "record" else 2),
+            rows=partial(_pair, pairs, 4 if key == "record" else 3),
             least=len(pairs) if key == "record" else 1,
             size=0.88,
         )

@@ -131,8 +131,7 @@ def _item(
     added = next((m for m in own if record.text(m, "kind") == "item"), {})
     scans = [m for m in own if record.text(m, "kind") == "scan"]
     evidence = [m for m in own if record.text(m, "kind") == "evidence"]
-    said = [m["assessment"] for m in evidence if isinstance(m.get("assessment"), Mapping)]
-    assessment: Mapping[str, Any] = said[-1] if said else {}
+    assessment = record.last(own, "assessment")
     strips = record.strips(own)
     packets = {record.text(m, "packet_id") for m in own}
     about = [
@@ -140,7 +139,6 @@ def _item(
         for a in answers
         if record.text(a, "item_ref") == reference or packets & set(record.texts(a, "packet_ids"))
     ]
-    declared = [m["declared"] for m in (added, *evidence) if isinstance(m.get("declared"), Mapping)]
     laboratory = record.laboratory(lab_status.get(reference), about)
     results = [_scan(m) for m in scans]
     alarms = [a for r in results if (a := r["alarm"])]
@@ -151,12 +149,12 @@ def _item(
         "item_ref": reference,
         "label": record.text(added, "label"),
         "container": record.text(added, "container"),
-        "declared": dict(declared[-1]) if declared else {},
+        "declared": record.declaration(own),
         "scans": results,
         "strips": strips,
         "notes": [note for m in evidence if (note := record.text(m, "note"))],
         "photos": [dict(p) for m in evidence for p in record.records(m, "photos")],
-        "assessment": dict(assessment),
+        "assessment": assessment,
         "alarm": min(alarms, key=_loudness, default=""),
         "swgdrug": sorted(met),
         "answers": list(about),

@@ -13,6 +13,7 @@ from spectralid.verdict.catalog import Catalog
 __all__ = ["Words"]
 
 _FOLDER: Final = Path(__file__).parent / "catalog"
+_NO_LIMIT: Final = 0.9
 
 
 class Words:
@@ -89,7 +90,8 @@ class Words:
         """The smallest share of a family a scan would have shown."""
         key = f"family.{family}"
         family = self._verdicts.say(key) if key in self._verdicts else family
-        if not isinstance(share, int | float) or share >= 1:
+        # Where a member was found, or nothing could be told, the limit is next to the whole signal.
+        if not isinstance(share, int | float) or share >= _NO_LIMIT:
             return self.say("share.above", family=family)
         return self.say("share.line", family=family, share=self.share(float(share)))
 

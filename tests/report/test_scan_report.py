@@ -263,6 +263,24 @@ def test_no_heading_stands_over_nothing():
         assert heading not in text
 
 
+def test_what_was_declared_when_the_item_was_opened_is_checked_by_its_assessment():
+    opened = {"kind": "item", "seq": 117, "item_ref": "IT-0003", "declared": {"text": "flour", "cas": ""}}
+    scan = made.scan(assessment={"declared": {"outcome": "inconsistent", "reasons": ["It is no flour."]}})
+    (text,) = pages.texts(report(scan, evidence=[opened]))
+    assert "Declared as “flour”: INCONSISTENT with what was found." in text
+    assert "It is no flour." in text
+    (text,) = pages.texts(report(evidence=[opened]))
+    assert "Declared as “flour”: not checked." in text
+
+
+def test_a_family_that_nothing_can_be_said_of_has_no_limit():
+    manifest = made.scan()
+    manifest["result"]["smallest_shares"] = {"fentanyl-related": 0.998, "nitazene": 0.034}
+    (text,) = pages.texts(report(manifest))
+    assert "no limit from this scan" in text
+    assert "100 %" not in text
+
+
 def test_a_probability_is_never_rounded_to_certainty():
     manifest = made.scan()
     manifest["result"]["components"][0]["probability"] = 0.99999
