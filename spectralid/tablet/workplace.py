@@ -125,7 +125,11 @@ class Workplace:
             _log.warning("Exchange with reachback ended: %s", error)
 
     def _look_after(self) -> None:
-        """Look through the whole record for damage, a little at a time, while nobody scans."""
+        """Look through the whole record for damage, a little at a time, while nobody scans; then tidy up.
+
+        What is removed has a verified receipt and is older than the retention says.
+        """
+        from spectralid.casework.retention import RetentionPolicy, sweep
         from spectralid.casework.scrub import scrub
 
         pause_s = _SCRUB_STEP_S
@@ -134,6 +138,8 @@ class Workplace:
                 continue
             try:
                 report = scrub(self.unit.store, steps=1)
+                if report.finished_utc and not report.problems:
+                    sweep(self.unit.store, RetentionPolicy())
             except SpectralIDError as error:
                 _log.warning("The record could not be looked through: %s", error)
                 pause_s = _SCRUB_PAUSE_S

@@ -24,6 +24,8 @@ const ROUTES = [
   [/^\/queue$/, queue, "queue"], [/^\/answers$/, answers, "answers"], [/^\/device$/, device, "device"], [/^\/settings$/, settings, "settings"],
 ];
 
+const SHOWN_MS = 8000;
+
 const main = document.getElementById("main");
 let showing = null; // address, what to undo on leaving, key(state) with its last value, language
 let turn = 0;
@@ -128,8 +130,13 @@ async function resultCame({ packet_id: id }) {
 
 /** A scan that failed while another screen is read, or a file in the watched folder that could not be read. */
 function failed(told) {
-  if (told.code === "cancelled" || (told.scan_id && location.pathname === "/scan")) return;
   const sentence = failure(told);
+  if (told.code === "cancelled") {
+    // STOP has said already what became of the laser: that must not be talked over.
+    notice("failed", h("div.notice-box.good", {}, h("p", {}, sentence)), SHOWN_MS);
+    return;
+  }
+  if (told.scan_id && location.pathname === "/scan") return;
   notice("failed", h("div.notice-box.bad", {}, h("p", {}, sentence), told.scan_id ? linkTo("/scan", t("scan.again"), true) : h("button.button", { type: "button", onclick: () => notice("failed", null) }, t("page.understood"))));
   announce(sentence, true);
 }

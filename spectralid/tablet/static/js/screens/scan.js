@@ -160,7 +160,6 @@ async function running(context, at) {
   context.on("failed", (f) => {
     if (f.scan_id !== at.scan_id) return;
     forget();
-    // STOP has said already what became of the laser: that must not be talked over.
     if (f.code === "cancelled") { context.again(); return; }
     fill(stage, t("running.failed"));
     number.hidden = true;
