@@ -441,6 +441,19 @@ def test_stop_by_escape_and_inside_a_dialog(stub: Stub, page: Page) -> None:
     assert len(bodies(stub, "POST", "/api/instrument/off")) == 2
 
 
+def test_stopped_scan_is_said_to_be_stopped(stub: Stub, page: Page) -> None:
+    show(page, stub, "/scan")
+    _scanning(stub, page)
+    page.locator("#laser .stop").click()
+    expect(page.locator("#assertive")).to_have_text(sentence("stop.stopped"))
+    stub.world.publish(
+        "failed", {"scan_id": "scan-0", "sentence": "Cancelled.", "code": "cancelled", "retake": False}
+    )
+    expect(page.locator("#notices")).to_contain_text(sentence("failed.cancelled"))
+    expect(page.locator("#assertive")).to_have_text(sentence("stop.stopped"))
+    expect(page.get_by_role("button", name="Start scan")).to_be_visible()
+
+
 def test_laser_not_confirmed_off_is_never_called_off(stub: Stub, page: Page) -> None:
     stub.world.refuse["POST", "/api/instrument/off"] = (
         409,
