@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from spectralid.casework.errors import KeyFileError, SignatureError
-from spectralid.casework.files import sync_folder, write_whole
+from spectralid.casework.files import write_whole
 from spectralid.errors import ParameterError, UnreadableFileError
 from spectralid.keys import cryptography, key_id, private_pem, read_private_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["PublicKey", "SigningKey", "sync_folder"]
+__all__ = ["PublicKey", "SigningKey"]
 
 
 @dataclass(frozen=True, slots=True)
