@@ -486,6 +486,8 @@ def test_reload_in_the_middle_of_a_scan(stub: Stub, page: Page) -> None:
 
 def test_what_was_typed_survives_a_reload_until_it_is_recorded(stub: Stub, page: Page) -> None:
     show(page, stub, "/item/I-1?do=strip")
+    page.get_by_label("fentanyl").check()
+    page.get_by_label("BTNX").check()
     page.get_by_label("Dilution").fill("1,5")
     page.get_by_label("Positive").check()
     page.reload()
@@ -656,6 +658,9 @@ def test_declared_goods_are_checked_and_the_outcome_shown(stub: Stub, page: Page
 
 def test_missing_field_is_named_and_focused(stub: Stub, page: Page) -> None:
     show(page, stub, "/item/I-1?do=strip")
+    page.get_by_role("button", name=sentence("strip.record")).click()
+    expect(page.get_by_text(sentence("form.needed", field="The strip is made for"))).to_be_visible()
+    page.get_by_label("fentanyl").check()
     page.get_by_role("button", name=sentence("strip.record")).click()
     expect(page.get_by_text(sentence("form.needed", field="It shows"))).to_be_visible()
     assert bodies(stub, "POST", "/api/items/I-1/strips") == []

@@ -99,7 +99,7 @@ function choice(controls, kept, field, { label, options, value = null, required 
   });
   node.append(wrong);
   controls.set(field, {
-    value: () => chosen,
+    value: () => chosen ?? "",
     problem: () => {
       wrong.textContent = required && !chosen ? t("form.needed", { field: label }) : "";
       return Boolean(wrong.textContent);

@@ -24,6 +24,9 @@ export const mark = (word) => h(`span.mark.${alarmOf(word)}`, { role: "img", "ar
 
 export const listOf = (texts, facts = {}) => (texts?.length ? h("ul", facts, texts.map((text) => h("li", {}, text))) : null);
 
+/** What few need at once, behind its title. */
+export const more = (title, content) => (content ? h("details", {}, h("summary", {}, title), h("div.inside", {}, content)) : null);
+
 /** Sign, precautions, name: precautions stand above the name wherever the substance may hurt. */
 export function alarmPanel({ alarm, kind = "", headline, words = "", precautions = [], extra = null, lang = null, under = [], tag = "p", level = "h2" }) {
   const name = h(`${level}.name`, { lang }, headline);

@@ -6,7 +6,7 @@ import { ApiError, call, get, path, post } from "../api.js";
 import { form } from "../form.js";
 import { once } from "../act.js";
 import { linkTo } from "../shell.js";
-import { alarmPanel, listOf, queueBadge } from "../verdict.js";
+import { alarmPanel, listOf, more, queueBadge } from "../verdict.js";
 import { answerCard } from "./answers.js";
 import { declaredFields } from "./flow.js";
 import { arrivedFiles, scansOf } from "./scan.js";
@@ -35,9 +35,10 @@ async function overview(context, facts) {
   const node = [
     h("div.head", {}, h("h1", { tabindex: "-1" }, title), queueBadge(facts.queue)),
     assessment && alarmPanel({
-      alarm: assessment.alarm, headline: assessment.headline, words: assessment.words, precautions: assessment.precautions,
+      alarm: assessment.alarm, headline: assessment.headline, precautions: assessment.precautions,
       extra: [
         assessment.conflicts?.length ? h("div.notice-box.bad", {}, h("h3", {}, t("item.conflict")), listOf(assessment.conflicts)) : null,
+        assessment.words && more(t("item.words"), h("p", {}, assessment.words)),
         assessment.swgdrug?.length ? h("p.small", {}, t("item.swgdrug", { categories: assessment.swgdrug.join(" + ") })) : null,
       ],
     }),
@@ -96,9 +97,9 @@ async function strip(context, facts) {
   const node = form(`strip:${context.part}`, {
     label: t("strip.record"),
     fields: (f) => [
-      f.choice("target", { label: t("strip.target"), options: options(targets), value: options(targets)[0]?.value, required: true, width: "180px" }),
+      f.choice("target", { label: t("strip.target"), options: options(targets), required: true, width: "200px" }),
       f.choice("result", { label: t("strip.result"), options: ["pos", "neg", "invalid"].map((r) => ({ value: r, label: t(`strip.${r}`) })), required: true, width: "200px" }),
-      f.choice("brand", { label: t("strip.brand"), options: [...options(brands), { value: "", label: t("strip.other_brand") }], value: localStorage.getItem("strip-brand") ?? options(brands)[0]?.value ?? "", width: "200px" }),
+      f.choice("brand", { label: t("strip.brand"), options: [...options(brands), { value: "", label: t("strip.other_brand") }], value: localStorage.getItem("strip-brand"), width: "200px" }),
       h("p", {}, t("strip.weight")),
       h("div.columns", {},
         f.text("dilution_mg_ml", { label: t("strip.dilution"), mode: "decimal", limit: 12 }),

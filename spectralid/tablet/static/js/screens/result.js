@@ -6,7 +6,7 @@ import { get, path } from "../api.js";
 import { now } from "../state.js";
 import { linkTo, reachback } from "../shell.js";
 import { plot } from "../plot.js";
-import { ago, alarmOf, alarmPanel, bars, isUrgent, listOf, queueBadge, reasonOf } from "../verdict.js";
+import { ago, alarmOf, alarmPanel, bars, isUrgent, listOf, more, queueBadge, reasonOf } from "../verdict.js";
 import { answerCard } from "./answers.js";
 
 let announced = null;
@@ -69,7 +69,6 @@ const refused = (record) => ({
 });
 
 const section = (id, title, ...content) => h("section.card", { "aria-labelledby": id }, h("h2", { id }, title), content);
-const more = (title, content) => (content ? h("details", {}, h("summary", {}, title), h("div.inside", {}, content)) : null);
 export const download = (to, label) => h("a.button", { href: to, download: true }, label);
 
 function facts(record, check, library) {

@@ -104,7 +104,8 @@ async function ready(context, ref, ended) {
   return { title, node, key: (state) => [state.device.connected, state.device.state, state.current.scan?.scan_id, state.device.check?.state].join(" ") };
 }
 
-export const scansOf = (scans) => h("ul.records", {}, scans.map((s) => h("li", {}, h(
+/** Scans of an item, the newest first. */
+export const scansOf = (scans) => h("ul.records", {}, [...scans].sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0)).map((s) => h("li", {}, h(
   "a.record", { href: `/result/${encodeURIComponent(s.packet_id)}` }, mark(s.alarm),
   h("span", {}, h("span.what", {}, s.headline), h("span.when", {}, [t(`alarm.${alarmOf(s.alarm)}`), known("kind", s.verdict ?? s.kind), known("technique", s.technique), utc(s.utc)].filter(Boolean).join(" · "))),
 ))));
