@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 from spectralid.identify import Analysis, Identification
 from spectralid.identify.families import family_of
 from spectralid.identify.quality import times_longer
-from spectralid.library import Compound, ReferenceLibrary
+from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.verdict.catalog import Catalog
 from spectralid.verdict.naming import CARRIERS, Finding, Findings, Reason, because, close, percent
 from spectralid.verdict.policy import Policy
@@ -302,7 +303,18 @@ class Wording:
         if share >= _ANY_SHARE:
             return self._say("open.any_share", family=name)
         about = f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
-        return self._say("open.smallest_share", family=name, share=about)
+        # A family is looked for by those of its members that the library holds; it has more.
+        held = len(self._held.get(family, ()))
+        return self._say("open.smallest_share", family=name, share=about, n=held)
+
+    @cached_property
+    def _held(self) -> dict[str, set[str]]:
+        """Members of each family with a reference of the technique that may name."""
+        infos = self._library.rows(self._identification.technique)
+        found: dict[str, set[str]] = {}
+        for slug in {info.compound_slug for info in infos if info.tier is not Tier.COMPUTED}:
+            found.setdefault(family_of(self._library.compound(slug)), set()).add(slug)
+        return found
 
     def _part(self, name: str, finding: Finding) -> str:
         return self._say("words.part", name=name, share=self._share(finding))

@@ -12,6 +12,7 @@ import pytest
 from spectralid.identify import Analysis, Component, Identification, SignalQuality
 from spectralid.identify.checks import BandAgreement, UnexplainedBand
 from spectralid.identify.confidence import SOMETHING_ELSE, ComponentConfidence, Confidence
+from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding
 from spectralid.identify.result import Candidate
 from spectralid.library import Compound, ReferenceLibrary, Tier
@@ -344,13 +345,30 @@ def test_each_watched_family_has_its_smallest_share_or_was_not_looked_for(shelf:
     shares = {"fentanyl-related": 0.0632, "nitazene": 1.0, "amphetamine": 0.42, "sugar or polyol": 0.01}
     found = verdict(shelf, part("flour"), shares=shares)
     lines = found.not_excluded
-    assert "Fentanyl-related: not detected; smallest detectable share ≈ 6.3% of the signal." in lines
-    assert "Amphetamine: not detected; smallest detectable share ≈ 42% of the signal." in lines
+    (fentanyl,) = (line for line in lines if line.startswith("Fentanyl-related"))
+    assert "not detected; smallest detectable share ≈ 6.3% of the signal." in fentanyl
+    (amphetamine,) = (line for line in lines if line.startswith("Amphetamine"))
+    assert "not detected; smallest detectable share ≈ 42% of the signal." in amphetamine
     assert "Nitazene: not detected, but this scan could not have shown it at any share." in lines
     (never,) = (line for line in lines if line.startswith("Not looked for"))
     assert "benzodiazepine" in never
     assert "amphetamine" not in never
     assert "sugar" not in " ".join(lines)
+
+
+def test_a_family_is_looked_for_by_the_members_the_library_holds_and_no_others(
+    shelf: ReferenceLibrary,
+) -> None:
+    held = {
+        info.compound_slug
+        for info in shelf.rows("raman")
+        if info.tier is not Tier.COMPUTED
+        and family_of(shelf.compound(info.compound_slug)) == "fentanyl-related"
+    }
+    found = verdict(shelf, part("flour"), shares={"fentanyl-related": 0.05})
+    (line,) = (n for n in found.not_excluded if n.startswith("Fentanyl-related"))
+    assert f"Looked for by {len(held)} of its members; others are not excluded." in line
+    assert held
 
 
 def test_what_is_found_is_not_also_said_to_be_undetected(shelf: ReferenceLibrary) -> None:
