@@ -49,7 +49,7 @@ class OutboxLater(_Tampered):
 
 
 class AcknowledgedBeforeCommit(_Tampered):
-    """COMMIT of a packet returns at once; it is carried out when the next transaction begins."""
+    """COMMIT of a packet returns at once; it is carried out before the next BEGIN, or on closing."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         state = self.__dict__
@@ -62,3 +62,8 @@ class AcknowledgedBeforeCommit(_Tampered):
             state["owed"] = True
             return super().execute("SELECT 1")
         return super().execute(sql, parameters)
+
+    def close(self) -> None:
+        if self.__dict__.pop("owed", False):
+            super().execute("COMMIT")
+        super().close()
