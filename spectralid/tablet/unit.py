@@ -421,6 +421,7 @@ class FieldUnit:
             engine=__version__,
             thresholds=self.policy.to_dict()["thresholds"],
         )
+        body["result"]["library"]["age_days"] = self.library_age_days
         body["other_technique"] = suggest_other_technique(identification, spectrum)
         body["caution_shown"] = list(verdict.cautions)
         if verdict.escalate:

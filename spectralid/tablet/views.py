@@ -94,31 +94,30 @@ def item_view(view: ItemView, rows: Sequence[OutboxRow], *, answers: Iterable[An
     }
 
 
-def seizure_view(unit: FieldUnit, seizure_ref: str, *, items: bool = False) -> dict[str, Any]:
+def seizure_view(unit: FieldUnit, seizure_ref: str, *, with_items: bool = False) -> dict[str, Any]:
     """One seizure, with its items where asked for."""
     row = next(s for s in unit.store.seizures() if s.seizure_ref == seizure_ref)
-    rows = unit.store.items(seizure_ref)
-    scans = {i.item_ref: [p for p in unit.store.of_item(i.item_ref) if p.kind == "scan"] for i in rows}
-    every = [p for packets in scans.values() for p in packets]
+    items = unit.store.items(seizure_ref)
+    every = {i.item_ref: unit.store.of_item(i.item_ref) for i in items}
     view: dict[str, Any] = {
         "seizure_ref": seizure_ref,
         "opened_utc": row.opened_utc,
         "place": row.place,
         "mode": row.mode,
-        "items": len(rows),
-        "alarm": _loudest(every),
+        "items": len(items),
+        "alarm": _loudest(p for packets in every.values() for p in packets),
     }
-    if items:
+    if with_items:
         view["items"] = [
             {
                 "item_ref": i.item_ref,
                 "label": i.label,
                 "container": i.container,
-                "alarm": _loudest(scans[i.item_ref]),
-                "headline": _scan(scans[i.item_ref][-1])["headline"] if scans[i.item_ref] else "",
-                "scans": len(scans[i.item_ref]),
+                "alarm": _loudest(every[i.item_ref]),
+                "headline": _headline(every[i.item_ref]),
+                "scans": sum(p.kind == "scan" for p in every[i.item_ref]),
             }
-            for i in rows
+            for i in items
         ]
     return view
 
@@ -166,8 +165,23 @@ def _scan(packet: Packet) -> dict[str, Any]:
 
 
 def _loudest(packets: Iterable[Packet]) -> str | None:
-    alarms = {_scan(p)["alarm"] for p in packets}
+    """The loudest alarm of scans, and of what items came to with their strips."""
+    said = [_conclusion(p) for p in packets]
+    alarms = {c["alarm"] for c in said if c}
     return next((a for a in _ALARMS if a in alarms), None)
+
+
+def _headline(packets: Sequence[Packet]) -> str:
+    said = [c for p in packets if (c := _conclusion(p))]
+    return str(said[-1]["headline"]) if said else ""
+
+
+def _conclusion(packet: Packet) -> Mapping[str, Any] | None:
+    """What a packet says an item is: a scan by its verdict, evidence by what the item then came to."""
+    if packet.kind == "scan":
+        return _scan(packet)
+    assessment: Mapping[str, Any] | None = packet.manifest.get("assessment")
+    return assessment
 
 
 def _component(stated: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:

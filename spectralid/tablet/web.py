@@ -228,7 +228,7 @@ def _seizure(place: Workplace, request: Request, _: Any) -> Any:
     ref = request.path_params["ref"]
     if ref not in {row.seizure_ref for row in place.unit.store.seizures()}:
         return _unknown()
-    return views.seizure_view(place.unit, ref, items=True)
+    return views.seizure_view(place.unit, ref, with_items=True)
 
 
 def _open_seizure(place: Workplace, _: Request, body: Any) -> Any:

@@ -191,6 +191,9 @@ def test_strip_note_photo_and_send_are_on_record_and_shown(client):
     assert view["assessment"]["conflicts"]
     assert view["assessment"]["alarm"] == "danger"
     assert "C" in view["assessment"]["swgdrug"]
+    # The scan alone is harmless; the list of seizures must not say so.
+    assert [s["alarm"] for s in ok(client.get("/api/seizures"))] == ["danger"]
+    assert ok(client.get(f"/api/seizures/{view['seizure_ref']}"))["items"][0]["alarm"] == "danger"
     view = ok(client.post(f"/api/items/{ref}/notes", json={"text": "white powder"}))
     assert view["notes"][-1]["text"] == "white powder"
     headers = {"Content-Type": "image/png"}
