@@ -1,0 +1,100 @@
+"""A server's database for tests, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="the server needs the extra [reachback]")
+pytest.importorskip("alembic", reason="the server needs the extra [reachback]")
+
+import sqlalchemy as sa
+
+from spectralid.reachback import migrate
+from spectralid.reachback.database import FILE, open_database
+from tests.reachback import postgres
+from tests.reachback.desk import Desk
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def pg():
+    """A PostgreSQL of the session, with a database ``template`` that has the tables."""
+    if reason := postgres.why_not():
+        pytest.skip(reason)
+    pytest.importorskip("psycopg", reason="the server needs the extra [reachback]")
+    with postgres.cluster() as running:
+        admin = sa.create_engine(
+            running.url().replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+        )
+        running.admin = admin
+        create(running, "template", "template1")
+        db = open_database(running.url("template"), running.folder / "server")
+        migrate.upgrade(db)
+        db.close()
+        yield running
+        admin.dispose()
+
+
+def create(running, name, template="template"):
+    with running.admin.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("template")
+    db = open_database(None, folder)
+    migrate.upgrade(db)
+    with db.read() as tx:
+        tx.exec_driver_sql("PRAGMA journal_mode")
+    db.close()
+    return folder / FILE
+
+
+def fresh(kind, folder, request):
+    """A migrated, empty database of a kind."""
+    if kind == "postgresql":
+        running = request.getfixturevalue("pg")
+        name = f"test_{next(_numbers)}"
+        create(running, name)
+        return open_database(running.url(name), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(request.getfixturevalue("sqlite_template"), folder / FILE)
+    return open_database(None, folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def db(kind, tmp_path, request):
+    """A migrated, empty database, of both kinds in turn."""
+    opened = fresh(kind, tmp_path / "server", request)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def empty(kind, tmp_path, request):
+    """A database without tables."""
+    if kind == "postgresql":
+        running = request.getfixturevalue("pg")
+        name = f"test_{next(_numbers)}"
+        create(running, name, "template0")
+        opened = open_database(running.url(name), tmp_path / "server")
+    else:
+        opened = open_database(None, tmp_path / "server")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(db):
+    """A server with two enrolled tablets and a clock that only tests move."""
+    return Desk(db)
