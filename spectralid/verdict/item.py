@@ -305,7 +305,10 @@ class _Item:
         elif self.fusion and self.fusion.shared and self._all_shared():
             parts = [self.catalog.listed([self._name(s) for s in self.fusion.shared])]
         else:
-            ranked = sorted(self.scans, key=lambda s: s[1].alarm is not worst(v.alarm for _, v in self.scans))
+            # What is dangerous leads; then what has a name, before what one technique could not settle.
+            ranked = sorted(
+                self.scans, key=lambda s: (s[1].alarm is not Alarm.DANGER, s[1].kind not in _NAMED)
+            )
             parts = [v.headline for _, v in ranked]
         positive = [self._target(s) for s in self._positive() if "both-show" not in s.codes]
         if positive:
