@@ -14,7 +14,6 @@ from spectralid.errors import MissingDependencyError
 from spectralid.reachback.errors import SchemaTooNewError, StorageFullError
 
 if TYPE_CHECKING:
-    from alembic.operations import Operations
     from sqlalchemy.engine import Connection
 
     from spectralid.reachback.database import Database
@@ -77,8 +76,16 @@ def revisions(db: Database) -> tuple[str, ...]:
         return tuple(MigrationContext.configure(tx).get_current_heads())
 
 
-def append_only(op: Operations, *tables: str) -> None:
-    """For migrations: let triggers refuse whatever changes or removes rows of these tables."""
+def append_only(op: Any, *tables: str) -> None:
+    """For migrations: let triggers refuse whatever changes or removes rows of these tables.
+
+    Parameters
+    ----------
+    op : module
+        ``alembic.op``.
+    *tables : str
+        Their names.
+    """
     connection: Connection = op.get_bind()
     for table in tables:
         for statement in _triggers(table, connection.dialect.name):

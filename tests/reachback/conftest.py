@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def pg():
-    """A PostgreSQL of the session, with a database ``template`` that has the tables."""
+    """A PostgreSQL of the session, with a database ``main`` that has the tables."""
     if reason := postgres.why_not():
         pytest.skip(reason)
     pytest.importorskip("psycopg", reason="the server needs the extra [reachback]")
@@ -31,17 +31,27 @@ def pg():
             running.url().replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
         )
         running.admin = admin
-        create(running, "template", "template1")
-        db = open_database(running.url("template"), running.folder / "server")
+        create(running, "main")
+        db = open_database(running.url("main"), running.folder / "server")
         migrate.upgrade(db)
         db.close()
         yield running
         admin.dispose()
 
 
-def create(running, name, template="template"):
+def create(running, name):
     with running.admin.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        connection.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE template0"))
+
+
+# Much faster than a database for each test; as a replica, neither triggers nor foreign keys are asked.
+_EMPTY = """
+DO $$ DECLARE name text; BEGIN
+  SET LOCAL session_replication_role = replica;
+  FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+  LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
+END $$
+"""
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +68,10 @@ def sqlite_template(tmp_path_factory):
 def fresh(kind, folder, request):
     """A migrated, empty database of a kind."""
     if kind == "postgresql":
-        running = request.getfixturevalue("pg")
-        name = f"test_{next(_numbers)}"
-        create(running, name)
-        return open_database(running.url(name), folder)
+        opened = open_database(request.getfixturevalue("pg").url("main"), folder)
+        with opened.begin() as tx:
+            tx.execute(sa.text(_EMPTY))
+        return opened
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(request.getfixturevalue("sqlite_template"), folder / FILE)
     return open_database(None, folder)
@@ -86,7 +96,7 @@ def empty(kind, tmp_path, request):
     if kind == "postgresql":
         running = request.getfixturevalue("pg")
         name = f"test_{next(_numbers)}"
-        create(running, name, "template0")
+        create(running, name)
         opened = open_database(running.url(name), tmp_path / "server")
     else:
         opened = open_database(None, tmp_path / "server")

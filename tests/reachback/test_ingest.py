@@ -199,7 +199,8 @@ def test_a_break_in_the_chain_is_on_record(desk):
 
 def test_what_is_noted_of_a_scan(desk):
     desk.ingest(desk.tablet.scan(
-        decision="mixture", substances=("fentanyl", "mannitol"), families=("fentanyl-related",), alarm="danger",
+        decision="mixture", substances=("fentanyl", "mannitol"), families=("fentanyl-related",),
+        alarm="danger",
         strips=[{"target": "fentanyl", "result": "pos", "dilution_mg_ml": 2.0}],
         escalation={"why": ["policy_high_hazard"], "officer_note": "white powder"},
     ))  # fmt: skip
@@ -281,7 +282,8 @@ def test_many_at_once_get_one_place_each(desk):
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
     max_leaves=5,
@@ -292,9 +294,9 @@ json_values = st.recursive(
 @given(
     st.fixed_dictionaries(
         {},
-        optional={
-            name: json_values for name in ("components", "families", "verdict", "library", "engine", "extra")
-        },
+        optional=dict.fromkeys(
+            ("components", "families", "verdict", "library", "engine", "extra"), json_values
+        ),
     )
 )
 def test_results_of_any_shape_are_taken_or_refused_in_so_many_words(desk, result):
