@@ -12,7 +12,7 @@ class Exit(IntEnum):
 
     Over several inputs the command ends with the first that applies: 3 if any input could not be read, else
     the highest verdict code, so that 0 means every input was read and identified.
-    `DIFFERENT` is the answer of ``library diff`` alone. `INTERRUPTED` (Ctrl-C) and `PIPE_CLOSED` (whoever
+    `DIFFERENT` is the answer of ``library diff`` alone, `GOAL_MISSED` of ``reachback plan``. `INTERRUPTED` (Ctrl-C) and `PIPE_CLOSED` (whoever
     read the output has gone) are 128 plus the signal, as shells have it.
     """
 
@@ -28,5 +28,6 @@ class Exit(IntEnum):
     NO_MATCH = 13
     POOR_SIGNAL = 14
     DIFFERENT = 20
+    GOAL_MISSED = 21
     INTERRUPTED = 130
     PIPE_CLOSED = 141

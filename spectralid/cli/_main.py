@@ -23,6 +23,7 @@ from spectralid.cli import (
     packets,
     plot,
     policy,
+    reachback,
     report,
     scan,
     sim,
@@ -42,7 +43,7 @@ _EPILOG: Final = """\
 exit codes:
             0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
             2 usage · 3 unreadable input · 4 library · 5 device · 1 internal error
-            20 different (library diff) · 130 interrupted · 141 pipe closed
+            20 different (library diff) · 21 goal missed (reachback plan) · 130 interrupted · 141 pipe closed
 All results are presumptive until a laboratory confirms them."""
 
 
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         tablet,
         packets,
         report,
+        reachback,
     ):
         module.add_parser(commands)
     return parser

@@ -21,16 +21,10 @@ __all__ = ["ItemView", "Result", "assessed", "suggestion"]
 
 
 class Result(NamedTuple):
-    """One scan on record, and what it is."""
+    """What one scan is."""
 
-    packet: Packet
     identification: Identification
     verdict: Verdict
-
-    @property
-    def found(self) -> tuple[Identification, Verdict]:
-        """Without the packet."""
-        return self.identification, self.verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ def assessed(
     item : ItemView
         What is on record.
     results : sequence of Result
-        Its scans that could be compared, oldest first.
+        What its scans that could be compared are, oldest first.
     library, policy, catalog
         What they are judged by.
     on : date
@@ -111,7 +105,6 @@ def assessed(
 
     if not results:
         return item
-    found = [r.found for r in results]
     said = adding.get("declared") or item.declared
     check = None
     if said:
@@ -120,12 +113,12 @@ def assessed(
         check = declared.check(declaration, telling.verdict, telling.identification, library, catalog=catalog)
     tests = [*item.strips, *(adding.get("strips") or ())]
     weighed = [
-        strips.weigh(strips.StripTest.from_dict(test), found, library, on=on, catalog=catalog)
+        strips.weigh(strips.StripTest.from_dict(test), results, library, on=on, catalog=catalog)
         for test in tests
     ]
     fusion = _fused(results)
     assessment = items.assess(
-        found,
+        results,
         fusion=fusion,
         strips=weighed,
         declared=check,
@@ -134,7 +127,7 @@ def assessed(
         catalog=catalog,
     )
     both = len({r.identification.technique.is_infrared for r in results}) > 1
-    suggest, reason = (None, "") if both else suggestion(results[-1].packet, catalog)
+    suggest, reason = (None, "") if both or not item.scans else suggestion(item.scans[-1], catalog)
     return replace(item, assessment=assessment, fusion=fusion, suggest=suggest, suggest_reason=reason)
 
 

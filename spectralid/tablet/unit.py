@@ -98,9 +98,9 @@ class ScanResult:
 class _Kept:
     """Results by packet id, the latest used last, a bounded number of them."""
 
-    results: OrderedDict[str, tuple[Identification, Verdict]] = field(default_factory=OrderedDict)
+    results: OrderedDict[str, Result] = field(default_factory=OrderedDict)
 
-    def put(self, packet_id: str, result: tuple[Identification, Verdict]) -> None:
+    def put(self, packet_id: str, result: Result) -> None:
         self.results[packet_id] = result
         self.results.move_to_end(packet_id)
         while len(self.results) > _KEPT:
@@ -398,7 +398,7 @@ class FieldUnit:
                 "name_sanitised": file.name[:_LONGEST_NAME],
             }
         try:
-            identification, verdict = self._conclude(spectrum, context)
+            result = self._conclude(spectrum, context)
         except InputError as error:
             # What was measured is kept for somebody with another library, and said to be without a result.
             body["result"] = {
@@ -414,6 +414,7 @@ class FieldUnit:
             body["escalation"] = {"why": ["uncertain"], "urgency": "unknown"}
             self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
             raise
+        identification, verdict = result
         body["result"] = concluded(
             identification,
             verdict,
@@ -426,8 +427,11 @@ class FieldUnit:
         body["caution_shown"] = list(verdict.cautions)
         if verdict.escalate:
             body["escalation"] = {"why": list(verdict.escalation), "urgency": verdict.alarm.value}
+        # With what the item then comes to: declared goods and strips may be on record already.
+        whole = self._assessed(item, more=[result]).assessment
+        body["assessment"] = whole.to_dict() if whole else None
         stored = self._record(Draft(SCAN, item.seizure_ref, item_ref, body, blobs))
-        self._kept.put(stored.packet_id, (identification, verdict))
+        self._kept.put(stored.packet_id, result)
         return ScanResult(stored.packet_id, stored, spectrum, identification, verdict)
 
     def add_strip(
@@ -453,9 +457,7 @@ class FieldUnit:
             blobs = (_photo(*photo),)
             test = replace(test, photo_sha256=blobs[0].sha256)
         results = self._results(self._item(item_ref))
-        worth = weigh(
-            test, [r.found for r in results], self.library, on=self._today(), catalog=self.catalog()
-        )
+        worth = weigh(test, results, self.library, on=self._today(), catalog=self.catalog())
         return self._evidence(item_ref, {"strips": [{**test.to_dict(), "evidence": worth.to_dict()}]}, blobs)
 
     def declare(self, item_ref: str, *, text: str = "", cas: str = "", tariff: str = "") -> ItemView:
@@ -517,7 +519,7 @@ class FieldUnit:
         """What was stated when an item was added: label, container, declared goods."""
         return self._item(item_ref).opened
 
-    def result(self, packet_id: str) -> tuple[Identification, Verdict]:
+    def result(self, packet_id: str) -> Result:
         """What a recorded scan is, computed again from its spectrum if it is not at hand.
 
         Raises
@@ -547,7 +549,7 @@ class FieldUnit:
             self._engine = Identifier(self.library, instruments=self._instruments)
         return self._engine
 
-    def _conclude(self, spectrum: Spectrum, context: Mapping[str, str]) -> tuple[Identification, Verdict]:
+    def _conclude(self, spectrum: Spectrum, context: Mapping[str, str]) -> Result:
         from spectralid.verdict import Circumstances, decide
 
         with self._thinking:
@@ -564,7 +566,7 @@ class FieldUnit:
             language=self.language,
             circumstances=circumstances,
         )
-        return identification, verdict
+        return Result(identification, verdict)
 
     @property
     def library_age_days(self) -> int | None:
@@ -628,10 +630,12 @@ class FieldUnit:
         self._record(Draft(EVIDENCE, item.seizure_ref, item_ref, said, tuple(blobs)))
         return replace(view, evidence=self._item(item_ref).evidence)
 
-    def _assessed(self, item: ItemView, adding: Mapping[str, Any] | None = None) -> ItemView:
+    def _assessed(
+        self, item: ItemView, adding: Mapping[str, Any] | None = None, more: Sequence[Result] = ()
+    ) -> ItemView:
         return assessed(
             item,
-            self._results(item),
+            [*self._results(item), *more],
             self.library,
             self.policy,
             self.catalog(),
@@ -641,9 +645,9 @@ class FieldUnit:
 
     def _results(self, item: ItemView) -> list[Result]:
         """Results of the scans that could be compared, oldest first."""
-        return [Result(p, *self._result(p)) for p in item.scans if p.manifest["result"].get("verdict")]
+        return [self._result(p) for p in item.scans if p.manifest["result"].get("verdict")]
 
-    def _result(self, packet: Packet) -> tuple[Identification, Verdict]:
+    def _result(self, packet: Packet) -> Result:
         if packet.packet_id not in self._kept.results:
             context = {k: str(v) for k, v in packet.manifest.get("context", {}).items()}
             self._kept.put(packet.packet_id, self._conclude(spectrum_of(packet), context))

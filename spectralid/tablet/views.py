@@ -177,11 +177,9 @@ def _headline(packets: Sequence[Packet]) -> str:
 
 
 def _conclusion(packet: Packet) -> Mapping[str, Any] | None:
-    """What a packet says an item is: a scan by its verdict, evidence by what the item then came to."""
-    if packet.kind == "scan":
-        return _scan(packet)
+    """What an item had come to with a packet; what its scan alone said, where that is not on record."""
     assessment: Mapping[str, Any] | None = packet.manifest.get("assessment")
-    return assessment
+    return assessment or (_scan(packet) if packet.kind == "scan" else None)
 
 
 def _component(stated: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:

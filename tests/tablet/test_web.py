@@ -133,7 +133,8 @@ def test_a_stranger_gets_nothing_but_a_sentence(tmp_path, engine):
         assert client.get("/api/state", headers={"Host": "evil.example"}).status_code == 421
 
 
-def test_from_connecting_to_the_report(client):
+def test_from_connecting_to_the_report(tablet):
+    client = tablet[0]
     ok(client.put("/api/settings", json={"officer": "K-17", "site": "Nogales", "language": "es"}))
     ok(client.post("/api/instrument", json={"simulate": "acetaminophen", "container": "pe", "seed": 3}))
     ref = item(client, container="pe", declared={"text": "lactose"})
@@ -156,6 +157,8 @@ def test_from_connecting_to_the_report(client):
     assert record["simulated"] is True
     assert record["queue"]["state"] == "queued"
     assert len(record["spectrum"]["x"]) == len(record["spectrum"]["y"]) == 1024
+    manifest = tablet[1].unit.store.packet(packet_id).manifest
+    assert manifest["assessment"]["declared"]["outcome"] == "inconsistent"
     view = ok(client.get(f"/api/items/{ref}"))
     assert view["declared"]["outcome"] == "inconsistent"
     assert view["assessment"]["escalate"] is True
