@@ -127,7 +127,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _find(args: argparse.Namespace, demand: Demand, handling: Handling) -> int:
-    """The smallest roster of ordinary weeks and, where there is a surge, of its weeks; then the year with both."""
+    """The smallest roster of ordinary weeks and, if there is a surge, of its weeks; then both in a year."""
     from spectralid.reachback.plan import simulate, smallest_roster
     from spectralid.reachback.plan_files import roster_csv, roster_text
 
@@ -156,8 +156,8 @@ def _find(args: argparse.Namespace, demand: Demand, handling: Handling) -> int:
             share = found.plan.whole.scans_in_time.value
             print(
                 f"spectralid: no roster reaches {goal:.1%} in {name}: with a chemist always free it is "
-                f"{share:.1%}, because the work itself takes too long. Send interim answers (--interim-min), or "
-                "change the handling.",
+                f"{share:.1%}, because the work itself takes too long. Send interim answers "
+                "(--interim-min), or change the handling.",
                 file=sys.stderr,
             )
             return Exit.GOAL_MISSED

@@ -90,7 +90,7 @@ def _read(
     missing = [hour for hour in range(HOURS) if hour not in found]
     if missing:
         raise UnreadableFileError(
-            f"{len(missing)} of the 168 hours of the week are missing, the first is {missing[0]}; add their lines.",
+            f"{len(missing)} of the 168 hours of the week are missing, first {missing[0]}; add their lines.",
             file=name,
         )
     return [found[hour] for hour in range(HOURS)]
@@ -167,7 +167,7 @@ def plan_text(plan: Plan) -> str:
     worst = int(np.nanargmin(plan.by_hour))
     lines += [
         "",
-        f"worst hour: {_DAYS[worst // 24]} {worst % 24:02d}:00, {plan.by_hour[worst]:.1%} of its scans in time",
+        f"worst hour: {_DAYS[worst // 24]} {worst % 24:02d}:00, {plan.by_hour[worst]:.1%} of scans in time",
         "Simulated from the assumptions given; it is as good as they are.",
     ]
     return "\n".join(lines)

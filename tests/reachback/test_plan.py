@@ -377,7 +377,7 @@ def test_tables_are_read_in_any_order_and_a_roster_reads_back(tmp_path: Path) ->
         (7, "6,-1", "line 8: seizures_per_hour must be a number of 0 or more; got '-1'"),
         (7, "6,nan", "line 8: seizures_per_hour must be"),
         (7, "6", "line 8: seizures_per_hour must be"),
-        (7, "", "1 of the 168 hours of the week are missing, the first is 6"),
+        (7, "", "1 of the 168 hours of the week are missing, first 6"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_line(tmp_path: Path, line: int, becomes: str, said: str) -> None:
