@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spectralid.casework import dsse
+from spectralid.casework.chain import EPOCH, EPOCH_JUMP
 from spectralid.casework.clock import to_text
 from spectralid.casework.database import as_bytes
 from spectralid.casework.errors import PacketError, RecordError, StoreReadOnlyError
@@ -42,11 +43,6 @@ __all__ = ["Backup", "BackupError", "Restored", "make_backup", "mend", "restore"
 
 PAYLOAD_TYPE: Final = "application/vnd.spectralid.backup+json"
 STATEMENT: Final = "backup.json"
-EPOCH: Final = 2**24
-"""Numbers per epoch: 16,777,216 records."""
-
-# How far apart two epochs are at most; the same backup restored twice gets the same numbers once in 65,536.
-_JUMP: Final = 2**16
 _LARGEST: Final = 2**53
 _PAGES: Final = 256
 _CHUNK: Final = 1024 * 1024
@@ -292,7 +288,7 @@ def _key(store: CaseStore) -> SigningKey:
 def _open_epoch(store: CaseStore, backup: Backup) -> int:
     with store.transaction() as tx:
         ((last,),) = tx.execute("SELECT max(epoch) FROM epochs").fetchall()
-        epoch: int = last + 1 + secrets.randbelow(_JUMP)
+        epoch: int = last + 1 + secrets.randbelow(EPOCH_JUMP)
         if (epoch + 1) * EPOCH > _LARGEST:
             raise BackupError("This device was restored too often for another epoch; enrol it as a new one.")
         reason = f"restored from backup {backup.backup_id} of {backup.taken_utc}"

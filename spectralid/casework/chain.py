@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from spectralid.casework.keys import PublicKey
     from spectralid.casework.store import CaseStore
 
-__all__ = ["against", "chain_problems", "missing"]
+__all__ = ["EPOCH", "EPOCH_JUMP", "against", "chain_problems", "missing"]
+
+EPOCH: Final = 2**24
+"""Numbers per epoch of a chain: 16,777,216 records."""
+EPOCH_JUMP: Final = 2**16
+"""How far apart two epochs are at most: drawn at random, two get the same numbers once in 65,536."""
 
 _COLUMNS: Final = ("packet_id", "kind", "seizure_ref", "item_ref", "prev")
 _ROW: Final = (

@@ -22,6 +22,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 import threading
 import uuid
@@ -33,7 +34,7 @@ from typing import Any, Final, Self
 
 from spectralid.casework import schema
 from spectralid.casework.ballast import BALLAST_BYTES, Ballast
-from spectralid.casework.chain import against, chain_problems
+from spectralid.casework.chain import EPOCH, EPOCH_JUMP, against, chain_problems
 from spectralid.casework.clock import Clock, ClockState, SystemClock, TrustedTime, to_text
 from spectralid.casework.custody import Custody
 from spectralid.casework.database import Connection, as_bytes, connect_sqlite, fault_of, rows
@@ -127,6 +128,7 @@ class CaseStore:
         self._connect = connect
         self._ballast = Ballast(folder / BALLAST, ballast_bytes)
         self._key: SigningKey | None = None
+        self._key_was_here = False
         self._lock: WriterLock | None = None
         self._writer: Connection | None = None
         self._writing = threading.RLock()
@@ -246,6 +248,7 @@ class CaseStore:
     def _own_key(self, *, new_key: bool) -> SigningKey:
         path = self.folder / KEY
         if path.exists():
+            self._key_was_here = True
             return SigningKey.load(path)
         if (self.folder / DATABASE).exists() and not new_key:
             raise KeyFileError(
@@ -309,8 +312,13 @@ class CaseStore:
                 tx.execute(statement)
             tx.execute("INSERT INTO device (id, device_id) VALUES (1, ?)", (device_id,))
             self._insert_key(tx, now)
+            # A key without a record: the record was lost, and its numbers may be known to a server. They are
+            # not given out again.
+            epoch = 1 + secrets.randbelow(EPOCH_JUMP) if self._key_was_here else 0
+            reason = "the record of this key was not there" if epoch else "created"
             tx.execute(
-                "INSERT INTO epochs VALUES (0, ?, 1, 0, ?, 'created', ?)", (str(uuid.uuid4()), GENESIS, now)
+                "INSERT INTO epochs VALUES (?, ?, ?, 0, ?, ?, ?)",
+                (epoch, str(uuid.uuid4()), epoch * EPOCH + 1, GENESIS, reason, now),
             )
             tx.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             tx.execute(f"PRAGMA user_version = {len(schema.STEPS)}")

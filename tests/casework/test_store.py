@@ -918,3 +918,24 @@ def test_the_first_name_is_enough(tmp_path):
     """Opened as the docs say, with nothing but a folder."""
     with CaseStore.open(tmp_path / "a" / "b", ballast_bytes=BALLAST) as store:
         assert store.capture(seizure()).clock_state == "unsynced"
+
+
+def test_a_key_without_its_record_does_not_give_out_numbers_again(tmp_path):
+    """The database was deleted or lost: a server may know packets of the same numbers."""
+    firsts = []
+    for _ in range(2):
+        with CaseStore.open(tmp_path, ballast_bytes=1 << 16) as store:
+            device = store.device_id
+            firsts.append(store.capture(Draft("seizure", "S-1", None, {"officer_ref": "K-17"})).seq)
+            assert store.verify() == ()
+        for file in tmp_path.glob("casework.db*"):
+            file.unlink()
+    with CaseStore.open(tmp_path, ballast_bytes=1 << 16) as store:
+        assert store.device_id == device
+        stored = store.capture(Draft("seizure", "S-1", None, {"officer_ref": "K-17"}))
+        chain = store.packet(stored.packet_id).manifest["chain"]
+        assert store.verify() == ()
+    assert firsts[0] == 1
+    assert len({*firsts, stored.seq}) == 3
+    assert stored.seq > 2**24
+    assert "was not there" in chain["reason"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from spectralid.casework import backup as backups
+from spectralid.casework import chain as chains
 from spectralid.casework.backup import BackupError, make_backup, mend, restore, verify_backup
 from spectralid.casework.errors import PacketError
 from spectralid.casework.keys import SigningKey
@@ -148,7 +149,7 @@ def test_restoring_the_same_backup_again_opens_another_epoch(ram: Path, store: C
         make_backup(store, ram / "backup")
     firsts = {restore(ram / "backup", ram / f"restored-{n}").first_seq for n in range(5)}
     assert len(firsts) == 5
-    assert all(first % backups.EPOCH == 1 and first > backups.EPOCH for first in firsts)
+    assert all(first % chains.EPOCH == 1 and first > chains.EPOCH for first in firsts)
 
 
 def test_a_backup_of_a_restored_store_can_be_restored(ram: Path, store: CaseStore) -> None:
