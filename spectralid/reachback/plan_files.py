@@ -147,22 +147,25 @@ def plan_text(plan: Plan) -> str:
         if len(set(roster.chemists)) > 1
         else f"{max(roster.chemists)}"
     )
+    noun = "chemist" if people == "1" else "chemists"
     unit = "seizure" if plan.handling.by_seizure else "scan"
+    target = f"{plan.target_min:g} min"
     lines = [
-        f"{demand.scans_a_year:,.0f} scans a year, each {unit} a case; {people} chemists, "
+        f"{demand.scans_a_year:,.0f} scans a year, each {unit} a case; {people} {noun}, "
         f"{roster.chemist_hours} chemist-hours a week; {plan.whole.weeks} weeks simulated (seed {plan.seed})",
         "",
-        f"{'':16}{'cases':>9}  {f'scans answered or interim in {plan.target_min:g} min':<42}{'interim':>9}"
-        f"{'minutes to it, of cases':>31}{'at work':>9}",
-        f"{'':16}{'':>9}  {'share (95 % interval)':<42}{'':>9}{'50 %':>13}{'90 %':>9}{'99 %':>9}{'':>9}",
+        f"{'':16}{'':>9}  {f'scans, answer or interim in {target}':<34}{'answered':>10}"
+        f"{'minutes to either, of cases':>30}{'at':>8}",
+        f"{'':16}{'cases':>9}  {'share (95 % interval)':<34}{'in it':>10}"
+        f"{'50 %':>12}{'90 %':>9}{'99 %':>9}{'work':>8}",
     ]
     for name, period in _periods(plan):
         share = period.scans_in_time
         interval = f"{share.value:.2%} ({share.low:.2%} – {share.high:.2%})"
         p50, p90, _, p99 = (_minutes(m) for m in period.reply_min)
         lines.append(
-            f"{name:16}{period.cases:>9,}  {interval:<42}{period.interim:>9.1%}"
-            f"{p50:>13}{p90:>9}{p99:>9}{period.utilisation:>9.0%}"
+            f"{name:16}{period.cases:>9,}  {interval:<34}{period.answered_in_time.value:>10.2%}"
+            f"{p50:>12}{p90:>9}{p99:>9}{period.utilisation:>8.0%}"
         )
     worst = int(np.nanargmin(plan.by_hour))
     lines += [
