@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import sqlalchemy as sa
 
-from spectralid.casework.backup import EPOCH
+from spectralid.casework.chain import EPOCH
 from spectralid.casework.clock import to_text
 from spectralid.casework.errors import PacketError, UnknownSchemaError
 from spectralid.casework.packet import MAX_PACKET, Packet, open_packet

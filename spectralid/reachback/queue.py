@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "listed", "next"]
 
-_WAITING: Final = (State.QUEUED, State.REOPENED)
+_WAITING: Final = (State.QUEUED, State.REOPENED, State.SECOND_REVIEW)
 _HELD: Final = (State.LEASED, State.INTERIM)
 
 
@@ -66,17 +66,6 @@ class Entry:
     until_utc: str | None
 
 
-def _open(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.or_(
-        cases.c.state.in_(_WAITING),
-        sa.and_(cases.c.state.in_(_HELD), cases.c.until_utc <= to_text(now)),
-        sa.and_(
-            cases.c.state == State.SECOND_REVIEW,
-            sa.or_(cases.c.holder.is_(None), cases.c.until_utc <= to_text(now)),
-        ),
-    )
-
-
 _ORDER: Final = (cases.c.stopped, cases.c.due_slot, cases.c.priority, cases.c.due_utc, cases.c.case_id)
 
 
@@ -100,7 +89,7 @@ def listed(
     limit : int
         At most so many.
     """
-    shown = sa.or_(_open(now), cases.c.state.in_((*_HELD, State.SECOND_REVIEW)))
+    shown = cases.c.state.in_((*_WAITING, *_HELD))
     chosen = sa.select(*(cases.c[name] for name in Entry.__dataclass_fields__))
     with db.read() as tx:
         rows = tx.execute(chosen.where(shown, *_at(sites)).order_by(*_ORDER).limit(limit)).mappings().all()
@@ -146,8 +135,9 @@ def next(
         may = sa.or_(may, cases.c.adjudicator.is_distinct_from(chemist))
     with db.begin() as tx:
         leases.expire(tx, now=now)
-        chosen = sa.select(cases.c.case_id).where(_open(now), may, *_at(sites)).order_by(*_ORDER).limit(1)
-        case_id = tx.execute(chosen).scalar()
+        open_to_all = (cases.c.state.in_(_WAITING), cases.c.holder.is_(None))
+        chosen = sa.select(cases.c.case_id).where(*open_to_all, may, *_at(sites)).order_by(*_ORDER)
+        case_id = tx.execute(chosen.limit(1)).scalar()
         if case_id is None:
             return None
         return leases.grant(tx, case_id, chemist, now=now, senior=senior)

@@ -8,7 +8,7 @@ import struct
 from datetime import UTC, datetime, timedelta
 
 from spectralid.casework import messages
-from spectralid.casework.backup import EPOCH
+from spectralid.casework.chain import EPOCH
 from spectralid.casework.clock import to_text
 from spectralid.casework.ids import next_id
 from spectralid.casework.keys import SigningKey
