@@ -250,7 +250,10 @@ class _Desk:
         if not (self._looks or self._reviews) or not self._idle:
             return
         still: list[int] = []
-        for seat in self._idle:
+        for place, seat in enumerate(self._idle):
+            if not (self._looks or self._reviews):
+                still += self._idle[place:]
+                break
             if self._until[seat] <= now:
                 continue
             taken = self._next(self._person(seat, now))

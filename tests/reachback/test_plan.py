@@ -108,7 +108,7 @@ def test_little_s_law_holds() -> None:
 
 def test_with_chemists_enough_nobody_waits_and_the_hour_is_the_work_s_own() -> None:
     demand = Demand.of_scans(70_000, ONE)
-    plan = simulate(demand, Handling(first_min=20, further_min=0, cv=1), Roster.constant(60), weeks=8)
+    plan = simulate(demand, Handling(first_min=20, further_min=0, cv=1), Roster.constant(20), weeks=6)
     assert plan.whole.scans_in_time.value == pytest.approx(1 - exp(-3), abs=0.005)
     assert plan.whole.scans_in_time.low < 1 - exp(-3) < plan.whole.scans_in_time.high
     assert plan.whole.taken_min == (0, 0, 0, 0)
