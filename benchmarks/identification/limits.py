@@ -2,11 +2,11 @@
 
     python benchmarks/identification/limits.py --part development --pairs 40
 
-A member of a watched family, held by the library, is put beside another substance in multiples of the share that
-a scan of that other substance alone, on the same unit, with the same light, says it could have shown. Printed is
-how often it was found then: as a component, or by the alarm of its family. A limit is true if nine in ten are
-found at it. The factor that makes it true is fitted on development substances (`spectralid.identify.limits`),
-and measured on test substances.
+A member of a watched family, held by the library, is put beside another substance in multiples of the share
+that a scan of that other substance alone, on the same unit, with the same light, says it could have shown.
+Printed is how often it was found then: as a component, or by the alarm of its family. A limit is true if nine
+in ten are found at it. What makes it so was derived and checked on development substances
+(`spectralid.identify.limits`), and is measured on test substances.
 """
 
 from __future__ import annotations
