@@ -56,17 +56,7 @@ def main() -> None:
 def tablet(folder: Path) -> Iterator[tuple[subprocess.Popen[str], float, httpx.Client]]:
     began = time.perf_counter()
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "spectralid.cli",
-            "tablet",
-            "--data",
-            str(folder),
-            "--simulate",
-            "--port",
-            "0",
-        ],
+        [*PROGRAM, "tablet", "--data", str(folder), "--simulate", "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )
