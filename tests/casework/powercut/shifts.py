@@ -191,16 +191,16 @@ def _look(
     """Acknowledged packets are whole, others whole or absent; asked of the database, not of the store."""
     ((verdict,), *_) = read("PRAGMA quick_check(1)")
     findings = [] if verdict == "ok" else [Finding("corrupt", verdict)]
-    packets, before = {}, GENESIS
+    packets, before, last = {}, GENESIS, 0
     for seq, packet_id, stated, prev, raw in read(
         "SELECT seq, packet_id, sha256, prev, raw FROM packets ORDER BY seq"
     ):
         packets[seq] = (packet_id, hashlib.sha256(raw or b"").hexdigest())
         if packets[seq] not in known.get(seq, ()) or stated != packets[seq][1]:
             findings.append(Finding("torn", f"packet {seq} is not the one that was recorded"))
-        if prev != before or seq != len(packets):
+        if prev != before or not _follows(seq, last):
             findings.append(Finding("torn", f"packet {seq} does not follow on the one before"))
-        before = stated
+        before, last = stated, seq
     findings += [
         Finding("lost", f"packet {stored.seq}")
         for stored in acknowledged
@@ -216,6 +216,14 @@ def _look(
         )
         findings += [Finding("torn", f"packet {seq} is not among the {table}") for (seq,) in missing]
     return findings
+
+
+def _follows(seq: int, last: int) -> bool:
+    """Whether a number may come after `last`, 0 where it is the first.
+
+    A key that outlived a cut in the middle of making the store begins an epoch of its own.
+    """
+    return seq == last + 1 or (last == 0 and seq % EPOCH == 1)
 
 
 def _custody(read: _Read, packets: Mapping[int, tuple[str, str]]) -> list[Finding]:
@@ -235,10 +243,8 @@ def _again(store: CaseStore) -> list[Finding]:
     ((last,),) = store.read("SELECT coalesce(max(seq), 0) FROM packets")
     stored = store.capture(Draft("seizure", f"S-after-{last}", None, {"officer_ref": "o-2"}))
     found = store.read("SELECT seq, sha256 FROM packets WHERE packet_id = ?", (stored.packet_id,))
-    # A key that outlived a cut in the middle of making the store begins an epoch of its own.
-    follows = stored.seq == last + 1 or (last == 0 and stored.seq % EPOCH == 1)
-    there = found == [(stored.seq, stored.sha256)]
-    return [] if there and follows else [Finding("unusable", "a new packet is not there")]
+    there = found == [(stored.seq, stored.sha256)] and _follows(stored.seq, last)
+    return [] if there else [Finding("unusable", "a new packet is not there")]
 
 
 def _all_there_is(store: CaseStore) -> list[Finding]:
