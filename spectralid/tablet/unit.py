@@ -489,14 +489,14 @@ class FieldUnit:
 
     def send(self, item_ref: str, note: str = "") -> ItemView:
         """Ask reachback about an item, whatever the verdict; it travels when there is a way."""
-        item = self._item(item_ref)
+        item = self.item(item_ref)
         alarm = item.assessment.alarm.value if item.assessment else "unknown"
         body = {
             "escalation": {"why": ["forced"], "urgency": alarm, "officer_note": _text("note", note)},
             "packet_ids": [p.packet_id for p in (*item.scans, *item.evidence)],
         }
         self._record(Draft("send", item.seizure_ref, item_ref, body))
-        return self.item(item_ref)
+        return item
 
     def hand_over(self, seizure_ref: str, *, action: str, to: str, note: str = "") -> None:
         """Record that a seizure changed hands, was sealed or was destroyed."""
@@ -627,8 +627,8 @@ class FieldUnit:
             said["declared"] = {**said["declared"], "check": view.assessment.to_dict().get("declared")}
         if view.assessment:
             said["assessment"] = view.assessment.to_dict()
-        self._record(Draft(EVIDENCE, item.seizure_ref, item_ref, said, tuple(blobs)))
-        return replace(view, evidence=self._item(item_ref).evidence)
+        stored = self._record(Draft(EVIDENCE, item.seizure_ref, item_ref, said, tuple(blobs)))
+        return replace(view, evidence=(*item.evidence, self.store.packet(stored.packet_id)))
 
     def _assessed(
         self, item: ItemView, adding: Mapping[str, Any] | None = None, more: Sequence[Result] = ()

@@ -163,6 +163,7 @@ def test_asking_reachback_is_always_possible_and_names_what_it_is_about(unit, it
     manifest = unit.store.packet(last.packet_id).manifest
     assert last.kind == "send"
     assert manifest["escalation"]["why"] == ["forced"]
+    assert manifest["escalation"]["urgency"] == scan.verdict.alarm
     assert manifest["escalation"]["officer_note"] == "please look"
     assert manifest["packet_ids"] == [scan.packet_id, note.evidence[-1].packet_id]
 
