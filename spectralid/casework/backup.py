@@ -30,11 +30,11 @@ from spectralid.casework.chain import EPOCH, EPOCH_JUMP
 from spectralid.casework.clock import to_text
 from spectralid.casework.database import as_bytes
 from spectralid.casework.errors import PacketError, RecordError, StoreReadOnlyError
-from spectralid.casework.files import sync_folder, write_whole
 from spectralid.casework.keys import PublicKey, SigningKey
 from spectralid.casework.manifest import dumps, loads
 from spectralid.casework.packet import GENESIS
 from spectralid.casework.store import DATABASE, KEY, CaseStore
+from spectralid.files import sync_folder, write_whole
 
 if TYPE_CHECKING:
     from spectralid.casework.clock import Clock

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from spectralid.casework.files import sync_folder, write_whole
+from spectralid.files import sync_folder, write_whole
 
 __all__ = ["BALLAST_BYTES", "Ballast"]
 

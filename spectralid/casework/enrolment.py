@@ -24,11 +24,11 @@ from spectralid.casework import dsse
 from spectralid.casework.clock import to_text
 from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.errors import PacketError, RecordError, SignatureError
-from spectralid.casework.files import write_whole
 from spectralid.casework.keys import PublicKey
 from spectralid.casework.manifest import dumps, loads
 from spectralid.casework.messages import Trust, parse_utc
 from spectralid.errors import MissingDependencyError
+from spectralid.files import write_whole
 
 if TYPE_CHECKING:
     from spectralid.casework.store import CaseStore

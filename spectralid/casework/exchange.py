@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from spectralid.casework import inbox, messages, packet
 from spectralid.casework.enrolment import trust_of
 from spectralid.casework.errors import RecordError, StoreError
-from spectralid.casework.files import sync_folder
+from spectralid.files import sync_folder
 
 if TYPE_CHECKING:
     from spectralid.casework.store import CaseStore

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from spectralid.casework.errors import KeyFileError, SignatureError
-from spectralid.casework.files import write_whole
 from spectralid.errors import ParameterError, UnreadableFileError
+from spectralid.files import write_whole
 from spectralid.keys import cryptography, key_id, private_pem, read_private_key
 
 if TYPE_CHECKING:

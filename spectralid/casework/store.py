@@ -51,13 +51,13 @@ from spectralid.casework.errors import (
     UnknownReferenceError,
 )
 from spectralid.casework.facts import Checkpoint, Draft, Health, Item, Problem, Row, Seizure, Stored
-from spectralid.casework.files import sync_folder
 from spectralid.casework.ids import next_id
 from spectralid.casework.keys import PublicKey, SigningKey
 from spectralid.casework.lock import WriterLock
 from spectralid.casework.manifest import GENESIS, KINDS, SCHEMA
 from spectralid.casework.packet import Packet, open_packet, seal
 from spectralid.errors import ParameterError
+from spectralid.files import sync_folder
 
 __all__ = ["CaseStore", "Draft", "Health", "Item", "Row", "Seizure", "Stored", "Transaction"]
 

@@ -6,11 +6,11 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spectralid.errors import MissingDependencyError, ParameterError
+from spectralid.files import write_whole
 
 if TYPE_CHECKING:
     from spectralid.tablet.workplace import Workplace
@@ -52,9 +52,7 @@ def session_secret(folder: Path) -> str:
     if len(kept) >= 32:
         return kept
     made = secrets.token_urlsafe(32)
-    file.unlink(missing_ok=True)
-    with closing(os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")) as handle:
-        handle.write(made)
+    write_whole(file, [made.encode()])
     return made
 
 

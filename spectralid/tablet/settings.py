@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spectralid.errors import ParameterError
+from spectralid.files import write_whole
 
 __all__ = ["LANGUAGES", "THEMES", "Settings", "load_settings", "save_settings"]
 
@@ -72,9 +72,4 @@ def load_settings(path: Path) -> Settings:
 
 def save_settings(path: Path, settings: Settings) -> None:
     """Write settings so that either the old or the new ones are there after a power cut."""
-    new = path.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
-        json.dump(asdict(settings), file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    write_whole(path, [json.dumps(asdict(settings)).encode()], mode=0o644)

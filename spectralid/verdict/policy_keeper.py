@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from spectralid.errors import FileError
+from spectralid.files import write_whole
 from spectralid.verdict.policy import Policy, default_policy
 from spectralid.verdict.policy_file import PolicyError, read_policy
 
 __all__ = ["PolicyKeeper"]
 
 _CURRENT: Final = "current"
+# It holds no secret; whoever wants to know what is in force may read it.
+_MODE: Final = 0o644
 _RECORD: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -76,8 +78,8 @@ class PolicyKeeper:
         digest = hashlib.sha256(data).hexdigest()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(_name(digest), data)
-            self._write(_CURRENT, f"{digest}\n".encode())
+            write_whole(self._folder / _name(digest), [data], mode=_MODE)
+            write_whole(self._folder / _CURRENT, [f"{digest}\n".encode()], mode=_MODE)
         except OSError as error:
             raise FileError(
                 f"the policy cannot be kept ({error.strerror}); the one in force stays.",
@@ -126,26 +128,6 @@ class PolicyKeeper:
         except PolicyError as error:
             # Installed by another version of spectralid, which understood it.
             return _instead(str(error))
-
-    def _write(self, name: str, data: bytes) -> None:
-        """Write a file of the folder so that it is there whole after a power cut, or not at all."""
-        target = self._folder / name
-        partial = self._folder / f"{name}.partial"
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-        try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(handle, left) :]
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.replace(partial, target)
-        if os.name == "posix":
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
 
 def _name(digest: str) -> str:

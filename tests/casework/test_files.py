@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from spectralid.casework.ballast import Ballast
-from spectralid.casework.files import write_whole
+from spectralid.files import write_whole
 
 write = os.write
 

@@ -1,6 +1,6 @@
 """Settings survive restarts and power cuts, and nothing odd gets into them."""
 
-import json
+import os
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_a_cut_while_writing_leaves_the_old(tmp_path, monkeypatch):
     def cut(*args, **kwargs):
         raise OSError("power")
 
-    monkeypatch.setattr(json, "dump", cut)
+    monkeypatch.setattr(os, "fsync", cut)
     with pytest.raises(OSError, match="power"):
         save_settings(file, Settings(officer="new"))
     assert load_settings(file).officer == "old"

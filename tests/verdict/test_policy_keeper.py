@@ -130,7 +130,7 @@ def test_a_failure_at_any_step_leaves_the_previous_policy(
     def failing(*args: Any, **options: Any) -> Any:
         nonlocal calls
         # The folder is opened and synced, too; only what concerns the files is counted.
-        calls += step in ("write", "replace") or (step == "open" and str(args[0]).endswith(".partial"))
+        calls += step in ("write", "replace") or (step == "open" and str(args[0]).endswith(".new"))
         calls += step == "fsync" and os.path.isfile(f"/proc/self/fd/{args[0]}")
         if calls == nth:
             raise OSError(28, "No space left on device")

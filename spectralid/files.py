@@ -10,8 +10,8 @@ from pathlib import Path
 __all__ = ["sync_folder", "write_whole"]
 
 
-def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file that only its owner can read; it has its name when all of it is on the disk.
+def write_whole(path: Path, pieces: Iterable[bytes], *, mode: int = 0o600) -> None:
+    """Write a file that has its name when all of it is on the disk.
 
     Parameters
     ----------
@@ -19,6 +19,8 @@ def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
         Where; what is there is replaced.
     pieces : iterable of bytes
         What to write.
+    mode : int
+        Who may read it; its owner only by default.
 
     Raises
     ------
@@ -29,7 +31,7 @@ def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
     try:
         # Of an earlier attempt that a power cut ended.
         draft.unlink(missing_ok=True)
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
         try:
             for piece in pieces:
                 rest = memoryview(piece)
