@@ -11,6 +11,7 @@ from typing import Final
 
 from spectralid.errors import ParameterError, UnreadableFileError
 from spectralid.library.compounds import normalised, read_rows
+from spectralid.proportion import clopper_pearson
 
 __all__ = ["Limit", "Rate", "Study", "after", "limits", "of_brand", "rates", "ratios", "studies"]
 
@@ -36,13 +37,7 @@ class Rate:
 
         The half keeps a rate that no study saw fail from being certain (Jeffreys' prior).
         """
-        from scipy.special import betaincinv
-
-        if not 0 <= hits <= of or of < 1:
-            raise ParameterError("hits", hits, f"0 to {of}")
-        tail = (1 - _CONFIDENCE) / 2
-        low = float(betaincinv(hits, of - hits + 1, tail)) if hits else 0.0
-        high = float(betaincinv(hits + 1, of - hits, 1 - tail)) if hits < of else 1.0
+        low, high = clopper_pearson(hits, of, confidence=_CONFIDENCE)
         return cls((hits + 0.5) / (of + 1), low, high)
 
 

@@ -70,26 +70,6 @@ def test_two_results_in_a_row_are_bayes_by_enumeration(
         assert after(after(prior, value[first]), value[second]) == pytest.approx(enumerated, rel=1e-9)
 
 
-@given(counts)
-def test_clopper_pearson_covers_what_it_must(case: tuple[int, int]) -> None:
-    """At either end of the interval the counts are just not too unlikely: binomial tails, summed by hand."""
-    hits, of = case
-    rate = Rate.counted(hits, of)
-
-    def tail(p: float, values: range) -> float:
-        return sum(math.comb(of, k) * p**k * (1 - p) ** (of - k) for k in values)
-
-    if hits:
-        assert tail(rate.low, range(hits, of + 1)) == pytest.approx(0.025, rel=1e-6)
-    else:
-        assert rate.low == 0
-    if hits < of:
-        assert tail(rate.high, range(hits + 1)) == pytest.approx(0.025, rel=1e-6)
-    else:
-        assert rate.high == 1
-    assert rate.low <= rate.value <= rate.high
-
-
 def test_certain_odds_stay_certain() -> None:
     assert after(0.0, 50.0) == 0
     assert after(1.0, 0.02) == 1
