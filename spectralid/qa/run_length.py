@@ -121,7 +121,8 @@ def of_cusum(
     Notes
     -----
     The mean is exact, 1/ARL = 1/ARL(up) + 1/ARL(down), if both sums cannot be high at once (J. F. van Dobben
-    de Bruyn, 1968); the chance of a signal by a day takes the two sides as independent, which they nearly are.
+    de Bruyn, 1968); the chance of a signal by a day takes the two sides as independent, which they nearly
+    are.
     """
     up, alive_up = _one_sided(shift, slack, limit)
     down, alive_down = _one_sided(-shift, slack, limit)
