@@ -22,6 +22,7 @@ from spectralid.casework.clock import to_text
 from spectralid.casework.errors import PacketError
 from spectralid.casework.facts import Checkpoint, Problem
 from spectralid.casework.manifest import GENESIS, dumps, loads
+from spectralid.reachback.database import notes
 from spectralid.reachback.receipts import RECEIPT_TYPE
 from spectralid.reachback.tables import audit, packets
 
@@ -37,6 +38,9 @@ __all__ = ["append", "checkpoint", "head", "read_checkpoint", "verify"]
 CHECKPOINT_TYPE: Final = "application/vnd.spectralid.checkpoint+json"
 
 _AT_ONCE: Final = 5_000
+_HEAD: Final = "audit head"
+_INSERT: Final = audit.insert()
+_NEWEST: Final = sa.select(audit.c.n, audit.c.sha256).order_by(audit.c.n.desc()).limit(1)
 _SAID: Final = ("utc", "actor", "action", "subject", "facts", "prev")
 
 
@@ -75,13 +79,19 @@ def append(
         "facts": dumps(facts).decode(),
         "prev": last.sha256,
     }
-    tx.execute(audit.insert(), {**entry, "sha256": _sha256(entry)})
+    sha256 = _sha256(entry)
+    tx.execute(_INSERT, {**entry, "sha256": sha256})
+    # Nobody else writes until the end of the transaction: what the head is need not be asked again.
+    notes(tx)[_HEAD] = Checkpoint(last.n + 1, sha256)
     return last.n + 1
 
 
 def head(tx: Connection) -> Checkpoint:
     """The newest entry; number 0 if there is none."""
-    found = tx.execute(sa.select(audit.c.n, audit.c.sha256).order_by(audit.c.n.desc()).limit(1)).first()
+    known: Checkpoint | None = notes(tx).get(_HEAD)
+    if known is not None:
+        return known
+    found = tx.execute(_NEWEST).first()
     return Checkpoint(*found) if found else Checkpoint(0, GENESIS)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.errors import MissingDependencyError
 from spectralid.reachback.errors import ReachbackError, StorageFullError, UnavailableError
+from spectralid.reachback.intake import Line
 
 try:
     import sqlalchemy as sa
@@ -25,13 +26,14 @@ except ImportError:
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-__all__ = ["Database", "open_database"]
+__all__ = ["Database", "notes", "open_database"]
 
 FILE: Final = "reachback.db"
 
 # Any number does, as long as every process of this program takes the same.
 _WRITER: Final = 7_364_839
 _WRITES: Final = "spectralid_writes"
+_NOTES: Final = "spectralid_notes"
 _BUSY_MS: Final = 30_000
 _FULL: Final = ("database or disk is full", "No space left on device", "could not extend file")
 
@@ -45,6 +47,11 @@ class Database:
         As `open_database` makes it.
     folder : Path
         Of the server's files: the database if it is SQLite, and the server's keys.
+
+    Attributes
+    ----------
+    line : Line
+        Of packets that wait to be taken in (`spectralid.reachback.ingest`).
     """
 
     def __init__(self, engine: Engine, folder: Path) -> None:
@@ -53,6 +60,8 @@ class Database:
         self.dialect = engine.dialect.name
         # SQLite polls for its lock; threads of one process queue up here instead.
         self._turn = threading.Lock()
+        self.line: Line[Any] = Line()
+        sa.event.listen(engine, "rollback_savepoint", _forget)
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -91,7 +100,8 @@ class Database:
         self.engine.dispose()
 
     def _connection(self, *, writes: bool) -> Connection:
-        return self.engine.connect().execution_options(**{_WRITES: writes})
+        options = {_WRITES: writes, **({_NOTES: {}} if writes else {})}
+        return self.engine.connect().execution_options(**options)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -104,6 +114,20 @@ class Database:
             raise UnavailableError(
                 "The server's database cannot be used at the moment; try again later."
             ) from error
+
+
+def notes(tx: Connection) -> dict[str, Any]:
+    """What is known in a transaction of `Database.begin` without asking the database, until it ends.
+
+    Going back to a savepoint empties it; what it says must follow from what was read or written in the
+    transaction itself.
+    """
+    found: dict[str, Any] = tx.get_execution_options().get(_NOTES, {})
+    return found
+
+
+def _forget(tx: Connection, _name: str, _context: object) -> None:
+    notes(tx).clear()
 
 
 def open_database(url: str | None, folder: str | Path) -> Database:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from spectralid.reachback.database import Database
 
 __all__ = ["Device", "Keys", "add", "find", "listed", "revoke"]
+
+
+_ACTIVE: Final = (
+    sa.select(device_keys.c.keyid, device_keys.c.public)
+    .select_from(
+        devices.outerjoin(
+            device_keys,
+            sa.and_(device_keys.c.device_id == devices.c.device_id, device_keys.c.revoked_utc.is_(None)),
+        )
+    )
+    .where(devices.c.device_id == sa.bindparam("device"), devices.c.state == "active")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,18 @@ class Keys(Mapping[str, PublicKey]):
         if device is not None:
             self._which.append(device_keys.c.device_id == device)
         self._found: dict[str, tuple[str, PublicKey] | None] = {}
+
+    @classmethod
+    def of_active(cls, db: Database, tx: Connection, device: str) -> Keys | None:
+        """Those of a device that may hand packets over, read by one question; ``None`` if it may not."""
+        rows = tx.execute(_ACTIVE, {"device": device}).all()
+        if not rows:
+            return None
+        keys = cls(db, device)
+        for keyid, public in rows:
+            if keyid is not None:
+                keys._found[keyid] = (device, PublicKey(public))
+        return keys
 
     def __getitem__(self, keyid: str) -> PublicKey:
         found = self._look_up(keyid)
