@@ -6,6 +6,7 @@
     ├── UnavailableError         503  the database cannot be reached, or is busy: try again
     ├── StorageFullError         507  no room: nothing was stored
     ├── SchemaTooNewError             the database was made by a newer version
+    ├── DamagedError                  bytes on the disk are not those that were stored
     ├── NotFoundError            404  a case, an answer or a device that is not on record
     ├── IngestRefusedError            a packet that is not taken in
     │   ├── TooLargeError        413
@@ -18,12 +19,16 @@
     │   ├── LeaseTakenError           somebody else has the case
     │   ├── StaleLeaseError           the lease has ended: what was written is kept as a draft
     │   └── CaseChangedError          scans came in that the chemist had not seen
+    ├── SignInError              401  nobody, or not who they say
+    ├── ForbiddenError           403  somebody who may not do this
     ├── SeparationError          403  the same person may not do both
+    ├── TooManyError             429  more than is let in at a time
     └── DecisionError            422  a decision without what it needs
 """
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from spectralid.errors import RecordError
@@ -32,8 +37,10 @@ __all__ = [
     "BadPacketError",
     "CaseChangedError",
     "ConflictError",
+    "DamagedError",
     "DecisionError",
     "DeviceRefusedError",
+    "ForbiddenError",
     "IngestRefusedError",
     "KeyReusedError",
     "LeaseTakenError",
@@ -41,9 +48,11 @@ __all__ = [
     "ReachbackError",
     "SchemaTooNewError",
     "SeparationError",
+    "SignInError",
     "StaleLeaseError",
     "StorageFullError",
     "TooLargeError",
+    "TooManyError",
     "TransitionError",
     "UnavailableError",
     "UnknownFormatError",
@@ -75,6 +84,12 @@ class SchemaTooNewError(ReachbackError):
     """The database was made by a newer version of spectralid."""
 
     code = "schema-too-new"
+
+
+class DamagedError(ReachbackError):
+    """What is on the disk is not what was stored; its device has been, or will be, asked for it again."""
+
+    code = "damaged"
 
 
 class NotFoundError(ReachbackError):
@@ -173,6 +188,37 @@ class CaseChangedError(ConflictError):
     def __init__(self, message: str, *, draft: int | None = None) -> None:
         super().__init__(message)
         self.draft = draft
+
+
+class SignInError(ReachbackError):
+    """Nobody has said who they are, or not in a way that holds."""
+
+    status = 401
+    code = "sign-in"
+
+
+class ForbiddenError(ReachbackError):
+    """Whoever asks may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class TooManyError(ReachbackError):
+    """More than is let in at a time.
+
+    Attributes
+    ----------
+    retry_after_s : int
+        After how long it is worth trying again.
+    """
+
+    status = 429
+    code = "too-many"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = max(1, math.ceil(retry_after_s))
 
 
 class SeparationError(ReachbackError):
