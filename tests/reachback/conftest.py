@@ -108,3 +108,18 @@ def empty(kind, tmp_path, request):
 def desk(db):
     """A server with two enrolled tablets and a clock that only tests move."""
     return Desk(db)
+
+
+@pytest.fixture
+def server(desk):
+    """The server's application with clients of every role; see tests/reachback/http.py."""
+    pytest.importorskip("fastapi", reason="the server needs the extra [reachback]")
+    from tests.reachback.http import Server
+
+    return Server(desk)
+
+
+@pytest.fixture
+def client_as(server):
+    """A client with a role: ``client_as("chemist")``, ``client_as("chemist", sites=["north"])``."""
+    return server.client
