@@ -274,6 +274,7 @@ class Analyser:
             self._background,
             self.instrument.mismatch,
             self._freedom,
+            (lowest, height),
         )
 
     def analyse(

@@ -15,7 +15,7 @@ import spectralid
 from spectralid import _bundled
 from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
 from spectralid.identify._hits import Hit
-from spectralid.identify.analysis import Analyser, Analysis
+from spectralid.identify.analysis import Analyser, Analysis, calibrated_prior
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding, FamilyModel
@@ -31,6 +31,7 @@ from spectralid.library import ReferenceLibrary, Tier
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
 
 if TYPE_CHECKING:
+    from spectralid.identify.bench import Bench
     from spectralid.identify.estimation import MismatchEstimate
 
 __all__ = ["METHOD", "Identifier", "analyse", "identify", "retrieve"]
@@ -153,6 +154,28 @@ class Identifier:
                 "only; they give leads and explain nothing. Import measured ones."
             )
         return self._joint_fit(query, spectrum, prior, assumptions)
+
+    def bench(self, spectrum: Spectrum, *, prior: ShiftPrior | None = None) -> Bench:
+        """The spectrum on the bench, for fits by hand (`spectralid.identify.bench`).
+
+        Parameters
+        ----------
+        spectrum, prior
+            As for `analyse`.
+
+        Raises
+        ------
+        TechniqueError, InvalidSpectrumError, InputError
+            As `analyse`.
+        """
+        from spectralid.identify.bench import Bench
+
+        analysis = self.analyse(spectrum, prior=prior)
+        query = self._comparable(spectrum, [])
+        analyser = self._analyser(query.technique)
+        with self._threads.limit(limits=1, user_api="blas"):
+            taken = prior or calibrated_prior(query) or analyser.instrument.prior
+            return Bench(analyser, query, analysis, taken)
 
     def _ranked(
         self, spectrum: Spectrum, context: Mapping[str, str], top: int, *, leads: bool

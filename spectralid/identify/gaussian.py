@@ -134,6 +134,24 @@ class Reduced:
         solved, _ = nnls(upper, np.linalg.solve(upper.T, self.right))
         return np.asarray(solved), sd
 
+    def square_at(self, amounts: FloatArray) -> float:
+        """Squared Mahalanobis length of what given amounts leave of the spectrum (χ²)."""
+        return float(self.square - 2 * amounts @ self.right + amounts @ self.information @ amounts)
+
+    def mixed(self, parts: FloatArray) -> Reduced:
+        """The same in other amounts ``b``, where ``a = parts · b``.
+
+        Parameters
+        ----------
+        parts : ndarray, shape (k, m)
+            How much of each amount is in one of the new ones, at least 0.
+        """
+        free, taken = self.nuisance
+        return Reduced(
+            parts.T @ self.information @ parts, parts.T @ self.right, self.square, self.log_det,
+            (free, taken @ parts),
+        )  # fmt: skip
+
     def log_evidence(self, prior_sd: FloatArray) -> float:
         """Log density with normal priors of deviation `prior_sd` on the amounts, up to a constant."""
         scaled = self.information * prior_sd[:, None] * prior_sd

@@ -10,13 +10,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from spectralid.identify.gaussian import Banded, LeftOver, correlated, reduce
+from spectralid.identify.gaussian import Banded, LeftOver, Reduced, correlated, reduce
 from spectralid.identify.mismatch import Freedom, Mismatch
 from spectralid.identify.references import ReferenceSet, lower_envelope
 from spectralid.identify.shapes import bump
 from spectralid.spectrum import FloatArray
 
-__all__ = ["WIDE", "Explanation", "Scene"]
+__all__ = ["WIDE", "Explanation", "Fitted", "Scene"]
 
 # The prior of an amplitude is this many times its estimate wide: it costs each component a few nats and moves
 # no estimate.
@@ -61,6 +61,34 @@ class Explanation:
     drift_cm1: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """References at a common shift with everything their fit went by.
+
+    Attributes
+    ----------
+    shapes : ndarray, shape (n, n_grid)
+        The references.
+    known : ndarray of bool, shape (n_grid,)
+        Points that the spectrum and every reference know.
+    variance : ndarray, shape (n_grid,)
+        Of each point: noise, and what the references leave open there.
+    noise : Banded
+        The covariance whose diagonal that is.
+    common : ndarray, shape (n_grid, n_common)
+        What is free along the whole axis.
+    reduced : Reduced
+        Quadratic form of the amounts.
+    """
+
+    shapes: FloatArray
+    known: npt.NDArray[np.bool_]
+    variance: FloatArray
+    noise: Banded
+    common: FloatArray
+    reduced: Reduced
+
+
 class Scene:
     """One spectrum on the common grid with its noise, background and the freedom of references.
 
@@ -78,6 +106,8 @@ class Scene:
         How far references may be off.
     freedom : Freedom
         On the same grid.
+    scale : tuple of float
+        What was subtracted from the intensities, and what they were divided by then.
     """
 
     def __init__(
@@ -88,7 +118,9 @@ class Scene:
         background: FloatArray,
         mismatch: Mismatch,
         freedom: Freedom,
+        scale: tuple[float, float] = (0.0, 1.0),
     ) -> None:
+        self.scale = scale
         self.known = np.isfinite(values)
         self.references = references
         self.freedom = freedom
@@ -96,7 +128,7 @@ class Scene:
         self.values = np.interp(positions, positions[self.known], values[self.known])
         self.bands = self.values - lower_envelope(self.values[None], background)[0]
         self.height = float(np.max(self.bands[self.known]))
-        self._measured = noise
+        self.measured = noise
         self.background = background
         self._shapes: dict[tuple[int, float], FloatArray] = {}
         self._take(mismatch)
@@ -105,7 +137,7 @@ class Scene:
         self.mismatch = mismatch
         # What no model of bands is trusted beyond: line shapes, and the reference's own noise.
         trust = (mismatch.floor * self.height) ** 2 + (mismatch.shape * self.bands) ** 2
-        self.noise = self._measured + trust
+        self.noise = self.measured + trust
         self._nothing: dict[bytes, float] = {}
 
     def under(self, mismatch: Mismatch) -> Scene:
@@ -160,9 +192,19 @@ class Scene:
         """
         return self._fit(tuple(rows), self.shapes(rows, shift_cm1), self.known_for(rows), shift_cm1, start)
 
+    def fitted(self, rows: Sequence[int], shift_cm1: float, start: FloatArray | None = None) -> Fitted:
+        """What `explain` goes by, for fits of which somebody fixes a part.
+
+        Parameters
+        ----------
+        rows, shift_cm1, start
+            As for `explain`; the same give the same amounts.
+        """
+        return self._fitted(self.shapes(rows, shift_cm1), self.known_for(rows), start)[0]
+
     def log_density(self, rows: Sequence[int], shift_cm1: float) -> float:
         """Log evidence of a set of references at a common shift, up to a constant of the spectrum."""
-        return self._fitted(self.shapes(rows, shift_cm1), self.known_for(rows), None)[2]
+        return self._fitted(self.shapes(rows, shift_cm1), self.known_for(rows), None)[3]
 
     def explain_with_decoy(self, base: Explanation, row: int, move: int) -> Explanation:
         """`base` and one reference more, moved by so many grid points that it is none of the library."""
@@ -211,22 +253,24 @@ class Scene:
         shift_cm1: float,
         start: FloatArray | None,
     ) -> Explanation:
-        amounts, sd, evidence, drift = self._fitted(shapes, known, start)
+        _, amounts, sd, evidence, drift = self._fitted(shapes, known, start)
         return Explanation(rows, amounts, sd, shift_cm1, evidence - self.nothing(known), drift)
 
     def _fitted(
         self, shapes: FloatArray, known: npt.NDArray[np.bool_], start: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray, float, float]:
-        """Amounts, their standard deviations, log evidence, and where the common shift wants to go."""
+    ) -> tuple[Fitted, FloatArray, FloatArray, float, float]:
+        """The fit, amounts, their standard deviations, log evidence, and where the shift wants to go."""
         # Mismatch grows with the amounts: begin with those of a fit that allows for none of it.
         amounts = self._rough(shapes, known) if start is None else start
         for _ in range(_ROUNDS):
             lower, common = self._freedom(shapes, amounts)
-            reduced = reduce(Banded(lower, known), self.values, shapes.T, self.background, common)
+            noise = Banded(lower, known)
+            reduced = reduce(noise, self.values, shapes.T, self.background, common)
             amounts, sd = reduced.amounts()
         evidence = reduced.log_evidence(WIDE * np.maximum(amounts, sd))
         drift = self.freedom.axis_unit * float(reduced.coefficients(amounts)[self.background.shape[1]])
-        return amounts, sd, evidence, drift
+        fitted = Fitted(shapes, known, lower[0], noise, common, reduced)
+        return fitted, amounts, sd, evidence, drift
 
     def _rough(self, shapes: FloatArray, known: npt.NDArray[np.bool_]) -> FloatArray:
         from scipy.optimize import nnls

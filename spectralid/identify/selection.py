@@ -19,7 +19,7 @@ from spectralid.identify.hypotheses import Explanation, Scene
 from spectralid.identify.references import AREA
 from spectralid.spectrum import FloatArray
 
-__all__ = ["Selection", "Settings", "ShiftPrior", "log_odds", "select"]
+__all__ = ["Selection", "Settings", "ShiftPrior", "beside", "comparable", "log_odds", "select"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def select(
         References that may take part.
     """
     n = len(scene.references)
-    usable = _comparable(scene)
+    usable = comparable(scene)
     if allowed is not None:
         usable &= allowed
     if not usable.any():
@@ -193,7 +193,7 @@ def log_odds(explanation: Explanation, prior: ShiftPrior, settings: Settings, n_
     return prior.log_evidence(explanation) / settings.temperature + (len(explanation.rows) - 1) * each
 
 
-def _comparable(scene: Scene) -> npt.NDArray[np.bool_]:
+def comparable(scene: Scene) -> npt.NDArray[np.bool_]:
     """References with at least half of their bands where the spectrum is known, and room to compare."""
     from spectralid.identify.retrieval import MINIMUM_OVERLAP, MINIMUM_SHARE
 
@@ -281,8 +281,8 @@ class _Rest:
     precision: npt.NDArray[np.float32]
 
     @classmethod
-    def of(cls, scene: Scene, base: Explanation) -> Self:
-        left = scene.left_over(base)
+    def of(cls, scene: Scene, base: Explanation, left: LeftOver | None = None) -> Self:
+        left = left or scene.left_over(base)
         # A reference is moved along by moving what it is multiplied with.
         grid = scene.references.grid
         weights, precision = (
@@ -309,6 +309,34 @@ class _Rest:
         z, _ = self.left.significance(np.roll(shapes, move, axis=0))
         order = np.argsort(-z, kind="stable")[:count]
         return [(float(z[i]), int(rows[i])) for i in order]
+
+
+def beside(
+    scene: Scene, base: Explanation, left: LeftOver, usable: npt.NDArray[np.bool_], count: int
+) -> list[tuple[float, int]]:
+    """Which references what is left of a spectrum speaks for, most clearly first.
+
+    Parameters
+    ----------
+    scene : Scene
+        The spectrum.
+    base : Explanation
+        What was explained; compounds in it are not proposed.
+    left : LeftOver
+        What that leaves.
+    usable : ndarray of bool, shape (n_references,)
+        References asked for.
+    count : int
+        As many at most.
+
+    Returns
+    -------
+    list of (float, int)
+        Standard deviations by which the rest holds the reference, and the reference.
+    """
+    compound = scene.references.compound
+    others = usable & ~np.isin(compound, [compound[r] for r in base.rows])
+    return _Rest.of(scene, base, left).best(others, count)
 
 
 def _grow(
