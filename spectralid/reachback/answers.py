@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from spectralid.reachback.database import Database
     from spectralid.reachback.serverkeys import ServerKeys
 
-__all__ = ["Published", "after", "announce_restore", "notify_linked", "of_case", "publish", "take_shown"]
+__all__ = [
+    "Published",
+    "after",
+    "announce_restore",
+    "ask_again",
+    "notify_linked",
+    "of_case",
+    "precautions_in_force",
+    "publish",
+    "take_shown",
+]
 
 Kind = Literal["interim", "final", "lab_result", "notice"]
 
@@ -43,6 +53,7 @@ _INBOX_BYTES: Final = 3 * 1024 * 1024
 # A device that claims to hold so many more answers than were ever made is not believed.
 _MOST_LOST: Final = 100_000
 _ASK_BEYOND: Final = 200
+_MOST_ASKED: Final = 2000
 _NOTICE_EVERY: Final = timedelta(minutes=10)
 _NOTICE_OFFERS: Final = 6
 
@@ -131,7 +142,7 @@ def publish(
         about.append(packets.c.item_ref == item_ref)
     newest = sa.select(packets.c.packet_id).where(*about).order_by(packets.c.packet_id.desc())
     ids = sorted(tx.execute(newest.limit(_MOST_PACKETS)).scalars())
-    before = _in_force(tx, case_id) if kind in _IN_FORCE else None
+    before = _in_force(tx, case_id, item_ref)[:1] if kind in _IN_FORCE else ()
     body = {
         "case": case_id,
         "kind": kind,
@@ -144,7 +155,7 @@ def publish(
         "packet_ids": ids,
         "precautions": list(precautions),
         "basis": basis,
-        "supersedes": before,
+        "supersedes": before[0]["answer_id"] if before else None,
         "lab": lab,
     }
     return _sign(tx, keys, case["device_id"], body, now=now)
@@ -186,13 +197,21 @@ def _published(row: Mapping[str, Any]) -> Published:
     return Published(**{name: row[name] for name in Published.__dataclass_fields__})
 
 
-def _in_force(tx: Connection, case_id: str) -> str | None:
-    found = tx.execute(
-        sa.select(answers.c.answer_id)
+def _in_force(tx: Connection, case_id: str, item_ref: str | None) -> list[dict[str, Any]]:
+    """What is in force for the case as a whole, or for one of its items, newest first."""
+    rows = tx.execute(
+        sa.select(answers)
         .where(answers.c.case_id == case_id, answers.c.kind.in_(_IN_FORCE), answers.c.superseded_by.is_(None))
         .order_by(answers.c.n.desc())
-    )
-    return found.scalar()
+    ).mappings()
+    found = [_published(dict(row)).content() for row in rows]
+    return [one for one in found if one.get("item_ref") == item_ref]
+
+
+def precautions_in_force(tx: Connection, case_id: str, item_ref: str | None) -> tuple[str, ...]:
+    """What an officer has been told to take care of: by the answers to the case, and to this item of it."""
+    found = [*_in_force(tx, case_id, None), *(_in_force(tx, case_id, item_ref) if item_ref else [])]
+    return tuple(dict.fromkeys(line for one in found for line in one["precautions"]))
 
 
 def of_case(db: Database, case_id: str) -> tuple[Published, ...]:
@@ -461,18 +480,42 @@ def announce_restore(db: Database, keys: ServerKeys, *, by: str, now: datetime) 
             highs = tx.execute(sa.select(chains.c.high_seq).where(chains.c.device_id == device_id)).scalars()
             for high in highs.all() or [0]:
                 wanted += [(high + one, None) for one in range(1, _ASK_BEYOND + 1)]
-            number = tx.execute(
-                sa.select(sa.func.coalesce(sa.func.max(notices.c.notice), 0)).where(
-                    notices.c.device_id == device_id
-                )
-            ).scalar_one()
-            for start in range(0, len(wanted), 2000):
-                number += 1
-                raw = receipts.missing(
-                    keys, device_id=device_id, now=now, packets=wanted[start : start + 2000]
-                )
-                row = {"device_id": device_id, "notice": number, "raw": raw, "made_utc": to_text(now)}
-                tx.execute(notices.insert(), {**row, "offers": 0})
+            ask_again(tx, keys, device_id, wanted, now=now)
             audit.append(tx, by, "restored", f"device:{device_id}", {"asked": len(wanted)}, now=now)
         asked += 1
     return asked
+
+
+def ask_again(
+    tx: Connection,
+    keys: ServerKeys,
+    device_id: str,
+    wanted: Sequence[tuple[int, str | None]],
+    *,
+    now: datetime,
+) -> None:
+    """Ask a device to hand packets over once more; it hears it with its inbox.
+
+    Parameters
+    ----------
+    tx : Connection
+        From `Database.begin`.
+    keys : ServerKeys
+        Whom the notices are signed as.
+    device_id : str
+        Which device.
+    wanted : sequence of (int, str or None)
+        Numbers, and SHA-256 where it is known.
+    now : datetime
+        When.
+    """
+    of_device = notices.c.device_id == device_id
+    newest = sa.select(sa.func.coalesce(sa.func.max(notices.c.notice), 0)).where(of_device)
+    number = tx.execute(newest).scalar_one()
+    for start in range(0, len(wanted), _MOST_ASKED):
+        number += 1
+        raw = receipts.missing(
+            keys, device_id=device_id, now=now, packets=wanted[start : start + _MOST_ASKED]
+        )
+        row = {"device_id": device_id, "notice": number, "raw": raw, "made_utc": to_text(now)}
+        tx.execute(notices.insert(), {**row, "offers": 0})

@@ -86,8 +86,10 @@ STEPS: Final[Mapping[tuple[State, str], State]] = {
     # Scans or strips that whoever decided had not seen.
     **{(over, "changed"): _S.QUEUED for over in (_S.SECOND_REVIEW, _S.ANSWERED, _S.DELIVERED)},
     **{(at, "changed"): _S.REOPENED for at in _LABORATORY},
+    # After a result: another sample of the seizure, or a corrected report.
     **{
-        (before, "forward_lab"): _S.FORWARD_LAB for before in (_S.ANSWERED, _S.DELIVERED, _S.LAB_INCONCLUSIVE)
+        (before, "forward_lab"): _S.FORWARD_LAB
+        for before in (_S.ANSWERED, _S.DELIVERED, _S.LAB_INCONCLUSIVE, _S.LAB_CONFIRMED)
     },
     # The regional laboratory has the last word, also on what the forward one confirmed.
     **{

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from spectralid.casework.clock import to_text
 from spectralid.casework.manifest import dumps
-from spectralid.reachback import answers, audit, cases, leases
+from spectralid.reachback import answers, audit, cases, laboratory, leases
 from spectralid.reachback.cases import State
 from spectralid.reachback.errors import (
     CaseChangedError,
@@ -302,12 +302,13 @@ def _answer(
     now: datetime,
 ) -> Outcome:
     case_id = case["case_id"]
-    state = cases.move(tx, case_id, "answer", actor=by, now=now)
+    cases.move(tx, case_id, "answer", actor=by, now=now)
     answer = answers.publish(
         tx, keys, case_id, "final", by=by, now=now, headline=decision.headline, words=decision.words,
         precautions=decision.precautions, basis=decision.basis,
     )  # fmt: skip
     cases.stop_clock(tx, case, kind="final", now=now)
+    state = laboratory.after_answer(tx, keys, case_id, now=now)
     return Outcome(case_id, state, answer_id=answer.answer_id)
 
 
