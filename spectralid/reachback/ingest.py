@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from spectralid.casework.clock import to_text
 from spectralid.casework.errors import PacketError, UnknownSchemaError
 from spectralid.casework.packet import MAX_PACKET, Packet, open_packet
-from spectralid.reachback import audit
+from spectralid.reachback import audit, copies
 from spectralid.reachback.enrolled import Keys
 from spectralid.reachback.errors import (
     BadPacketError,
@@ -141,6 +141,8 @@ class _Ingest:
         if trusted is None:
             raise refused(self.device or "")
         if known is not None:
+            # It may be the sound copy that was asked for.
+            copies.mend(self.db, known.device_id, known.seq, self.raw, now=self.now())
             return known
         packet = self._opened(trusted)
         if self._key_is_wrong():
