@@ -23,6 +23,7 @@ from spectralid.cli import (
     packets,
     plot,
     policy,
+    qa,
     reachback,
     report,
     scan,
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         tablet,
         packets,
         report,
+        qa,
         reachback,
     ):
         module.add_parser(commands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def checked(spectrum: Spectrum, accepted: Spectrum | None, dark: Darkness = HEAL
     )
 
 
-@pytest.mark.parametrize("day", (2, 3, 7))
+@pytest.mark.parametrize("day", [2, 3, 7])
 def test_a_sound_unit_passes(accepted: Spectrum, day: int) -> None:
     check = checked(unit(day), accepted)
     assert check.passed, check.rules
@@ -82,7 +83,7 @@ def test_a_sound_unit_passes(accepted: Spectrum, day: int) -> None:
     ],
 )
 def test_each_fault_is_found_by_its_figure(
-    accepted: Spectrum, fault: dict[str, float], rules: set[str]
+    accepted: Spectrum, fault: dict[str, Any], rules: set[str]
 ) -> None:
     check = checked(unit(9, **fault), accepted)
     assert not check.passed
