@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
     from spectralid.reachback.database import Database
     from spectralid.reachback.serverkeys import ServerKeys
 
-__all__ = ["append", "checkpoint", "head", "read_checkpoint", "verify"]
+__all__ = ["append", "checkpoint", "gathered", "head", "read_checkpoint", "verify"]
 
 CHECKPOINT_TYPE: Final = "application/vnd.spectralid.checkpoint+json"
 
 _AT_ONCE: Final = 5_000
 _HEAD: Final = "audit head"
+_GATHERED: Final = "audit entries"
 _INSERT: Final = audit.insert()
 _NEWEST: Final = sa.select(audit.c.n, audit.c.sha256).order_by(audit.c.n.desc()).limit(1)
 _SAID: Final = ("utc", "actor", "action", "subject", "facts", "prev")
@@ -79,11 +81,29 @@ def append(
         "facts": dumps(facts).decode(),
         "prev": last.sha256,
     }
-    sha256 = _sha256(entry)
-    tx.execute(_INSERT, {**entry, "sha256": sha256})
+    entry["sha256"] = _sha256(entry)
+    known = notes(tx)
+    if _GATHERED in known:
+        known[_GATHERED].append(entry)
+    else:
+        tx.execute(_INSERT, entry)
     # Nobody else writes until the end of the transaction: what the head is need not be asked again.
-    notes(tx)[_HEAD] = Checkpoint(last.n + 1, sha256)
+    known[_HEAD] = Checkpoint(last.n + 1, entry["sha256"])
     return last.n + 1
+
+
+@contextmanager
+def gathered(tx: Connection) -> Iterator[None]:
+    """Write the entries of the block at its end, all at once: for many in one transaction.
+
+    No savepoint may be begun in the block, and the log not be read.
+    """
+    entries: list[dict[str, Any]] = []
+    notes(tx)[_GATHERED] = entries
+    yield
+    del notes(tx)[_GATHERED]
+    if entries:
+        tx.execute(_INSERT, entries)
 
 
 def head(tx: Connection) -> Checkpoint:

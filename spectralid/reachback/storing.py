@@ -151,19 +151,19 @@ def store(db: Database, group: Sequence[Arriving]) -> None:
                 one.end(outcome)
 
 
-def _in(*columns: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-    column = columns[0] if len(columns) == 1 else sa.tuple_(*columns)
-    return column.in_(sa.bindparam("some", expanding=True))
+def _in(column: sa.ColumnElement[Any], name: str = "some") -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam(name, expanding=True))
 
 
 _p, _c = packets.c, tables.cases.c
 _DEVICES: Final = sa.select(devices.c.device_id, devices.c.state, devices.c.site_ref).where(
     _in(devices.c.device_id)
 )
-_CHAINS: Final = sa.select(chains).where(_in(chains.c.device_id, chains.c.epoch))
+# Two lists, not one of pairs, for which SQLite would use no index; more rows are read than asked.
+_CHAINS: Final = sa.select(chains).where(_in(chains.c.device_id, "of"), _in(chains.c.epoch))
 _KNOWN: Final = sa.select(_p.device_id, _p.seq, _p.sha256, _p.prev, _p.packet_id, _p.kind, _p.case_id)
-_NUMBERED: Final = _KNOWN.where(_in(_p.device_id, _p.seq))
-_NAMED: Final = _KNOWN.where(_in(_p.device_id, _p.packet_id))
+_NUMBERED: Final = _KNOWN.where(_in(_p.device_id, "of"), _in(_p.seq))
+_NAMED: Final = _KNOWN.where(_in(_p.device_id, "of"), _in(_p.packet_id))
 _RECEIPT: Final = sa.select(_p.receipt).where(_p.device_id == sa.bindparam("d"), _p.seq == sa.bindparam("s"))
 _COUNTS: Final = ("scans", "evidence", "priority", "high_hazard")
 _CASES: Final = sa.select(_c.case_id, _c.state, *(_c[name] for name in _COUNTS)).where(_in(_c.case_id))
@@ -183,7 +183,7 @@ _SEEN: Final = (
 _SAME: Final = (
     sa.select(spectra.c.case_id, spectra.c.numbers_sha256)
     .where(
-        spectra.c.numbers_sha256.in_(sa.bindparam("some", expanding=True)),
+        _in(spectra.c.numbers_sha256),
         spectra.c.role == "sample",
         spectra.c.case_id != sa.bindparam("but"),
     )
@@ -237,29 +237,33 @@ class _Group:
     def stored(self) -> list[Ingested | Clash | DeviceRefusedError]:
         """What becomes of each; the transaction is still to be committed."""
         self._read()
-        outcomes = [self._taken(one) for one in self.group]
-        self._write()
-        self._link()
+        with audit.gathered(self.tx):
+            outcomes = [self._taken(one) for one in self.group]
+            self._write()
+            self._link()
         return outcomes
 
     def _read(self) -> None:
         ids, numbers, names, case_ids, epochs = set(), set(), set(), set(), set()
         for one in self.group:
-            device_id, seq = one.packet.device_id, one.packet.seq
-            ids.add(device_id)
-            numbers |= {(device_id, near) for near in (seq - 1, seq, seq + 1)}
-            names.add((device_id, one.packet.packet_id))
+            seq = one.packet.seq
+            ids.add(one.packet.device_id)
+            numbers |= {seq - 1, seq, seq + 1}
+            names.add(one.packet.packet_id)
             case_ids.add(one.case_id)
-            epochs.add((device_id, one.epoch))
+            epochs.add(one.epoch)
         known = self.known
         known.sites = {row.device_id: (row.state, row.site_ref) for row in self._some(_DEVICES, ids)}
-        known.keep(row._asdict() for row in self._some(_NUMBERED, numbers))
-        known.keep(row._asdict() for row in self._some(_NAMED, names))
+        known.keep(row._asdict() for row in self._some(_NUMBERED, numbers, of=ids))
+        known.keep(row._asdict() for row in self._some(_NAMED, names, of=ids))
         known.cases = {row.case_id: row._asdict() for row in self._some(_CASES, case_ids)}
-        known.chains = {(row.device_id, row.epoch): row.high_seq for row in self._some(_CHAINS, epochs)}
+        known.chains = {
+            (row.device_id, row.epoch): row.high_seq for row in self._some(_CHAINS, epochs, of=ids)
+        }
 
-    def _some(self, chosen: sa.Select[Any], some: set[Any]) -> Sequence[sa.Row[Any]]:
-        return self.tx.execute(chosen, {"some": sorted(some)}).all()
+    def _some(self, chosen: sa.Select[Any], some: set[Any], **more: set[Any]) -> Sequence[sa.Row[Any]]:
+        lists = {name: sorted(of) for name, of in {"some": some, **more}.items()}
+        return self.tx.execute(chosen, lists).all()
 
     def _write(self) -> None:
         tx = self.tx
