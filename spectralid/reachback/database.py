@@ -107,10 +107,15 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        except (
+            sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError, sa.exc.TimeoutError,
+        ) as error:  # fmt: skip
             words = str(getattr(error, "orig", None) or error)
             if any(full in words for full in _FULL):
                 raise StorageFullError("The server's disk is full; nothing was stored.") from error
+            # A limit on files or a quota is an internal error to PostgreSQL; what else is one is a defect.
+            if isinstance(error, sa.exc.InternalError):
+                raise
             raise UnavailableError(
                 "The server's database cannot be used at the moment; try again later."
             ) from error

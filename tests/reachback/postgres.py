@@ -44,7 +44,7 @@ def _binaries() -> Path | None:
 class Cluster:
     """A running server; `url` names a database of it."""
 
-    def __init__(self, folder: Path, *, durable: bool) -> None:
+    def __init__(self, folder: Path, *, durable: bool, wal_segment_mb: int = 16) -> None:
         self.folder = folder
         self.data = folder / "data"
         binaries = _binaries()
@@ -55,10 +55,12 @@ class Cluster:
             account = pwd.getpwnam(ACCOUNT)
             os.chown(folder, account.pw_uid, account.pw_gid)
         auth = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"]
-        self.run("initdb", "-D", str(self.data), *auth)
+        self.run("initdb", "-D", str(self.data), f"--wal-segsize={wal_segment_mb}", *auth)
 
-    def run(self, program: str, *arguments: str) -> None:
+    def run(self, program: str, *arguments: str, files_kb: int | None = None) -> None:
         command = [str(self.binaries / program), *arguments]
+        if files_kb is not None:
+            command = ["/bin/sh", "-c", f'ulimit -S -f {2 * files_kb}; exec "$0" "$@"', *command]
         if os.geteuid() == 0:
             command = ["runuser", "-u", ACCOUNT, "--", *command]
         done = subprocess.run(
@@ -71,13 +73,14 @@ class Cluster:
         path = self.folder / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def start(self) -> None:
+    def start(self, *, files_kb: int | None = None) -> None:
+        """Start it; `files_kb` is how large a file of it may become, as on a disk that is full."""
         options = f"-k {self.folder} -c listen_addresses= -c shared_buffers=32MB -c max_connections=60"
         if not self._durable:
             options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
         # Not `with`: pg_ctl's child keeps its output open, and must not keep ours.
         self.run("pg_ctl", "start", "-w", "-t", "60", "-D", str(self.data), "-l", str(self.folder / "log"),
-                 "-o", options)  # fmt: skip
+                 "-o", options, files_kb=files_kb)  # fmt: skip
 
     def stop(self, how: str = "immediate") -> None:
         self.run("pg_ctl", "stop", "-w", "-t", "60", "-D", str(self.data), "-m", how)
@@ -92,12 +95,12 @@ class Cluster:
 
 
 @contextmanager
-def cluster(*, durable: bool = False) -> Iterator[Cluster]:
+def cluster(*, durable: bool = False, wal_segment_mb: int = 16) -> Iterator[Cluster]:
     """A cluster that is running; `durable` keeps its promises about the disk, and is slower."""
     # A socket's path has a hundred characters at most, and pytest's folders are deeper.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
-        made = Cluster(folder, durable=durable)
+        made = Cluster(folder, durable=durable, wal_segment_mb=wal_segment_mb)
         made.start()
         try:
             yield made
