@@ -67,6 +67,13 @@ class Actor:
         return self.sites is None or site_ref in self.sites
 
     @property
+    def tablet(self) -> str:
+        """The name of the tablet, for what only tablets may."""
+        if self.device_id is None:
+            raise ForbiddenError(f"{self.name} is no tablet.")
+        return self.device_id
+
+    @property
     def senior(self) -> bool:
         """Whether second reviews are for them."""
         return may(self.roles, "case.review")

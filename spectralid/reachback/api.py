@@ -6,13 +6,15 @@ import contextlib
 import importlib
 import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid import __version__
 from spectralid.errors import MissingDependencyError
 
 try:
-    from fastapi import APIRouter, FastAPI
+    from fastapi import FastAPI
+    from starlette.staticfiles import StaticFiles
 except ImportError:
     raise MissingDependencyError("fastapi", extra="reachback", purpose="for the server") from None
 
@@ -38,7 +40,8 @@ GROUPS: Final = (
     "api_intelligence",
     "api_console",
 )
-"""Modules of this package with a ``router``; what comes first wins where addresses overlap."""
+"""Modules of this package with a ``router``, and perhaps ``STATIC``: pairs of an address and a folder of
+files for everybody. What comes first wins where addresses overlap."""
 
 _HEADERS: Final = (
     (
@@ -91,8 +94,10 @@ def create_app(desk: Desk) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.desk = desk
-    for router in routers():
-        app.include_router(router, responses=problems.declared(*problems.COMMON))
+    for module in groups():
+        app.include_router(module.router, responses=problems.declared(*problems.COMMON))
+        for path, folder in getattr(module, "STATIC", ()):
+            app.mount(path, StaticFiles(directory=folder))
     problems.install(app)
     app.add_middleware(_Headers)
     app.add_middleware(BodyLimit, everybody=desk.limits.everybody, default=desk.settings.limits.body_bytes)
@@ -100,13 +105,13 @@ def create_app(desk: Desk) -> FastAPI:
     return app
 
 
-def routers() -> list[APIRouter]:
-    """Those of the groups that are there."""
+def groups() -> list[ModuleType]:
+    """The groups that are there."""
     found = []
     for name in GROUPS:
         full = f"{__package__}.{name}"
         if importlib.util.find_spec(full) is not None:
-            found.append(importlib.import_module(full).router)
+            found.append(importlib.import_module(full))
     return found
 
 

@@ -72,7 +72,7 @@ def metrics(desk: DeskNow, _: Annotated[Actor, Depends(requires("metrics.read"))
 def _metrics(desk: Desk) -> str:
     with desk.db.read() as tx:
         counts = tx.execute(sa.select(cases.c.state, sa.func.count()).group_by(cases.c.state))
-        states = dict(counts.all())
+        states: dict[str, int] = dict(counts.all())
         late = tx.execute(
             sa.select(sa.func.count()).where(
                 cases.c.due_utc < to_text(desk.now()), sa.not_(cases.c.stopped), cases.c.state.in_(_WAITING)

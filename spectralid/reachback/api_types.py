@@ -20,12 +20,14 @@ __all__ = [
     "Sent",
     "Token",
     "Words",
+    "printable",
 ]
 
 _LARGEST: Final = 2**53
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text that can be shown on a line; anything else is refused."""
     if not text.isprintable():
         raise ValueError("it has characters in it that cannot be shown")
     return text
@@ -49,16 +51,16 @@ class Sent(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_printable)]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(printable)]
 """A name of something."""
-Line = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(printable)]
 """A line of text."""
 Words = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_readable)]
 """Several lines."""
 Number = Annotated[int, Field(ge=0, le=_LARGEST)]
 Token = Annotated[int, Field(ge=0, le=_LARGEST, description="The number of the lease (fencing token).")]
 
-CaseId = Annotated[str, Path(min_length=1, max_length=40), AfterValidator(_printable)]
+CaseId = Annotated[str, Path(min_length=1, max_length=40), AfterValidator(printable)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 DeskNow = Annotated[Desk, Depends(desk_of)]

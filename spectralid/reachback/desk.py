@@ -49,6 +49,8 @@ class Desk:
         What accounts are checked with.
     waiting : Waiting
         The tablets that wait for answers.
+    in_flight : set
+        Packets that are just being taken in; of the event loop alone.
     """
 
     db: Database
@@ -59,6 +61,7 @@ class Desk:
     passwords: Passwords = field(init=False)
     vault: Vault = field(init=False)
     waiting: Waiting = field(init=False)
+    in_flight: set[tuple[str, str]] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", Limits.of(self.settings))

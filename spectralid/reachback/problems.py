@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from spectralid.errors import InputError, SpectralIDError
@@ -126,6 +127,9 @@ def install(app: FastAPI) -> None:
     async def cannot_be_stored(*_: Any) -> JSONResponse:
         return reply(422, "not-valid", "The request has a character or a number in it that cannot be kept.")
 
+    async def gone(*_: Any) -> JSONResponse:
+        return reply(400, "cut", "The line was cut before all of the request was here.")
+
     async def of_http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         phrase = HTTPStatus(error.status_code).phrase
@@ -138,6 +142,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ReachbackError, ours)
     app.add_exception_handler(SpectralIDError, of_others)
     app.add_exception_handler(RequestValidationError, not_valid)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(DataError, cannot_be_stored)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(Exception, defect)

@@ -76,6 +76,7 @@ _TABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "research.read": (*_CHEMISTS, "librarian"),
     # watching
     "intelligence.read": (*_CHEMISTS, "qa_manager"),
+    "alert.acknowledge": _CHEMISTS,
     "scoreboard.read": (*_CHEMISTS, "qa_manager"),
     "qa.read": ("qa_manager",),
     "audit.read": (),

@@ -146,6 +146,13 @@ class Settings:
         if self.limits.threads < 1:
             raise ParameterError("limits.threads", self.limits.threads, "at least 1")
 
+    def device_url(self) -> str:
+        """Where tablets reach the server."""
+        if self.devices.url:
+            return self.devices.url
+        name = self.desk.names[0]
+        return f"https://{f'[{name}]' if ':' in name else name}:{self.devices.port}"
+
 
 _GROUPS = {"desk": Desk, "devices": Devices, "limits": Limits, "accounts": Accounts}
 
