@@ -155,13 +155,17 @@ class Identifier:
             )
         return self._joint_fit(query, spectrum, prior, assumptions)
 
-    def bench(self, spectrum: Spectrum, *, prior: ShiftPrior | None = None) -> Bench:
+    def bench(
+        self, spectrum: Spectrum, *, prior: ShiftPrior | None = None, analysis: Analysis | None = None
+    ) -> Bench:
         """The spectrum on the bench, for fits by hand (`spectralid.identify.bench`).
 
         Parameters
         ----------
         spectrum, prior
             As for `analyse`.
+        analysis : Analysis, optional
+            What `analyse` or `identify` found with the same, if that was asked before.
 
         Raises
         ------
@@ -170,7 +174,7 @@ class Identifier:
         """
         from spectralid.identify.bench import Bench
 
-        analysis = self.analyse(spectrum, prior=prior)
+        analysis = analysis or self.analyse(spectrum, prior=prior)
         query = self._comparable(spectrum, [])
         analyser = self._analyser(query.technique)
         with self._threads.limit(limits=1, user_api="blas"):
