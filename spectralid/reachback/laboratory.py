@@ -76,9 +76,11 @@ __all__ = [
     "items_of",
     "listed",
     "of_case",
+    "of_cases",
     "record",
     "resolve",
     "samples_of",
+    "sampling_of",
     "send",
     "standing",
     "status",
@@ -90,6 +92,7 @@ _RESULTS: Final = (_S.LAB_CONFIRMED, _S.LAB_INCONCLUSIVE)
 _SENDABLE: Final = (_S.ANSWERED, _S.DELIVERED, *_RESULTS)
 _READY: Final = (*_SENDABLE, _S.FORWARD_LAB, _S.REGIONAL_LAB)
 _AHEAD: Final = timedelta(days=1)
+_COUNTING: Final = ("applied", "waiting")
 
 
 # --- what is sent ------------------------------------------------------------------------------------------
@@ -621,7 +624,7 @@ def _of_item(tx: Connection, case_id: str, item: str | None) -> list[dict[str, A
         .join(
             lab_steps, sa.and_(lab_steps.c.result_n == newest.c.result_n, lab_steps.c.step == newest.c.step)
         )
-        .where(lab_steps.c.what.in_(("applied", "waiting")), lab_steps.c.case_id == case_id)
+        .where(lab_steps.c.what.in_(_COUNTING), lab_steps.c.case_id == case_id)
         .order_by(lab_results.c.n)
     ).mappings()
     return [dict(row) for row in rows if item is None or row["item_ref"] in (None, item)]
@@ -903,17 +906,22 @@ def _joined() -> sa.Select[Any]:
     )
 
 
+def of_cases(tx: Connection, case_ids: Collection[str]) -> tuple[Result, ...]:
+    """As `of_case`, for many."""
+    return _results(tx, lab_steps.c.case_id.in_(case_ids))
+
+
 def _results(tx: Connection, *where: sa.ColumnElement[bool]) -> tuple[Result, ...]:
     rows = tx.execute(_joined().where(*where).order_by(lab_results.c.n)).mappings().all()
-    counting = [row for row in rows if row["what"] in ("applied", "waiting")]
+    newest = {_sample_of(row): row["n"] for row in rows if row["what"] in _COUNTING}
     return tuple(
-        _result(
-            row,
-            superseded=any(one["n"] > row["n"] and _same_sample(one, row) for one in counting)  # type: ignore[arg-type]
-            and row in counting,
-        )
+        _result(row, superseded=row["what"] in _COUNTING and newest[_sample_of(row)] > row["n"])
         for row in rows
     )
+
+
+def _sample_of(row: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("case_id", "laboratory", "sample_ref", "stage"))
 
 
 def _result(row: Mapping[Any, Any], *, superseded: bool = False) -> Result:
@@ -932,17 +940,19 @@ def _result(row: Mapping[Any, Any], *, superseded: bool = False) -> Result:
     return Result(**facts, superseded=superseded)
 
 
-def standing(results: Iterable[Result]) -> dict[str | None, Result]:
+def standing(results: Iterable[Result], *, waiting: bool = False) -> dict[str | None, Result]:
     """The report that counts for each item: of the regional laboratory before any other, then the newest.
 
     Parameters
     ----------
     results : iterable of Result
         Of one case, oldest first.
+    waiting : bool
+        Whether those count too that wait for an answer.
     """
     found: dict[str | None, list[Result]] = {}
     for one in results:
-        if one.what == "applied":
+        if one.what == "applied" or (waiting and one.what == "waiting"):
             found.setdefault(one.item_ref, []).append(one)
     chosen = {item: _chosen([_Plain(one) for one in rows]) for item, rows in found.items()}
     return {item: cast(_Plain, row).result for item, row in chosen.items() if row is not None}
