@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from spectralid.cli import qa_chart, qa_check, qa_plan
+from spectralid.cli import qa_chart, qa_check, qa_plan, qa_validate
 
 __all__ = ["add_parser"]
 
@@ -14,9 +14,9 @@ def add_parser(subparsers: Any) -> None:
     """Register the command and its sub-commands."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "qa",
-        help="daily checks, control charts, sizes of studies",
+        help="daily checks, control charts, validation studies",
         description="Quality assurance of units and methods.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (qa_check, qa_chart, qa_plan):
+    for module in (qa_check, qa_chart, qa_validate, qa_plan):
         module.add_parser(commands)

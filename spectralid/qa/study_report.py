@@ -1,0 +1,283 @@
+"""The report of a validation study.
+
+Its headings are the performance characteristics that guidance on validation in forensic drug analysis asks
+for: purpose and scope, method and reference material, accuracy, selectivity, limit of detection,
+precision, robustness, uncertainty. (The text of SWGDRUG's Part IV was not at hand; its headings are commonly
+cited so.) What a study of identification does not touch is said to be outside of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from spectralid.qa import measures
+from spectralid.qa.document import Block, Document, Heading, Paragraph, Picture, table
+from spectralid.qa.planning import samples_needed
+from spectralid.qa.study import NOT_READ, Outcome, Study
+from spectralid.qa.study_drawing import calibration_figure, levels_figure
+from spectralid.qa.tables import Rate, by_condition, confusion, detections, summary
+
+__all__ = ["study_document", "study_facts"]
+
+_NAMES: Final[Mapping[str, str]] = {
+    "read": "a verdict was given",
+    "answered": "the verdict names substances",
+    "complete": "all that the library has of the sample is named, and nothing else",
+    "some": "at least one substance is rightly named",
+    "false": "something is named that is not there",
+    "false_unknown": "the same, of samples of which the library has nothing",
+    "escalated": "sent to reachback",
+}
+_MOST_ROWS: Final = 400
+
+
+def study_document(study: Study, *, title: str = "Validation study", other: Study | None = None) -> Document:
+    """The report.
+
+    Parameters
+    ----------
+    study : Study
+        What it reports.
+    title : str
+        Of the report.
+    other : Study, optional
+        Another method on the same manifest, to compare with.
+
+    Raises
+    ------
+    ParameterError
+        If `other` is of another manifest.
+    """
+    return Document(title, tuple(_blocks(study, other)))
+
+
+def study_facts(study: Study) -> dict[str, object]:
+    """The figures as plain data, for scripts."""
+    found = measures.calibration(study.outcomes)
+    repeat = measures.repeatability(study.outcomes)
+    return {
+        "manifest": {"file": study.manifest.file, "sha256": study.manifest.sha256},
+        "library": {"name": study.library, "version": study.library_version, "sha256": study.library_sha256},
+        "policy": study.policy,
+        "software": study.software,
+        "samples": len(study.outcomes),
+        "rates": {name: _rate(rate) for name, rate in summary(study.outcomes).items()},
+        "compounds": {
+            row.slug: {"found": _rate(row.found), "false": _rate(row.false)}
+            for row in detections(study.outcomes)
+        },
+        "confusion": [
+            {"there": there, "said": said, "n": n} for (there, said), n in confusion(study.outcomes).items()
+        ],
+        "detection_limits": [_limits(levels) for levels in measures.detection_limits(study)],
+        "calibration": None
+        if found is None
+        else {"n": found.n, "right": found.right, "ece": found.ece, "brier": found.brier},
+        "repeatability": {
+            "groups": repeat.groups, "within": _rate(repeat.within), "between": _rate(repeat.between),
+        },
+        "not_read": [
+            {"line": one.sample.line, "file": one.sample.file.name, "why": one.error}
+            for one in study.outcomes
+            if one.kind == NOT_READ
+        ],
+    }  # fmt: skip
+
+
+def _rate(rate: Rate) -> dict[str, float | int | None]:
+    return {"hits": rate.hits, "of": rate.of, "value": rate.value, "low": rate.low, "high": rate.high}
+
+
+def _limits(levels: measures.Levels) -> dict[str, object]:
+    curve = levels.curve
+    finite = curve.limits if curve else ()
+    return {
+        "target": levels.target,
+        "levels": [
+            {"share": level, **_rate(rate)} for level, rate in zip(levels.levels, levels.found, strict=True)
+        ],
+        "limits": [
+            {"probability": limit.probability, "share": limit.share, "low": limit.low,
+             "high": None if limit.high == float("inf") else limit.high}
+            for limit in finite
+        ],
+        "fit_p": curve.fit_p if curve else None,
+        "why_not": levels.why_not,
+    }  # fmt: skip
+
+
+def _blocks(study: Study, other: Study | None) -> Iterator[Block]:
+    yield from _purpose(study)
+    yield from _accuracy(study)
+    yield from _selectivity(study)
+    yield from _detection(study)
+    yield from _precision(study)
+    yield from _robustness(study)
+    yield from _uncertainty(study)
+    if other is not None:
+        yield from _comparison(study, other)
+    yield from _outside()
+    yield from _samples(study.outcomes)
+
+
+def _purpose(study: Study) -> Iterator[Block]:
+    yield Heading("Purpose and scope")
+    yield Paragraph(
+        "How well the method below names what is in samples whose composition is known. Its results "
+        "are presumptive; this report says how often they are right on these samples, and claims nothing for "
+        "samples unlike them."
+    )
+    yield Heading("Method and reference material")
+    units = sorted({outcome.sample.unit for outcome in study.outcomes if outcome.sample.unit})
+    yield table(
+        ("What", "Which"),
+        (
+            ("Software", study.software),
+            ("Library", f"{study.library} {study.library_version}"),
+            ("Library (SHA-256)", study.library_sha256),
+            ("Policy", study.policy),
+            ("Manifest", study.manifest.file),
+            ("Manifest (SHA-256)", study.manifest.sha256),
+            ("Samples", str(len(study.outcomes))),
+            ("Instruments", ", ".join(units) or "not stated"),
+        ),
+        "The same manifest with the same library, policy and software gives the same report.",
+    )
+
+
+def _accuracy(study: Study) -> Iterator[Block]:
+    rates = summary(study.outcomes)
+    yield Heading("Accuracy")
+    yield table(
+        ("Event", "Share, 95 % interval (count)"),
+        [(_NAMES[name], rate) for name, rate in rates.items()],
+        "Intervals of Clopper and Pearson; they take samples as independent, which replicates are not.",
+    )
+    complete = rates["complete"]
+    if complete.at_least is not None:
+        yield Paragraph(
+            f"With 95 % confidence (one-sided) the method names samples like these completely in at least "
+            f"{100 * complete.at_least:.1f} % of cases. To show 95 % takes {samples_needed(0.95)} samples "
+            f"without a failure, to show 99 % {samples_needed(0.99)}."
+        )
+    yield table(
+        ("Compound", "Found where it is", "Named where it is not"),
+        [(row.slug, row.found, row.false) for row in detections(study.outcomes)],
+        "By compound: true and false positives",
+    )
+
+
+def _selectivity(study: Study) -> Iterator[Block]:
+    yield Heading("Selectivity")
+    wrong = [(there, said, n) for (there, said), n in confusion(study.outcomes).items() if there != said]
+    if wrong:
+        yield table(
+            ("What is there", "What was said", "Samples"),
+            wrong[:_MOST_ROWS],
+            "Every answer that is not the truth",
+        )
+    else:
+        yield Paragraph("Every answer was the truth.")
+
+
+def _detection(study: Study) -> Iterator[Block]:
+    every = measures.detection_limits(study)
+    if not every:
+        return
+    yield Heading("Limit of detection")
+    for levels in every:
+        yield Heading(levels.target, 2)
+        yield table(
+            ("Share", "Found"),
+            [(f"{level:g}", rate) for level, rate in zip(levels.levels, levels.found, strict=True)],
+        )
+        if levels.curve is None:
+            yield Paragraph(f"No limit can be told. {levels.why_not}")
+            continue
+        for limit in levels.curve.limits:
+            yield Paragraph(
+                f"LOD{100 * limit.probability:.0f}: {limit.share:.3g}, 95 % interval {limit.low:.3g} to "
+                f"{limit.high:.3g} (probit, profile likelihood)."
+            )
+        if levels.curve.fit_p is not None and levels.curve.fit_p < 0.05:
+            yield Paragraph(
+                f"The counts do not follow the curve (p = {levels.curve.fit_p:.2g}): the intervals are too "
+                "narrow."
+            )
+        yield Picture(levels_figure(levels), f"How often {levels.target} was found at each share")
+
+
+def _precision(study: Study) -> Iterator[Block]:
+    found = measures.repeatability(study.outcomes)
+    yield Heading("Precision")
+    if not found.groups:
+        yield Paragraph("The manifest states no groups of specimens; repeatability was not studied.")
+        return
+    yield table(
+        ("Pairs of specimens of one group", "The same answer"),
+        (("measured with one unit (repeatability)", found.within),
+         ("measured with two units (reproducibility)", found.between)),
+        f"{found.groups} groups; pairs of one group are not independent of one another.",
+    )  # fmt: skip
+
+
+def _robustness(study: Study) -> Iterator[Block]:
+    several = measures.conditions(study.outcomes)
+    yield Heading("Robustness")
+    if not several:
+        yield Paragraph("All samples were measured under one condition; robustness was not studied.")
+    for name in several:
+        rows = [
+            (value, rates["complete"], rates["false"])
+            for value, rates in by_condition(study.outcomes, name).items()
+        ]
+        yield table((name, "Named completely", "Something named in vain"), rows, f"By {name}")
+
+
+def _uncertainty(study: Study) -> Iterator[Block]:
+    found = measures.calibration(study.outcomes)
+    yield Heading("Uncertainty")
+    if found is None:
+        yield Paragraph("The method states no calibrated probabilities for these samples.")
+        return
+    yield Paragraph(
+        f"{found.n} components carry a probability; {found.right} of them are there. Expected calibration "
+        f"error {found.ece:.3f}, Brier score {found.brier:.3f}."
+    )
+    yield Picture(calibration_figure(found), "Stated against observed probability of components")
+
+
+def _comparison(study: Study, other: Study) -> Iterator[Block]:
+    found = measures.compare(study, other)
+    yield Heading("Comparison of methods")
+    yield table(
+        ("Named completely by", "Samples"),
+        (("both", found.both), (f"only {study.library} {study.library_version}", found.first),
+         (f"only {other.library} {other.library_version}", found.second), ("neither", found.neither)),
+    )  # fmt: skip
+    yield Paragraph(
+        f"The second names {100 * found.difference:+.1f} % of the samples more (95 % interval "
+        f"{100 * found.low:+.1f} to {100 * found.high:+.1f} %); exact McNemar test p = {found.p:.3g}."
+    )
+
+
+def _outside() -> Iterator[Block]:
+    yield Heading("Outside of this study")
+    yield Paragraph(
+        "Recovery, limit of quantitation and linearity: the method identifies and does not quantify. "
+        "Sampling of the seizure, and confirmation by another technique: the laboratory's own plans."
+    )
+
+
+def _samples(outcomes: Sequence[Outcome]) -> Iterator[Block]:
+    yield Heading("Samples")
+    rows = []
+    for outcome in outcomes[:_MOST_ROWS]:
+        there = " + ".join((*outcome.held, *(f"{name} (not in the library)" for name in outcome.not_held)))
+        said = " + ".join(outcome.answer) if outcome.names_something else f"({outcome.kind})"
+        file = f"{outcome.sample.file.name}[{outcome.sample.record}]"
+        rows.append((outcome.sample.line, file, there or "nothing", said, outcome.error))
+    yield table(("Line", "File", "What is there", "What was said", "Why not"), rows)
+    if len(outcomes) > _MOST_ROWS:
+        yield Paragraph(f"{len(outcomes) - _MOST_ROWS} further samples are in the JSON of this study.")
