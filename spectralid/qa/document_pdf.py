@@ -19,6 +19,9 @@ _BODY: Final = 9.5
 _CELL: Final = 8.0
 # A column is as wide as its texts want, within these shares of the page.
 _LEAST: Final = 0.06
+_INCH: Final = 72.0
+# What reportlab's frame keeps free on each side.
+_PADDING: Final = 6.0
 
 
 def pdf(document: Document, paper: str = "a4") -> bytes:
@@ -55,7 +58,7 @@ def pdf(document: Document, paper: str = "a4") -> bytes:
     )  # fmt: skip
     story = [_text(document.title, styles["title"])]
     for block in document.blocks:
-        story += _flowables(block, styles, width - 2 * MARGIN, height - 4 * MARGIN)
+        story += _flowables(block, styles, width - 2 * MARGIN - 2 * _PADDING, height - 4 * MARGIN)
 
     def numbered(canvas: Any, _: Any) -> None:
         canvas.setFont(regular, 8)
@@ -84,7 +87,7 @@ def _flowables(block: Block, styles: dict[str, Any], width: float, height: float
             from reportlab.platypus import Image
 
             across, down = figure.get_size_inches()
-            scale = min(width / across, height / down)
+            scale = min(width / across, height / down, _INCH)
             image = Image(io.BytesIO(png(figure)), width=across * scale, height=down * scale)
             return [image, _text(caption, styles["body"])]
         case Table(head, rows, caption):
@@ -106,7 +109,13 @@ def _table(
     shares = [max(_LEAST, n**0.7) for n in wanted]
     lines = [[_text(name, styles["head"]) for name in head]]
     lines += [[_text(cell, styles["cell"]) for cell in row] for row in rows]
-    made = LongTable(lines, colWidths=[width * share / sum(shares) for share in shares], repeatRows=1)
+    made = LongTable(
+        lines,
+        colWidths=[width * share / sum(shares) for share in shares],
+        repeatRows=1,
+        hAlign="LEFT",
+        spaceAfter=6,
+    )
     made.setStyle(
         [
             ("LINEBELOW", (0, 0), (-1, 0), 1.0, HexColor("#55606b")),
