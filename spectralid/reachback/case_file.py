@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["links", "of", "packet", "spectrum"]
 
-_LISTS: Final = ("families", "substances", "why", "packet_ids")
+_LISTS: Final = {"scans": ("families", "substances", "why"), "sends": ("why", "packet_ids")}
 _LARGEST: Final = 3.5e38  # above any finite float32
 _HEAVY: Final = frozenset({"raw", "receipt", "axis", "intensity"})
 
@@ -56,7 +56,7 @@ def of(tx: Connection, case_id: str) -> dict[str, list[dict[str, Any]]]:
         columns = [one for one in table.c if one.name not in _HEAVY and one.name != "case_id"]
         order = [table.c[name] for name in ("seq", "idx", "round") if name in table.c]
         rows = tx.execute(sa.select(*columns).where(table.c.case_id == case_id).order_by(*order)).mappings()
-        found[table.name] = [_plain(dict(row)) for row in rows]
+        found[table.name] = [_plain(dict(row), _LISTS.get(table.name, ())) for row in rows]
     return found
 
 
@@ -120,5 +120,5 @@ def _numbers(raw: bytes) -> list[float | None]:
     return [one if abs(one) <= _LARGEST else None for one in values]
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: json.loads(row[name]) if name in _LISTS else row[name] for name in row}
+def _plain(row: Mapping[str, Any], lists: Collection[str]) -> dict[str, Any]:
+    return {name: json.loads(row[name]) if name in lists else row[name] for name in row}

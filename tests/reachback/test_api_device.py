@@ -18,12 +18,18 @@ from spectralid.reachback import enrolment, ingest, instrument_checks
 from spectralid.reachback.settings import Limits, Settings
 from tests.reachback.http import QUICK, Server
 
+BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 TYPE = "application/vnd.spectralid.packet"
 
 
 def send(client, raw, key=None, **headers):
     sent = {"Content-Type": TYPE, "Idempotency-Key": key or hashlib.sha256(raw).hexdigest(), **headers}
     return client.post("/v1/packets", content=raw, headers=sent)
+
+
+@pytest.fixture
+def kind():
+    return "sqlite"
 
 
 @pytest.fixture
@@ -38,6 +44,7 @@ def code(reply):
     return reply.status_code, said["code"]
 
 
+@BOTH
 def test_the_same_bytes_have_the_same_receipt(server, tablet):
     raw = server.desk.tablet.scan()
     first = send(tablet, raw)
@@ -59,6 +66,7 @@ def test_what_is_refused_says_why(server, tablet):
     assert code(tablet.post("/v1/packets", content=raw, headers={"Content-Type": TYPE})) == (422, "not-valid")
 
 
+@BOTH
 def test_a_packet_in_flight_is_not_taken_twice(server, tablet, monkeypatch):
     raw = server.desk.tablet.scan()
     entered, go_on = threading.Event(), threading.Event()
@@ -95,6 +103,7 @@ def test_a_device_without_a_certificate_on_record_is_nobody(server):
     assert code(send(server.client(), raw, **forged))[0] == 401
 
 
+@BOTH
 def test_a_certificate_ends_and_is_revoked(server):
     raw, desk = server.desk.tablet.scan(), server.desk
     tablet = server.tablet("tablet-1", server.certificate("tablet-1", days=10))
@@ -172,6 +181,7 @@ def test_there_is_a_limit_for_everybody_but_not_for_their_health(desk):
 # --- the inbox ---------------------------------------------------------------------------------------------
 
 
+@BOTH
 def test_answers_come_in_order_and_are_acknowledged_once(server, tablet):
     desk = server.desk
     case_id = desk.answered()
@@ -192,6 +202,7 @@ def test_answers_come_in_order_and_are_acknowledged_once(server, tablet):
     assert code(server.tablet("tablet-2").post(path, content=envelope)) == (422, "bad-packet")
 
 
+@BOTH
 def test_whoever_waits_is_told_at_once_and_holds_no_thread(server):
     desk = server.desk
     case_id = desk.scan()
@@ -234,6 +245,7 @@ def with_peer(server, device_id):
     return app
 
 
+@BOTH
 def test_a_lost_notification_is_made_up_for(server, monkeypatch):
     """On PostgreSQL a notification wakes; without any, the poll does."""
     desk = server.desk
@@ -303,6 +315,7 @@ def check(tablet, ipv_id="ipv-1", *, key=None, **more):
     return dsse.sign(dumps(body), instrument_checks.IPV_TYPE, key or tablet.key)
 
 
+@BOTH
 def test_a_daily_check_is_kept_once(server, tablet):
     raw = check(server.desk.tablet)
     for _ in range(2):
