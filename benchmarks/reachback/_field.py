@@ -19,7 +19,8 @@ from spectralid.casework.packet import Blob, seal
 POINTS = 1024
 """A spectrometer's detector; axis and intensities as float64 are 16 kB, as the tablet records them."""
 _BINARY = "application/octet-stream"
-_CUTS = ("lactose", "mannitol", "caffeine", "paracetamol", "sucrose", "procaine", "lidocaine", "inositol")
+FENTANYL, HARMLESS = ["fentanyl", "mannitol"], ["caffeine", "lactose"]
+"""What the tablets find."""
 _AXIS = np.linspace(150.0, 3200.0, POINTS) ** 1.0003
 
 
@@ -44,7 +45,9 @@ class Tablet:
         self._noise = np.random.default_rng(seed)
         self._axis = Blob((_AXIS + 0.01 * seed).tobytes(), _BINARY)
 
-    def seizure(self, ref: str, scans: int, at: datetime, *, danger: bool = False) -> Iterator[bytes]:
+    def seizure(
+        self, ref: str, scans: int, at: datetime, *, danger: bool = False, unknown: bool = False
+    ) -> Iterator[bytes]:
         """All packets of a seizure: its opening, an item, and the scans.
 
         Parameters
@@ -57,11 +60,13 @@ class Tablet:
             When.
         danger : bool
             Whether the tablet found one of the fentanyl family.
+        unknown : bool
+            Whether nothing matched.
         """
         yield self._sealed("seizure", ref, None, at, officer_ref="K-17", place="gate 4", mode="parcel")
         yield self._sealed("item", ref, "I-1", at, label="bag of white powder", container="bag")
         for _ in range(scans):
-            yield self._scan(ref, at, danger=danger)
+            yield self._scan(ref, at, danger=danger, unknown=unknown)
 
     def _sealed(
         self, kind: str, ref: str, item: str | None, at: datetime, *blobs: Blob, **body: Any
@@ -86,9 +91,9 @@ class Tablet:
         self._prev = hashlib.sha256(raw).hexdigest()
         return raw
 
-    def _scan(self, ref: str, at: datetime, *, danger: bool) -> bytes:
+    def _scan(self, ref: str, at: datetime, *, danger: bool, unknown: bool) -> bytes:
         y = Blob(self._noise.normal(1000.0, 30.0, POINTS).tobytes(), _BINARY)
-        found = ["fentanyl", "mannitol"] if danger else self._random.sample(_CUTS, 2)
+        found = [] if unknown else FENTANYL if danger else HARMLESS
         spectrum = {
             "role": "sample", "x_blob": self._axis.sha256, "blob": y.sha256, "dtype": "<f8", "n": POINTS,
             "technique": "raman", "unit": "counts", "sha256": y.sha256, "name": "", "history": [],
@@ -120,7 +125,7 @@ class Tablet:
         ]  # fmt: skip
         words = "Presumptive. Two components explain the spectrum; the laboratory has the last word. " * 4
         return {
-            "decision": "mixture",
+            "decision": "mixture" if found else "no_match",
             "engine": {"version": "1.0", "ranking": "derivative", "fit": "joint"},
             "identification_sha256": hashlib.sha256(str(unit()).encode()).hexdigest(),
             "library": {"name": "spectralid", "version": "1", "sha256": "0" * 64},
@@ -133,7 +138,8 @@ class Tablet:
             "reason_codes": ["two-components", "all-explained"],
             "thresholds": {f"threshold_{n}": unit() for n in range(20)},
             "verdict": {
-                "kind": "mixture", "alarm": "danger" if danger else "notice", "headline": "Mixture",
+                "kind": "mixture" if found else "no_match", "headline": "Mixture" if found else "No match",
+                "alarm": "danger" if danger else "notice" if found else "unknown",
                 "words": words, "precautions": ["Wear gloves.", "Do not open."] if danger else [],
             },
         }  # fmt: skip
