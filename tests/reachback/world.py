@@ -41,14 +41,14 @@ def values(*parts, seed=0, noise=0.004, axis=AXIS):
 def library(path, *names, version="1", mislabelled=None):
     """A library of substances, in a file; `mislabelled` maps a name to what its spectrum really is."""
     builder = LibraryBuilder("test", version=version, created="2026-11-22")
-    for i, name in enumerate(names):
+    for name in names:
         deadly = name == "fentanyl-x"
         compound = Compound(
             name, name.title(), category="opioid/fentanyl-analogue" if deadly else "cutting-agent",
             fentanyl_related="yes" if deadly else "",
         )  # fmt: skip
         truth = (mislabelled or {}).get(name, name)
-        rng = np.random.default_rng(100 + i)
+        rng = np.random.default_rng(100 + NAMES.index(name))
         intensity = pure(truth) + 0.002 * rng.normal(size=len(AXIS))
         builder.add(
             Spectrum(AXIS, intensity, technique="raman", name=name), compound, tier="measured",
