@@ -1,19 +1,16 @@
-"""A real tablet, a line that fails, and the real server: uvicorn with TLS both ways, in a thread."""
+"""A real tablet, a line that fails, and the real server with TLS both ways."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
-import uvicorn
 
 from spectralid.casework import enrolment as tablet_enrolment
 from spectralid.casework import outbox
@@ -22,13 +19,12 @@ from spectralid.casework.packet import Blob
 from spectralid.casework.store import CaseStore, Draft
 from spectralid.casework.sync import Sync
 from spectralid.reachback import audit, enrolment, ingest, tables
-from spectralid.reachback.api import create_app
-from spectralid.reachback.desk import Desk as ServerDesk
+from spectralid.reachback.database import Database
 from spectralid.reachback.serverkeys import ServerKeys
-from spectralid.reachback.tls import Authority, PeerCertificate, server_context
+from spectralid.reachback.tls import Authority
 from tests.casework.field import QUICK, FakeClock
-from tests.reachback import http
 from tests.reachback.faults.proxy import Proxy
+from tests.reachback.running import running
 
 DEADLINE_S = 20.0
 
@@ -46,44 +42,23 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.005)
 
 
+@dataclass(frozen=True)
 class Served:
-    """The server's application at a port of this machine, for tablets."""
+    """What a tablet and its judge know of a server: where it listens, and what it has on record."""
 
-    def __init__(self, db, settings=http.QUICK) -> None:
-        self.db = db
-        self.keys = ServerKeys.open(db.folder)
-        self.authority = Authority.open(db.folder, now=now())
-        self.desk = ServerDesk(db, self.keys, settings, now)
-        self.port = 0
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+    db: Database
+    keys: ServerKeys
+    port: int
 
-    def start(self) -> None:
-        pem, key = self.authority.server_files(self.db.folder, ("localhost", "127.0.0.1"), now=now())
-        config = uvicorn.Config(
-            create_app(self.desk),
-            http=PeerCertificate,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=2,
-        )
-        config.load()
-        config.ssl = server_context(pem, key, self.authority)
-        listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
-        self.port = listener.getsockname()[1]
-        server = self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True
-        )
-        self._thread.start()
-        wait_for(lambda: server.started, "the server has not started")
+    def authority(self) -> Authority:
+        return Authority.open(self.db.folder, now=now())
 
-    def stop(self) -> None:
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(DEADLINE_S)
-            self._server = self._thread = None
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Served]:
+    """The server, as it runs for an agency, with a database in a folder."""
+    with running(folder) as (desk, addresses):
+        yield Served(desk.db, desk.keys, int(addresses.devices.rpartition(":")[2]))
 
 
 class Tablet:
@@ -102,7 +77,7 @@ class Tablet:
         issued = enrolment.issue(
             self.served.db,
             self.served.keys,
-            self.served.authority,
+            self.served.authority(),
             request,
             confirmed=tablet_enrolment.fingerprint(request),
             site_ref="north",

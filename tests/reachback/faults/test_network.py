@@ -12,7 +12,7 @@ pytest.importorskip("uvicorn", reason="the server needs the extra [reachback]")
 from spectralid.casework.endpoint import Deadlines
 from tests.casework.field import IMPATIENT
 from tests.reachback.conftest import fresh
-from tests.reachback.faults.line import Served, Tablet, wait_for
+from tests.reachback.faults.line import Tablet, served, wait_for
 from tests.reachback.faults.proxy import (
     BlackHole,
     CutAfter,
@@ -30,17 +30,15 @@ LARGE = 150_000
 
 
 @pytest.fixture
-def served(tmp_path, request):
-    made = Served(fresh("sqlite", tmp_path / "server", request))
-    made.start()
-    yield made
-    made.stop()
-    made.db.close()
+def server(tmp_path, request):
+    fresh("sqlite", tmp_path / "server", request).close()
+    with served(tmp_path / "server") as made:
+        yield made
 
 
 @pytest.fixture
-def tablet(tmp_path, served):
-    made = Tablet(tmp_path / "tablet", served)
+def tablet(tmp_path, server):
+    made = Tablet(tmp_path / "tablet", server)
     yield made
     made.close()
 
@@ -102,7 +100,7 @@ def test_a_line_that_brings_a_few_bytes_at_a_time_is_a_line(tablet, size):
     tablet.once_each()
 
 
-def test_a_reply_lost_after_the_commit_comes_again_byte_for_byte(tablet, served):
+def test_a_reply_lost_after_the_commit_comes_again_byte_for_byte(tablet):
     tablet.exchange()
     tablet.capture(LARGE)
     lost = ReplyLost(BODY, lambda: wait_for(lambda: tablet.arrived(2), "the server takes nothing in"))

@@ -68,7 +68,7 @@ def do(db: Database, keys: ServerKeys, job: dict[str, str], folder: Path) -> str
     raise ValueError(job["kind"])
 
 
-def _dies_at(db: Database, count: int) -> None:
+def dies_at(db: Database, count: int) -> None:
     left = count
 
     def tick(*_: object) -> None:
@@ -115,7 +115,7 @@ class _Opened:
 def _worker(opened: _Opened, order: dict[str, Any], begin: int) -> None:
     try:
         if order["dies_at"]:
-            _dies_at(opened.db, order["dies_at"])
+            dies_at(opened.db, order["dies_at"])
         opened.work(begin, threads=order["threads"])
     except BaseException as error:
         _say(f"failed {type(error).__name__}: {error}".replace("\n", " "))
