@@ -60,8 +60,18 @@ def test_the_report_holds_the_figures_of_the_study(study: Study, tmp_path: Path)
     document.save(tmp_path / "study.html")
     page = (tmp_path / "study.html").read_text(encoding="utf-8")
     assert "<title>Handheld &amp; bag &lt;1&gt;</title>" in page
-    for heading in ("Purpose and scope", "Accuracy", "Selectivity", "Limit of detection", "Precision",
-                    "Robustness", "Uncertainty", "Comparison of methods", "Outside of this study"):  # fmt: skip
+    headings = (
+        "Purpose and scope",
+        "Accuracy",
+        "Selectivity",
+        "Limit of detection",
+        "Precision",
+        "Robustness",
+        "Uncertainty",
+        "Comparison of methods",
+        "Outside of this study",
+    )
+    for heading in headings:
         assert f"<h2>{heading}</h2>" in page
     assert study.library_sha256 in page
     assert study.manifest.sha256 in page
