@@ -76,7 +76,7 @@ def test_a_watch_list_is_covered_or_not(tmp_path: Path) -> None:
 
 
 def test_independent_scans_have_independent_noise() -> None:
-    """z of independent scans scatters by 1; bands of the compound leak a little, far below the threshold of 7."""
+    """z of independent scans scatters by 1; bands leak a little, far below the threshold of 7."""
     z = []
     for seed in range(60):
         one = spectrum(SUBSTANCES[0], seed=seed, noise=0.01)
