@@ -132,6 +132,9 @@ def install(app: FastAPI) -> None:
 
     async def of_http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == 400:
+            # Only said of bodies that are no JSON in UTF-8, or too deep.
+            return reply(422, "not-valid", "The body cannot be read as JSON.")
         phrase = HTTPStatus(error.status_code).phrase
         return reply(error.status_code, phrase.lower().replace(" ", "-"), f"{phrase}.", headers=error.headers)
 
