@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from spectralid.library.compounds import CompoundIndex
 
 __all__ = [
+    "CATEGORIES",
+    "FAMILIES",
     "FENTANYL_RELATED",
     "UNDETERMINED",
     "UNLISTED",
@@ -94,6 +96,8 @@ _PATHS: Final[Mapping[str, tuple[str, ...]]] = {
     "stimulant/piperazine": ("stimulant", "piperazine"),
     "tic": ("toxic industrial chemical",),
 }
+CATEGORIES: Final = frozenset(_PATHS)
+"""Categories of the compound table."""
 # Families of `spectralid.identify.families`, and the older name of one.
 _FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "fentanyl-related": FENTANYL_RELATED,
@@ -107,6 +111,8 @@ _FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "anabolic steroid": _PATHS["steroid/anabolic"],
     "sugar or polyol": _PATHS["cutting-agent/sugar-polyol"],
 }
+FAMILIES: Final = frozenset(_FAMILIES)
+"""Families that are known here."""
 _NAMES: Final = (
     ("fentanyl", FENTANYL_RELATED),
     ("fentanil", ("opioid", "fentanyl-like, outside the structure rule")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, Literal, get_args
@@ -39,6 +40,7 @@ Sampling = Literal["escalated", "routine", "qa_sample", ""]
 What = Literal["applied", "waiting", "noted", "unmatched", "dismissed"]
 
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
+_SLUG: Final = re.compile(r"(?=.{1,100}\Z)[a-z0-9]+(-[a-z0-9]+)*")
 STAGES: Final[tuple[str, ...]] = get_args(Stage)
 SAMPLINGS: Final[tuple[str, ...]] = get_args(Sampling)
 
@@ -78,7 +80,10 @@ class Substance:
     uncertainty: float | None = None
 
     def __post_init__(self) -> None:
-        line("substance", self.slug, 1)
+        if not _SLUG.fullmatch(self.slug):
+            raise LabReportError(
+                "A substance is named by its slug (lower-case letters, digits and single hyphens, up to 100)."
+            )
         line("substance", self.name, 0, 200)
         for number in (self.share, self.uncertainty):
             if number is not None and not 0 <= number <= 1:

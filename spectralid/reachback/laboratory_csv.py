@@ -270,7 +270,7 @@ def _slug(name: str) -> str:
     if name in table.by_slug:
         return name
     found = table.find(name=name)
-    return found[0].slug if found else make_slug(name)[:100]
+    return found[0].slug if found else make_slug(name)[:100].rstrip("-")
 
 
 def _list(cell: str) -> list[str]:

@@ -8,10 +8,11 @@ for is neither right nor wrong.
 
 **Verification bias.** Laboratories see what was sent to them, and that is what somebody was worried about.
 *Confirmed among verified* is therefore no property of the method. Each line has three rates: among all that
-was verified; among the samples drawn for quality assurance, whatever the result (unbiased, few); and weighted
-(each verified item stands for the items of its stratum, by what was said and why it was sent: unbiased as far
-as choice within a stratum does not depend on the truth). What part of the items is in strata of which nothing
-was verified is stated, since no weight brings that back.
+was verified; among the samples drawn for quality assurance, which are drawn at random from the results that
+nothing else escalates (unbiased for those, and few); and weighted: each verified item stands for the items of
+its stratum, by whether something was claimed and whether it was escalated (unbiased as far as the choice
+within a stratum does not depend on the truth). What part of the items is in strata of which nothing was
+verified is stated, since no weight brings that back.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ right, and something more was found. ``excess``: right, and something more was s
 
 CAVEAT: Final = (
     "Rates among verified samples hold for what was sent to a laboratory, not for what was scanned. "
-    "The rates of quality-assurance samples are unbiased; weighted rates are so as far as the choice within "
-    "a stratum does not depend on the truth."
+    "The rates of quality-assurance samples are unbiased for results that nothing else escalates; weighted "
+    "rates are so as far as the choice within a stratum does not depend on the truth."
 )
 
 _NAMED: Final = frozenset({"identified", "mixture"})
@@ -426,12 +427,12 @@ def _decisions(tx: Connection, items: Mapping[tuple[str, str], _Item]) -> None:
 class _Tally:
     """What is counted for one line."""
 
-    strata: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    strata: Counter[tuple[bool, bool]] = field(default_factory=Counter)
     inconclusive: int = 0
     seen: list[tuple[str, bool, bool, str]] = field(default_factory=list)
 
     def add(self, said: Claim, reason: str, result: Result | None) -> None:
-        self.strata[said.positive, reason] += 1
+        self.strata[said.positive, reason == "escalated"] += 1
         if result is None:
             return
         if result.result == "inconclusive":
@@ -441,7 +442,7 @@ class _Tally:
             self.seen.append((outcome, said.positive, found.positive, reason))
 
     def line(self, by: str, key: str, sayer: Sayer) -> Line:
-        verified = Counter((said, reason) for _, said, _, reason in self.seen)
+        verified = Counter((said, reason == "escalated") for _, said, _, reason in self.seen)
         total = self.strata.total()
         unseen = sum(n for stratum, n in self.strata.items() if not verified[stratum])
         among = [_rate(*_counted(pairs)) for pairs in self._pairs(None)]
@@ -457,9 +458,9 @@ class _Tally:
             unseen / total if total else None,
         )  # fmt: skip
 
-    def _pairs(self, reason: str | None) -> Iterator[list[tuple[bool, tuple[bool, str]]]]:
+    def _pairs(self, reason: str | None) -> Iterator[list[tuple[bool, tuple[bool, bool]]]]:
         """Of confirmed, false positive and false negative: hit or not, and the stratum."""
-        rows = [one for one in self.seen if reason in (None, one[3])]
+        rows = [(*one[:3], one[3] == "escalated") for one in self.seen if reason in (None, one[3])]
         yield [(kind not in _FALSE_POSITIVE, (said, why)) for kind, said, _, why in rows if said]
         yield [(kind == "false_positive", (said, why)) for kind, said, found, why in rows if not found]
         yield [(kind in _FALSE_NEGATIVE, (said, why)) for kind, said, found, why in rows if found]

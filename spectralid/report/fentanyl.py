@@ -17,7 +17,7 @@ from typing import Any, Final
 from spectralid.report import record
 from spectralid.report.scan import as_json
 
-__all__ = ["FIELDS", "SCHEMA", "fentanyl_csv", "fentanyl_json", "fentanyl_rows", "is_family"]
+__all__ = ["FIELDS", "SCHEMA", "fentanyl_csv", "fentanyl_json", "fentanyl_rows", "is_family", "is_member"]
 
 SCHEMA: Final = "spectralid.report.fentanyl/1"
 
@@ -57,6 +57,8 @@ _CATEGORY: Final = "opioid/fentanyl"
 _SCHEDULES: Final = frozenset({"I", "II", "III", "IV", "V"})
 # The rule for fentanyl-related substances puts them into schedule I (21 U.S.C. 812, schedule I(e)).
 _RULE: Final = "FRS"
+# What became of a member that only a laboratory found.
+_FOUND: Final = "finding"
 # What a spreadsheet would take for a formula (OWASP, CSV injection).
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -82,7 +84,8 @@ def is_family(manifests: Iterable[Mapping[str, Any]], laboratory: str = "none") 
     return laboratory != "refuted" and any(_basis(m) for m in manifests)
 
 
-def _is_member(component: Mapping[str, Any]) -> bool:
+def is_member(component: Mapping[str, Any]) -> bool:
+    """Whether a substance (``slug``, ``category``, ``fentanyl_related``) is of the fentanyl family."""
     if record.text(component, "fentanyl_related") in _RELATED:
         return True
     if record.text(component, "category").startswith(_CATEGORY):
@@ -96,7 +99,7 @@ def _members(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     found = [c for c in record.records(manifest, "result", "components") if record.text(c, "slug") in named]
     known = {record.text(c, "slug") for c in found}
     found += [{"slug": slug} for slug in sorted(named - known)]
-    return [c for c in found if _is_member(c)]
+    return [c for c in found if is_member(c)]
 
 
 def _families(manifest: Mapping[str, Any]) -> set[str]:
@@ -127,6 +130,7 @@ def fentanyl_rows(
     *,
     answers: Iterable[Mapping[str, Any]] = (),
     lab_status: Mapping[str, str] | None = None,
+    found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[dict[str, Any]]:
     """One row for each member of the family in each packet that shows it; none if there is none.
 
@@ -138,6 +142,9 @@ def fentanyl_rows(
         Answers of reachback and laboratory.
     lab_status : mapping of str to str, optional
         What a laboratory has said of an item, by its reference.
+    found : mapping of str to sequence of mapping, optional
+        Substances that a laboratory found in an item, as components of a packet: members that no row of the
+        item names have a row of their own, whatever the field said.
     """
     ordered = sorted(manifests, key=lambda m: (record.text(m, "device_id"), record.number(m, "seq") or 0))
     told = record.answered(answers)
@@ -154,7 +161,25 @@ def fentanyl_rows(
         members: Sequence[Mapping[str, Any]] = _members(manifest) or [{}]
         if is_family(own, laboratory):
             rows += [_row(manifest, ordered, own, member, basis, laboratory) for member in members]
-    return rows
+    return [*rows, *_found_rows(ordered, rows, found or {})]
+
+
+def _found_rows(
+    ordered: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[dict[str, Any]]:
+    """Members that only a laboratory found, with the newest packet of their item."""
+    named = {(row["nc:ItemOtherIdentification"], row["sid:SubstanceName"].casefold()) for row in rows}
+    more = []
+    for item, substances in sorted(found.items()):
+        own = [m for m in ordered if record.text(m, "item_ref") == item]
+        more += [
+            _row(own[-1], ordered, own, one, "laboratory", _FOUND)
+            for one in substances
+            if own and is_member(one) and (item, record.text(one, "name").casefold()) not in named
+        ]
+    return more
 
 
 def _row(
@@ -211,9 +236,10 @@ def fentanyl_json(
     *,
     answers: Iterable[Mapping[str, Any]] = (),
     lab_status: Mapping[str, str] | None = None,
+    found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> bytes:
     """The export as JSON; see `fentanyl_rows`."""
-    rows = fentanyl_rows(manifests, answers=answers, lab_status=lab_status)
+    rows = fentanyl_rows(manifests, answers=answers, lab_status=lab_status, found=found)
     sources = sorted({s for r in _listed().values() if (s := r["source"])})
     return as_json({"schema": SCHEMA, "code_sources": sources, "rows": rows})
 
@@ -223,12 +249,13 @@ def fentanyl_csv(
     *,
     answers: Iterable[Mapping[str, Any]] = (),
     lab_status: Mapping[str, str] | None = None,
+    found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> bytes:
     """The export as CSV (RFC 4180, UTF-8); a text that a spreadsheet would run starts with an apostrophe."""
     target = io.StringIO(newline="")
     writer = csv.writer(target, lineterminator="\r\n")
     writer.writerow(FIELDS)
-    for row in fentanyl_rows(manifests, answers=answers, lab_status=lab_status):
+    for row in fentanyl_rows(manifests, answers=answers, lab_status=lab_status, found=found):
         writer.writerow([_harmless(value) for value in row.values()])
     return target.getvalue().encode()
 

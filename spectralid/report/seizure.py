@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from spectralid.errors import ParameterError
 from spectralid.report import record
-from spectralid.report.fentanyl import is_family
+from spectralid.report.fentanyl import is_family, is_member
 from spectralid.report.scan import as_json
 
 __all__ = ["SCHEMA", "seizure_facts", "seizure_json"]
@@ -69,8 +69,19 @@ def seizure_facts(
     answers: Iterable[Mapping[str, Any]] = (),
     custody: Sequence[Mapping[str, Any]] = (),
     custody_fault: str | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> dict[str, Any]:
-    """What a report of a seizure says, as plain data; see `seizure_json`."""
+    """What a report of a seizure says, as plain data; see `seizure_json`.
+
+    Parameters
+    ----------
+    classes : mapping of str to sequence of str, optional
+        What the substances of an item count as, in words, by its reference.
+    found : mapping of str to sequence of mapping, optional
+        Substances that a laboratory found in an item: a member of the fentanyl family makes it one of
+        those, whatever the field said.
+    """
     ordered = sorted(manifests, key=lambda m: record.number(m, "seq") or 0)
     references = {record.text(m, "seizure_ref") for m in ordered}
     if len(references) != 1:
@@ -79,6 +90,11 @@ def seizure_facts(
     told = record.answered(answers)
     names = dict.fromkeys(record.text(m, "item_ref") for m in ordered)
     items = [_item(name, ordered, told, lab_status or {}) for name in names if name]
+    for item in items:
+        if classes is not None:
+            item["classes"] = list(classes.get(item["item_ref"], ()))
+        if any(map(is_member, (found or {}).get(item["item_ref"], ()))):
+            item["fentanyl_family"] = True
     alarms = [item["alarm"] for item in items if item["alarm"]]
     return {
         "schema": SCHEMA,

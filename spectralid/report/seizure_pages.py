@@ -35,6 +35,8 @@ def seizure_report(
     answers: Iterable[Mapping[str, Any]] = (),
     custody: Sequence[Mapping[str, Any]] = (),
     custody_fault: str | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
+    found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     spectra: Mapping[str, Sequence[Curve]] | None = None,
     paper: str = "a4",
 ) -> bytes:
@@ -54,6 +56,8 @@ def seizure_report(
         Entries of the custody log that concern it, oldest first.
     custody_fault : str, optional
         What is wrong with the chain of that log: empty if it was verified, absent if nobody looked.
+    classes, found : mapping, optional
+        As for `spectralid.report.seizure.seizure_facts`.
     spectra : mapping of str to sequence of (x, y, name), optional
         Curves to draw, by the id of the scan's packet; x in cm⁻¹.
     paper : {"a4", "letter"}, optional
@@ -76,6 +80,8 @@ def seizure_report(
         answers=answers,
         custody=custody,
         custody_fault=custody_fault,
+        classes=classes,
+        found=found,
     )
     title = words.say("title.seizure")
     worst = {"alarm": facts["alarm"]} if facts["alarm"] else {}
@@ -215,6 +221,7 @@ def _item(
         ("conflicts", record.texts(assessment, "conflicts"), "▲", True),
         ("item", [s for s in (record.text(assessment, "words"),) if s], "", False),
         ("precautions", _precautions(item), "•", True),
+        ("classes", item.get("classes", []), "•", False),
         ("declared", words.declaration(item["declared"]), "", False),
         ("strips", [words.strip(s) for s in item["strips"]], "•", False),
         ("swgdrug", [", ".join(item["swgdrug"]) or words.say("swgdrug.none")], "", False),

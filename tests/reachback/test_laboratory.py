@@ -342,7 +342,9 @@ def test_a_report_that_lacks_what_it_needs_is_refused(wrong):
         Report(**{**right, **wrong})
 
 
-@pytest.mark.parametrize("wrong", [{"share": 1.1}, {"share": -0.1}, {"uncertainty": 0.1}, {"slug": ""}])
+@pytest.mark.parametrize(
+    "wrong", [{"share": 1.1}, {"share": -0.1}, {"uncertainty": 0.1}, {"slug": ""}, {"slug": "A name"}]
+)
 def test_a_substance_has_a_share_of_the_whole(wrong):
     with pytest.raises(LabReportError):
         Substance(**{"slug": "a", **wrong})
