@@ -11,7 +11,7 @@ from spectralid.casework.store import CaseStore
 from spectralid.reachback import audit, copies, enrolled, scrub, tables
 from spectralid.reachback.errors import DamagedError, NotFoundError
 from tests.casework.record import Clock, scan, with_item
-from tests.reachback.faults.direct import hand_over, look
+from tests.reachback.faults.direct import hand_over, look, rows
 from tests.reachback.test_audit import unguarded
 
 
@@ -90,11 +90,6 @@ def test_what_is_searched_in_is_written_again_from_the_packet(desk, tablet):
     assert [one.what for one in scrub.scrub(desk.db, desk.keys, now=desk.time).found] == ["spectra"]
     assert rows(desk, "spectra") == before
     assert scrub.scrub(desk.db, desk.keys, now=desk.time).found == ()
-
-
-def rows(desk, name):
-    with desk.db.read() as tx:
-        return [dict(row) for row in tx.execute(sa.select(tables.metadata.tables[name])).mappings()]
 
 
 def test_it_goes_on_where_it_stopped(desk, tablet):
