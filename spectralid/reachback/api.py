@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,13 +64,15 @@ _DESCRIPTION: Final = (
 )
 
 
-def create_app(desk: Desk) -> FastAPI:
+def create_app(desk: Desk, groups: Sequence[str] = GROUPS) -> FastAPI:
     """The server's application (ASGI).
 
     Parameters
     ----------
     desk : Desk
         What it works on.
+    groups : sequence of str
+        Which groups of addresses; those that are not there are left out.
     """
 
     @contextlib.asynccontextmanager
@@ -94,7 +96,7 @@ def create_app(desk: Desk) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.desk = desk
-    for module in groups():
+    for module in _modules(groups):
         app.include_router(module.router, responses=problems.declared(*problems.COMMON))
         for path, folder in getattr(module, "STATIC", ()):
             app.mount(path, StaticFiles(directory=folder))
@@ -105,10 +107,9 @@ def create_app(desk: Desk) -> FastAPI:
     return app
 
 
-def groups() -> list[ModuleType]:
-    """The groups that are there."""
+def _modules(groups: Sequence[str]) -> list[ModuleType]:
     found = []
-    for name in GROUPS:
+    for name in groups:
         full = f"{__package__}.{name}"
         if importlib.util.find_spec(full) is not None:
             found.append(importlib.import_module(full))

@@ -65,6 +65,7 @@ _TABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "link.write": _CHEMISTS,
     "similar.read": _CHEMISTS,
     "report.export": _CHEMISTS,
+    "report.persons": ("senior_chemist",),
     # laboratory and library
     "lab.record": ("lab_analyst",),
     "lab.read": ("lab_analyst",),

@@ -14,12 +14,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from datetime import timedelta
 
 from spectralid.reachback import accounts, enrolment, sessions
 from spectralid.reachback.access import PEER
-from spectralid.reachback.api import create_app
+from spectralid.reachback.api import GROUPS, create_app
 from spectralid.reachback.desk import Desk as ServerDesk
 from spectralid.reachback.settings import Accounts, Limits, Settings
 
@@ -36,13 +37,17 @@ QUICK = Settings(
 """Settings that cost a test no time, and let it ask as often as it likes."""
 
 
+GROUPS_WANTED = tuple(filter(None, os.environ.get("REACHBACK_GROUPS", "").split(","))) or GROUPS
+"""``REACHBACK_GROUPS=api_health,api_case``: without what somebody is just writing."""
+
+
 class Server:
     """The application, and clients of it."""
 
     def __init__(self, desk, settings=QUICK):
         self.desk = desk
         self.here = ServerDesk(desk.db, desk.keys, settings, desk.now)
-        self.app = create_app(self.here)
+        self.app = create_app(self.here, GROUPS_WANTED)
         self._made = 0
 
     def account(self, *roles, sites=None, name=None):

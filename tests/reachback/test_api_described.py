@@ -147,7 +147,8 @@ class World:
             except (Exception, BaseExceptionGroup) as error:
                 sent = reply.request.content[:300]
                 raise AssertionError(
-                    f"{case.method} {reply.request.url} {sent!r} {reply.status_code} {reply.text[:300]}: {error}"
+                    f"{case.method} {reply.request.url} {sent!r}: {reply.status_code} {reply.text[:300]}: "
+                    f"{error}"
                 ) from None
 
         one()
