@@ -161,8 +161,8 @@ def planted_case(desk):
     desk.review(desk.lease(case_id, f"Dr {NAME}", senior=True), note=NAME)
     laboratory.record(
         desk.db, desk.keys, case_id, result="refuted", laboratory=NAME, sample_ref=NAME, report_ref=NAME,
-        substances=(Substance("carfentanil", NAME), Substance("x-17", NAME)), analyst=NAME, note=NAME, by=NAME,
-        now=desk.time,
+        substances=(Substance("carfentanil", NAME), Substance("x-17", NAME)), analyst=NAME, note=NAME,
+        by=NAME, now=desk.time,
     )  # fmt: skip
     return case_id
 
