@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import sqlite3
+import ssl
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import sqlalchemy as sa
 
-from spectralid.reachback import migrate
+from spectralid.casework import enrolment as on_the_tablet
+from spectralid.casework.enrolment import Enrolment
+from spectralid.casework.store import CaseStore
+from spectralid.reachback import enrolment, migrate
 from spectralid.reachback.database import FILE, Database, open_database
+from spectralid.reachback.desk import Desk
+from spectralid.reachback.tls import Authority
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -64,3 +75,47 @@ def promises(db: Database) -> str:
             for name in ("server_version", "fsync", "synchronous_commit")
         )
     return f"PostgreSQL {version.split()[0]}, fsync={fsync}, synchronous_commit={sync}"
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
+    with contextlib.closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(folder: Path, url: str | None, device_port: int, *options: str) -> Iterator[None]:
+    """``spectralid reachback serve`` as a process of its own, once it is ready."""
+    command = [sys.executable, "-c", "import sys; from spectralid.cli import main; sys.exit(main())"]
+    command += ["reachback", "serve", "--data", str(folder), "--port", "0", "--device-port", str(device_port)]
+    command += [*options, *(["--database", url] if url else [])]
+    here = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
+    with (folder / f"log-{device_port}").open("wb") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().decode().strip()
+        if not address:
+            raise RuntimeError((folder / f"log-{device_port}").read_text(errors="replace"))
+        process.stdout.readline()
+        context = ssl.create_default_context(cafile=folder / "tls" / "ca.pem")
+        with httpx.Client(verify=context, trust_env=False) as client:
+            client.get(f"{address}/readyz").raise_for_status()
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def enrol(desk: Desk, store: CaseStore, device_port: int) -> Enrolment:
+    """A tablet's own record enrolled with the server, the whole way: request, certificate, fingerprints."""
+    now = datetime.now(UTC)
+    request = on_the_tablet.request(store)
+    issued = enrolment.issue(
+        desk.db, desk.keys, Authority.open(desk.folder, now=now), request,
+        confirmed=on_the_tablet.fingerprint(request), site_ref="north", url=f"https://localhost:{device_port}",
+        by="admin", now=now, days=365,
+    )  # fmt: skip
+    return on_the_tablet.enrol(store, issued.envelope, confirmed=issued.fingerprint)

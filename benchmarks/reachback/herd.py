@@ -21,17 +21,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import random
-import socket
-import ssl
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
@@ -40,22 +35,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import httpx
 import numpy as np
 import sqlalchemy as sa
 
 from benchmarks.reachback._field import Scans
-from benchmarks.reachback._server import KINDS, url_of
-from spectralid.casework import enrolment as on_the_tablet
+from benchmarks.reachback._server import KINDS, enrol, free_port, serving, url_of
 from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.facts import Draft
 from spectralid.casework.outbox import Backoff
 from spectralid.casework.store import CaseStore
 from spectralid.casework.sync import Sync
-from spectralid.reachback import audit, enrolment, ingest, queue, serve, tables
+from spectralid.reachback import audit, ingest, queue, serve, tables
 from spectralid.reachback.desk import Desk
 from spectralid.reachback.settings import Settings
-from spectralid.reachback.tls import Authority
 
 OUTAGE_MIN = 60.0
 DRAINED_MIN = 15.0
@@ -186,13 +178,13 @@ def played(
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="herd-")))
         url = stack.enter_context(url_of(kind))
-        ports = [_free_port() for _ in range(processes)]
+        ports = [free_port() for _ in range(processes)]
         desk = serve.open_desk(folder / "server", Settings(database=url or ""))
         stack.callback(desk.db.close)
         field = _field(stack, desk, folder, ports, tablets, clock, pace, rng)
         scans = _outage(field, clock, OUTAGE_MIN / pace, rng)
         for each in range(processes):
-            stack.enter_context(_serving(folder / "server", url, ports[each], desk))
+            stack.enter_context(serving(folder / "server", url, ports[each]))
         return _return(desk, field, scans, patience_s)
 
 
@@ -207,23 +199,13 @@ def _field(
     rng: random.Random,
 ) -> list[Tablet]:
     """Tablets that are enrolled."""
-    now = datetime.now(UTC)
-    authority = Authority.open(desk.folder, now=now)
     field = []
     for number in range(count):
         name = f"tablet-{number:03d}"
         store = stack.enter_context(
             CaseStore.open(folder / name, device_id=name, clock=clock, ballast_bytes=4096)
         )
-        url = f"https://localhost:{ports[number % len(ports)]}"
-        request = on_the_tablet.request(store)
-        issued = enrolment.issue(
-            desk.db, desk.keys, authority, request, confirmed=on_the_tablet.fingerprint(request),
-            site_ref="north", url=url, by="admin", now=now, days=365,
-        )  # fmt: skip
-        on_the_tablet.enrol(store, issued.envelope, confirmed=issued.fingerprint)
-        enrolled = on_the_tablet.enrolled(store)
-        assert enrolled is not None
+        enrolled = enrol(desk, store, ports[number % len(ports)])
         endpoint = Counting(enrolled, enrolled.trust())
         stack.callback(endpoint.close)
         backoff = Backoff(5.0 / pace, 300.0 / pace)
@@ -279,30 +261,6 @@ def _size(rng: random.Random) -> int:
     return rng.randint(2, 9) if share < 0.95 else rng.randint(10, 40)
 
 
-@contextlib.contextmanager
-def _serving(folder: Path, url: str | None, port: int, desk: Desk) -> Iterator[None]:
-    """The server's process, once it is ready."""
-    command = [sys.executable, "-c", "import sys; from spectralid.cli import main; sys.exit(main())"]
-    command += ["reachback", "serve", "--data", str(folder), "--port", "0", "--device-port", str(port)]
-    command += ["--database", url] if url else []
-    here = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
-    log = folder / f"log-{port}"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=out, env=environment)
-    try:
-        assert process.stdout is not None
-        address = process.stdout.readline().decode().strip()
-        process.stdout.readline()
-        context = ssl.create_default_context(cafile=desk.folder / "tls" / "ca.pem")
-        with httpx.Client(verify=context, trust_env=False) as client:
-            client.get(f"{address}/readyz").raise_for_status()
-        yield
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
 def _return(desk: Desk, field: list[Tablet], scans: int, patience_s: float) -> Result:
     """The server is there: every tablet in a thread of its own, by its own rules, until all is there."""
     before = sum((tablet.endpoint.replies for tablet in field), Counter[str]())
@@ -354,12 +312,6 @@ def _in_order(desk: Desk, most: int) -> bool:
     handed = [lease for _ in range(most) if (lease := queue.next(desk.db, "chemist", now=now)) is not None]
     order = [waiting[lease.case_id] for lease in handed]
     return order == sorted(waiting.values())[: len(order)] and len(order) == min(most, len(waiting))
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def report(result: Result, limit_s: float) -> str:
