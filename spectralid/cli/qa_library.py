@@ -10,7 +10,8 @@ from typing import Any
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
-from spectralid.errors import ParameterError, UnreadableFileError
+from spectralid.cli._study import add_report_option, check_reports
+from spectralid.errors import UnreadableFileError
 
 __all__ = ["add_parser"]
 
@@ -25,8 +26,7 @@ def add_parser(subparsers: Any) -> None:
     add = parser.add_argument
     add("library", nargs="?", default="spectralid", metavar="FILE", help="library (default: the bundled one)")
     add("--watch-list", type=Path, metavar="FILE", help="substances that should be in it, one a line")
-    add("--report", type=Path, action="append", default=[], metavar="FILE",
-        help="write the report, as .html or .pdf (repeat)")  # fmt: skip
+    add_report_option(parser)
     add("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(run=_run)
 
@@ -36,9 +36,7 @@ def _run(args: argparse.Namespace) -> int:
     from spectralid.qa.library_audit import audit_library
     from spectralid.qa.library_report import audit_document, audit_facts
 
-    for file in args.report:
-        if file.suffix.lower() not in (".html", ".pdf"):
-            raise ParameterError("--report", file.name, "a file that ends in .html or .pdf")
+    check_reports(args)
     wanted = _lines(args.watch_list) if args.watch_list else []
     watched = sys.stderr.isatty()
     with open_library(args.library) as library:

@@ -19,6 +19,7 @@ from spectralid.library.compounds import CompoundIndex
 from spectralid.qa.manifest import Manifest, Sample
 from spectralid.spectrum import Spectrum
 from spectralid.verdict import VerdictKind, decide, default_policy
+from spectralid.verdict.hazards import Alarm, alarm_of
 from spectralid.verdict.policy import Policy
 
 __all__ = ["NOT_READ", "Outcome", "Study", "run_study"]
@@ -47,6 +48,11 @@ class Outcome:
         Calibrated probability of each component of the fit, named or not.
     unknown : float or None
         Probability that it holds something the library lacks.
+    alarm : str
+        How loudly the verdict warns; empty where there is none.
+    dangerous : bool or None
+        Whether the policy asks for the loudest alarm for what is in it; ``None`` where the library's table
+        does not know what that is.
     escalate : bool
         Whether it would have gone to reachback.
     error : str
@@ -63,6 +69,8 @@ class Outcome:
     named: tuple[str, ...] = ()
     probabilities: tuple[tuple[str, float], ...] = ()
     unknown: float | None = None
+    alarm: str = ""
+    dangerous: bool | None = None
     escalate: bool = True
     error: str = ""
     spectrum_sha256: str = ""
@@ -76,6 +84,16 @@ class Outcome:
     def answer(self) -> tuple[str, ...]:
         """What was said, for comparison with another: the names, or the kind where none was given."""
         return tuple(sorted(self.named)) if self.names_something else (self.kind,)
+
+    @property
+    def alarmed(self) -> bool:
+        """Whether the verdict gives the loudest alarm."""
+        return self.alarm == Alarm.DANGER
+
+    @property
+    def silent(self) -> bool:
+        """Whether it asks for less care than for the unknown: of what is dangerous, the worst mistake."""
+        return bool(self.alarm) and not Alarm(self.alarm).reaches(Alarm.UNKNOWN)
 
     @property
     def false(self) -> tuple[str, ...]:
@@ -161,7 +179,7 @@ def run_study(
     held = identifier.library
     decided = policy or default_policy()
     index = CompoundIndex(held.compounds)
-    truths = [_truth(sample, index, held) for sample in manifest.samples]
+    truths = [_truth(sample, index, held, decided) for sample in manifest.samples]
     outcomes: dict[int, Outcome] = {}
     on_their_way: deque[tuple[int, Spectrum]] = deque()
 
@@ -201,18 +219,22 @@ class _Truth(NamedTuple):
     held: tuple[str, ...]
     not_held: tuple[str, ...]
     target: str
+    dangerous: bool | None
 
 
-def _truth(sample: Sample, index: CompoundIndex, library: ReferenceLibrary) -> _Truth:
+def _truth(sample: Sample, index: CompoundIndex, library: ReferenceLibrary, policy: Policy) -> _Truth:
     there, lacking = [], []
+    alarms: list[Alarm | None] = []
     for name in sample.truth:
         found = index.by_slug.get(name) or _found(index, name)
         if found is not None and found.slug in _referenced(library):
             there.append(found.slug)
         else:
             lacking.append(found.slug if found else name)
+        alarms.append(alarm_of(found, policy) if found else None)
+    dangerous = True if Alarm.DANGER in alarms else None if None in alarms else False
     if not sample.target:
-        return _Truth(tuple(there), tuple(lacking), "")
+        return _Truth(tuple(there), tuple(lacking), "", dangerous)
     target = index.by_slug.get(sample.target) or _found(index, sample.target)
     if target is None:
         raise ParameterError(
@@ -222,7 +244,7 @@ def _truth(sample: Sample, index: CompoundIndex, library: ReferenceLibrary) -> _
         raise ParameterError(
             "target", sample.target, f"one of its truth where its level is above 0 (line {sample.line})"
         )
-    return _Truth(tuple(there), tuple(lacking), target.slug)
+    return _Truth(tuple(there), tuple(lacking), target.slug, dangerous)
 
 
 def _found(index: CompoundIndex, name: str) -> Compound | None:
@@ -294,6 +316,8 @@ def _judged(
             if component.probability is not None
         ),
         unknown=result.confidence.unknown if result.confidence else None,
+        alarm=str(verdict.alarm),
+        dangerous=truth.dangerous,
         escalate=verdict.escalate,
         spectrum_sha256=spectrum.sha256,
     )
@@ -301,5 +325,12 @@ def _judged(
 
 def _unread(sample: Sample, truth: _Truth, error: SpectralIDError, sha256: str = "") -> Outcome:
     return Outcome(
-        sample, truth.held, truth.not_held, NOT_READ, truth.target, error=str(error), spectrum_sha256=sha256
+        sample,
+        truth.held,
+        truth.not_held,
+        NOT_READ,
+        truth.target,
+        dangerous=truth.dangerous,
+        error=str(error),
+        spectrum_sha256=sha256,
     )

@@ -27,6 +27,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "some": "at least one substance is rightly named",
     "false": "something is named that is not there",
     "false_unknown": "the same, of samples of which the library has nothing",
+    "alarm_found": "the loudest alarm, where something dangerous is there",
+    "alarm_false": "the loudest alarm, where nothing dangerous is there",
+    "silent": "less care asked for than for the unknown, where something dangerous is there",
     "escalated": "sent to reachback",
 }
 _MOST_ROWS: Final = 400

@@ -81,7 +81,9 @@ def summary(outcomes: Sequence[Outcome]) -> Mapping[str, Rate]:
     ``complete``: all that the library has of it was named and nothing else, among samples that hold something
     of the library. ``some``: at least one was. ``false``: something was named that is not there, among all
     judged. ``false_unknown``: the same among samples of which the library has nothing. ``answered``: a name
-    was given. ``read``: a verdict was given at all. Intervals take samples as independent.
+    was given. ``read``: a verdict was given at all. ``alarm_found`` and ``alarm_false``: the loudest alarm
+    for what is dangerous, and for what is not. ``silent``: what is dangerous got less care than the unknown
+    gets. Intervals take samples as independent.
     """
     judged = [outcome for outcome in outcomes if outcome.kind != NOT_READ]
     holding = [outcome for outcome in judged if outcome.held]
@@ -98,6 +100,9 @@ def summary(outcomes: Sequence[Outcome]) -> Mapping[str, Rate]:
             "some": share(holding, "found"),
             "false": share(judged, "false"),
             "false_unknown": share(unknown, "false"),
+            "alarm_found": share([one for one in judged if one.dangerous], "alarmed"),
+            "alarm_false": share([one for one in judged if one.dangerous is False], "alarmed"),
+            "silent": share([one for one in judged if one.dangerous], "silent"),
             "escalated": share(judged, "escalate"),
         }
     )
