@@ -13,10 +13,8 @@ from spectralid.library import Compound, Tier
 from tests.identify.builders import GRID, library, raman, substance, with_noise
 
 NAMES = ("caffeine", "lactose", "mannitol", "procaine", "quinine", "sucrose", "talc", "urea")
-AXIS = np.arange(200.0, 2400.0, 2.5)
-HOSTILE = (
-    "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script>{{7*7}} \u202eevil " + "W" * 60
-)
+AXIS = np.arange(180.0, 3150.0, 2.5)
+HOSTILE = "\"'><img src=x onerror=window.hacked=1><script>window.hacked=1</script>{{7}}\u202e" + "W" * 20
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
     "53de0000000c4944415408d763f8cfc000000301010018dd8db00000000049454e44ae426082"
