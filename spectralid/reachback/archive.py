@@ -548,6 +548,12 @@ class Archive:
             (self.folder / _MANIFEST).unlink(missing_ok=True)
             return self._update(progress)
 
+    def mend(self, name: str) -> None:
+        """Make the shard of that name again (`verify`)."""
+        for file in self._manifest().shards:
+            if file.name == name:
+                self.repair(file)
+
     def repair(self, file: ShardFile) -> Shard:
         """Make one shard again, of the same rows.
 

@@ -63,6 +63,7 @@ __all__ = [
     "read_scan",
     "renew",
     "start",
+    "start_for_release",
     "suspected",
     "target_of",
     "work",
@@ -75,7 +76,7 @@ LATE: Final = timedelta(days=180)
 
 _LIBRARIES: Final = "libraries"
 _FAMILIES: Final = (".raman.families", ".infrared.families")
-_FACTS: Final = frozenset({"category", "schedule", "hazards", "fentanyl_related", "verification"})
+_FACTS: Final = ("category", "schedule", "hazards", "fentanyl_related", "verification")
 _ACTOR: Final = "research"
 _MOST_CASES: Final = 500
 
@@ -197,11 +198,11 @@ def start(
     new_ids, old_ids = set(changed), set(removed)
     slugs: set[str] = set()
     if old is not None:
-        found = compare_libraries(old, after)
         if not new_ids and not old_ids:
+            found = compare_libraries(old, after)
             new_ids = {*found.references_added, *(one.after_id for one in found.references_changed)}
             old_ids = {*found.references_removed, *(one.before_id for one in found.references_changed)}
-        slugs |= {s for s, changes in found.compounds_changed.items() if {c.field for c in changes} & _FACTS}
+        slugs |= _said_otherwise(old, after)
     _known(after, new_ids, "changed")
     if old_ids:
         if old is None:
@@ -249,6 +250,61 @@ def start(
                 "removed": len(old_ids)}  # fmt: skip
         audit.append(tx, by, "research", run_id, said, now=now)
     return run_id
+
+
+def start_for_release(
+    db: Database,
+    number: int,
+    *,
+    by: str,
+    now: datetime,
+    changed: Iterable[str] = (),
+    removed: Iterable[str] = (),
+) -> str:
+    """Queue a run for a library that this server has released (`spectralid.reachback.release`).
+
+    Parameters
+    ----------
+    db : Database
+        The server's.
+    number : int
+        Of the release.
+    by, now, changed, removed
+        As for `start`; what is not given is what the release changed of the library it was built on.
+
+    Returns
+    -------
+    str
+        Name of the run.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such release.
+    ParameterError
+        As for `start`.
+    """
+    from spectralid.reachback import release
+
+    folder = release.folder_of(db)
+    wanted = release.get(db, number)
+    base = str(wanted.manifest["base"]["sha256"])
+    earlier = [one for one in release.listed(db) if one.sha256 == base]
+    if earlier:
+        before: Path | None = release.path_of(folder, earlier[-1].number)
+    else:
+        found = (_kept(db, base), folder.parent / "library.h5", open_library().path)
+        before = next((path for path in found if path.is_file() and open_library(path).sha256 == base), None)
+    return start(db, release.path_of(folder, number), changed, before=before, removed=removed, by=by, now=now)
+
+
+def _said_otherwise(before: ReferenceLibrary, after: ReferenceLibrary) -> set[str]:
+    """Substances of both libraries of which something is said otherwise that alarms depend on."""
+    facts = [
+        {one.slug: [getattr(one, name) for name in _FACTS] for one in library.compounds}
+        for library in (before, after)
+    ]
+    return {slug for slug, said in facts[0].items() if facts[1].get(slug, said) != said}
 
 
 def _known(library: ReferenceLibrary, ids: Iterable[str], name: str) -> None:
@@ -474,6 +530,8 @@ def complete(
     bool
         ``False``, and nothing is stored, if another worker has claimed the part since.
     """
+    # One order, whichever worker brought what first.
+    looked = sorted(looked, key=lambda one: one.candidate.ref)
     with db.begin() as tx:
         row = tx.execute(sa.select(research_shards).where(*_this(part))).mappings().one()
         if row["token"] != part.token or row["state"] != "claimed":

@@ -13,6 +13,7 @@ difference. An answer has *changed* if the field would have been told something 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -140,7 +141,8 @@ def difference(before: Answer, after: Answer) -> Difference:
 
 def _moved(without: Answer, having: Answer, slug: str) -> bool:
     """Whether a substance is much likelier in one answer than in the other."""
-    return having.chances.get(slug, 1.0) - without.chances.get(slug, 0.0) >= HYSTERESIS
+    moved = having.chances.get(slug, 1.0) - without.chances.get(slug, 0.0)
+    return moved > HYSTERESIS or math.isclose(moved, HYSTERESIS)
 
 
 def _alike(one: Answer, other: Answer) -> bool:
