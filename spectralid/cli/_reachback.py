@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from spectralid.reachback.desk import Desk
     from spectralid.reachback.settings import Settings
 
-__all__ = ["REACHBACK_FOLDER", "add_server_options", "opened", "settings_of"]
+__all__ = ["REACHBACK_FOLDER", "add_server_options", "console", "opened", "settings_of"]
 
 REACHBACK_FOLDER: Final = Path.home() / ".spectralid" / "reachback"
 """The files of a server."""
@@ -55,3 +56,11 @@ def opened(args: argparse.Namespace) -> Iterator[Desk]:
         yield desk
     finally:
         desk.db.close()
+
+
+def console() -> str:
+    """Whoever is at the machine; told apart from the accounts by the colon."""
+    try:
+        return f"console:{getpass.getuser()}"[:100]
+    except (OSError, KeyError):
+        return "console:unknown"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from spectralid.cli import reachback_admin, reachback_bulletin, reachback_plan, reachback_serve
+from spectralid.cli import (
+    reachback_admin,
+    reachback_bulletin,
+    reachback_lab,
+    reachback_plan,
+    reachback_release,
+    reachback_research,
+    reachback_serve,
+)
 
 __all__ = ["add_parser"]
 
@@ -18,5 +26,13 @@ def add_parser(subparsers: Any) -> None:
         description="The server that takes in what tablets record, and the desk of the chemists who answer.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (reachback_serve, reachback_admin, reachback_bulletin, reachback_plan):
+    for module in (
+        reachback_serve,
+        reachback_admin,
+        reachback_bulletin,
+        reachback_lab,
+        reachback_release,
+        reachback_research,
+        reachback_plan,
+    ):
         module.add_parser(commands)
