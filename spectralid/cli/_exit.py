@@ -12,8 +12,9 @@ class Exit(IntEnum):
 
     Over several inputs the command ends with the first that applies: 3 if any input could not be read, else
     the highest verdict code, so that 0 means every input was read and identified.
-    `DIFFERENT` is the answer of ``library diff`` alone, `GOAL_MISSED` of ``reachback plan``. `INTERRUPTED`
-    (Ctrl-C) and `PIPE_CLOSED` (whoever read the output has gone) are 128 plus the signal, as shells have it.
+    `DIFFERENT` is the answer of ``library diff`` alone, `GOAL_MISSED` of ``reachback plan`` and ``qa``.
+    `INTERRUPTED` (Ctrl-C) and `PIPE_CLOSED` (whoever read the output has gone) are 128 plus the signal, as
+    shells have it.
     """
 
     IDENTIFIED = 0

@@ -44,7 +44,8 @@ _EPILOG: Final = """\
 exit codes:
             0 identified · 10 mixture · 11 family · 12 inconclusive · 13 no match · 14 poor signal
             2 usage · 3 unreadable input · 4 library · 5 device · 1 internal error
-            20 different (library diff) · 21 goal missed (reachback plan) · 130 interrupted · 141 pipe closed
+            20 different (library diff) · 21 goal missed, or something to look at (reachback plan, qa)
+            130 interrupted · 141 pipe closed
 All results are presumptive until a laboratory confirms them."""
 
 
