@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from spectralid.cli import library_combine, library_families, library_fetch, library_sign
+from spectralid.cli import library_combine, library_families, library_fetch, library_sign, library_update
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json, progress
 from spectralid.cli._library import add_naming_options, created, import_exit, print_import
@@ -56,6 +56,7 @@ def add_parser(subparsers: Any) -> None:
     library_combine.add_parsers(commands)
     library_fetch.add_parsers(commands)
     library_families.add_parsers(commands)
+    library_update.add_parsers(commands)
 
 
 def _add_import(commands: Any) -> None:

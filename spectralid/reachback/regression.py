@@ -201,6 +201,12 @@ class Regression:
             "changed": [dict(one) for one in self.changed],
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Regression:
+        """Inverse of `to_dict`."""
+        lines = tuple(Line(**line) for line in data["lines"])
+        return cls(data["before"], data["after"], lines, tuple(data["worse"]), tuple(data["changed"]))
+
     def table(self) -> str:
         """For people."""
         head = (

@@ -10,6 +10,7 @@ force and calls whoever wants to know, such as re-search.
     FOLDER/
         releases/     NUMBER.h5, NUMBER.json (what went into it)
         repository/   what devices ask
+        held-out/     spectra whose answers are known, with held-out.csv
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ __all__ = [
     "Hook",
     "Release",
     "ReleaseError",
+    "folder_of",
+    "held_out_folder",
+    "held_out_of",
     "in_force",
     "library_in_force",
     "listed",
@@ -54,12 +58,16 @@ __all__ = [
     "note_published",
     "path_of",
     "publish",
+    "repository_of",
     "roll_out",
     "withdraw",
 ]
 
 SCHEMA: Final = "spectralid.library-release-manifest/1"
+_FOLDER: Final = "library"
+_BASE: Final = "library.h5"
 _RELEASES: Final = "releases"
+_HELD_OUT: Final = "held-out"
 _REPOSITORY: Final = "repository"
 
 
@@ -110,9 +118,25 @@ class Release:
 
 _PLAIN: Final = ("number", "name", "version", "sha256", "file_sha256", "made_by", "made_utc")
 
-Hook = Callable[["Release", Path, Path | None], object]
+Hook = Callable[["Release", Path, Path], object]
 """Called after a release is in force, with it, its library, and the library that was in force before. Doing
 the same again must change nothing: after a crash it is called again."""
+
+
+def folder_of(db: Database) -> Path:
+    """Where a server has its library loop."""
+    return db.folder / _FOLDER
+
+
+def held_out_folder(folder: str | os.PathLike[str]) -> Path:
+    """Where the held-out spectra are."""
+    return Path(folder) / _HELD_OUT
+
+
+def held_out_of(folder: str | os.PathLike[str]) -> frozenset[str]:
+    """Identities of the held-out spectra; none if there is no set yet."""
+    place = held_out_folder(folder)
+    return regression.read(place).identities if place.is_dir() else frozenset()
 
 
 def repository_of(folder: str | os.PathLike[str]) -> Path:
@@ -153,7 +177,7 @@ def make(
     now : datetime
         When.
     base : path, optional
-        Library to build on; that of the last release by default, and the bundled one before the first.
+        Library to build on; by default the one in force (`library_in_force`).
     version : str
         Of the library; the day and the number of the release by default.
     min_engine : str
@@ -285,21 +309,19 @@ def note_published(
         for said in repository.targets_of(repository_of(folder)).values()
         if said.get("schema") == RELEASE
     }
-    before = in_force(db)
     noted = []
     for release in listed(db):
         if release.number not in out or release.published_utc:
             continue
-        path = path_of(folder, before.number) if before else None
-        for hook in after:
-            hook(release, path_of(folder, release.number), path)
+        with library_in_force(db, folder) as before:
+            for hook in after:
+                hook(release, path_of(folder, release.number), before.path)
         with db.begin() as tx:
             facts = {"library": release.sha256}
             n = audit.append(tx, by, "published", f"library:{release.number}", facts, now=now)
             row = {"number": release.number, "by": by, "utc": to_text(now), "audit_n": n}
             tx.execute(library_publications.insert(), row)
-        before = get(db, release.number)
-        noted.append(before)
+        noted.append(get(db, release.number))
     return tuple(noted)
 
 
@@ -318,7 +340,7 @@ def roll_out(
 
 
 def withdraw(folder: str | os.PathLike[str], number: int, *, now: datetime) -> Path:
-    """Hand a release out no more; it waits for a signature. Devices that have it keep it until a newer one."""
+    """Hand a release out no more; it waits for a signature. Devices that have it keep it for now."""
     place = repository_of(folder)
     paths = [f"library-{number}.h5", f"library-{number}.json"]
     if paths[0] not in repository.targets_of(place):
@@ -363,9 +385,16 @@ def in_force(db: Database) -> Release | None:
 
 
 def library_in_force(db: Database, folder: str | os.PathLike[str]) -> ReferenceLibrary:
-    """The library of the newest release that was published; the bundled one before the first."""
+    """The library of the newest release that was published.
+
+    Before the first it is the file ``library.h5`` beside the folder, with the agency's own measurements, or
+    the bundled one if there is none.
+    """
     newest = in_force(db)
-    return open_library() if newest is None else open_library(path_of(folder, newest.number))
+    if newest is not None:
+        return open_library(path_of(folder, newest.number))
+    base = Path(folder).parent / _BASE
+    return open_library(base) if base.is_file() else open_library()
 
 
 # --- what goes into it -------------------------------------------------------------------------------------

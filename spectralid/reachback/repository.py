@@ -44,6 +44,7 @@ __all__ = [
     "RoleState",
     "Target",
     "create",
+    "keyids",
     "make_key",
     "publish",
     "read_key",
@@ -568,6 +569,18 @@ def targets_of(folder: str | os.PathLike[str]) -> Mapping[str, Mapping[str, Any]
     """What is handed out: by name, what is signed of it."""
     listing = _newest(Path(folder), "targets").signed
     return {path: dict(file.custom or {}) for path, file in listing.targets.items()}
+
+
+def keyids(folder: str | os.PathLike[str], role: str, *, staged: bool = False) -> frozenset[str]:
+    """Ids of the keys of a role: those in force, or those that a root that waits is going to put in force."""
+    place = Path(folder)
+    newest = _newest(place, "root")
+    waiting = place / STAGED / f"{newest.signed.version + 1}.root.json"
+    if staged and waiting.is_file():
+        from tuf.api.metadata import Metadata
+
+        newest = Metadata.from_bytes(_small_metadata(waiting))
+    return frozenset(newest.signed.roles[role].keyids)
 
 
 def served(folder: str | os.PathLike[str], kind: str, name: str) -> Path:

@@ -164,10 +164,14 @@ def test_candidates_of_other_places_are_not_there(server, set_up):
 def run(tmp_path, capsys):
     """A command of the server in a folder, and what it prints."""
     (tmp_path / "pass").write_text("correct horse battery\n")
+    (tmp_path / "quick.toml").write_text(
+        "[accounts]\nargon2_time = 1\nargon2_memory_kib = 8\nargon2_lanes = 1\n"
+    )
+    server = ["--data", str(tmp_path / "server"), "--settings", str(tmp_path / "quick.toml")]
 
     def command(*words, expect=0):
-        with_data = [] if words[0] in ("sign", "key") else ["--data", str(tmp_path / "server")]
-        assert main(["reachback", "release", *map(str, words), *with_data]) == expect
+        where = [] if words[0] in ("sign", "key") else server
+        assert main(["reachback", "release", *map(str, words), *where]) == expect
         return capsys.readouterr().out
 
     return command
@@ -244,7 +248,7 @@ def test_the_commands_from_keys_to_a_tablet_with_a_certificate(run, tmp_path, pr
     # New keys of the server, signed by two of the three of the root; then the tablet asks a stick.
     run("rotate", "--online")
     (staged,) = (folder / "library" / "repository" / "staged").iterdir()
-    assert main(["reachback", "release", "publish", "--data", str(folder)])
+    run("publish", expect=3)
     for key in ("root-1.key", "root-3.key"):
         run("sign", staged, "--key", keys / key, *secret)
     assert run("publish") == "Published.\n"

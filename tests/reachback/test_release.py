@@ -134,10 +134,10 @@ def test_from_a_case_to_a_device(loop, tmp_path):
     assert reference.info.licence == "agency use only"
     assert reference.spectrum == one.spectrum
     assert "confirmed by Regional 1" in reference.info.citation
-    # The hook has the library and, before the first release, none that was in force.
-    assert loop.told == [(release.get(loop.desk.db, 1).__class__(**{
-        **{name: getattr(published, name) for name in published.__dataclass_fields__}, "published_utc": ""
-    }), release.path_of(loop.folder, 1), None)]  # fmt: skip
+    # The hook has the library, and the one that was in force.
+    ((told, path, before),) = loop.told
+    assert (told.number, path) == (1, release.path_of(loop.folder, 1))
+    assert before == open_library().path
 
 
 @on_one
