@@ -4,7 +4,7 @@
 
     import spectralid.reachback as reachback
 
-    with reachback.connect("https://reachback.example:8443", account="ada", password=…, code="123456") as desk:
+    with reachback.connect("https://reachback.example", account="ada", password=…, code="123456") as desk:
         lease = desk.next()
         material = desk.material(lease.case_id)           # spectra, strips, notes, photos
         bench, problems = Workbench.open(material, library)
@@ -16,6 +16,7 @@ What the server refuses is an error with its one sentence, its status and its co
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -245,11 +246,9 @@ class Client:
     def close(self) -> None:
         """Sign out, if there is a session, and hang up."""
         if "X-CSRF-Token" in self._http.headers:
-            try:
+            # Without that it ends by itself.
+            with contextlib.suppress(ReachbackError):
                 self._ask("DELETE", "/v1/session")
-            except ReachbackError:
-                # It ends by itself.
-                pass
             del self._http.headers["X-CSRF-Token"]
         self._http.close()
 

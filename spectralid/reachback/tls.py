@@ -32,6 +32,7 @@ _AUTHORITY_YEARS: Final = 10
 _SERVER_DAYS: Final = 365
 # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h, which the module ssl has no name for.
 _NO_CHECK_TIME: Final = ssl.VerifyFlags(0x200000)
+_GOODBYE_S: Final = 0.5
 _RENEW: Final = timedelta(days=60)
 # A tablet's clock may be behind by some.
 _EARLIER: Final = timedelta(days=1)
@@ -47,6 +48,18 @@ class PeerCertificate(H11Protocol):
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         # Each request has a copy of this state; the application may write into it and no caller can.
         self.app_state = {**self.app_state, PEER: certificate}
+
+    def shutdown(self) -> None:
+        """End the line: at once if it is idle, else after what is under way."""
+        super().shutdown()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        # TLS waits half a minute for the other end to say goodbye too, and a tablet that sleeps does not.
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_GOODBYE_S, self.transport.abort)
+        else:
+            self.loop.call_later(_GOODBYE_S, self._hang_up)
 
 
 class Authority:
