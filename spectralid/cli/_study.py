@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
     from spectralid.qa.manifest import Manifest
+    from spectralid.qa.robustness import Stress, Stressed
     from spectralid.qa.study import Study
 
-__all__ = ["add_report_option", "add_study_options", "check_reports", "judged"]
+__all__ = ["add_report_option", "add_study_options", "check_reports", "judged", "stressed"]
 
 
 def add_study_options(parser: argparse.ArgumentParser, *, title: str) -> None:
@@ -51,6 +53,24 @@ def check_reports(args: argparse.Namespace) -> None:
     for file in args.report:
         if file.suffix.lower() not in (".html", ".pdf"):
             raise ParameterError("--report", file.name, "a file that ends in .html or .pdf")
+
+
+def stressed(
+    manifest: Manifest, library: str, jobs: int | None, stresses: Sequence[Stress]
+) -> tuple[Stressed, ...]:
+    """Every sample of a manifest judged under each stress."""
+    from tqdm import tqdm
+
+    from spectralid.library import open_library
+    from spectralid.qa.robustness import stress_study
+
+    total, silent = len(manifest.samples) * len(stresses), not sys.stderr.isatty()
+    with open_library(library) as opened, tqdm(total=total, unit="sample", disable=silent) as bar:
+
+        def shown(done: int) -> None:
+            bar.update(done - bar.n)
+
+        return stress_study(manifest, opened, stresses, processes=jobs, progress=shown)
 
 
 def judged(manifest: Manifest, library: str, jobs: int | None) -> Study:

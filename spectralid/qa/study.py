@@ -145,6 +145,7 @@ def run_study(
     *,
     processes: int | None = None,
     policy: Policy | None = None,
+    disturbed: Callable[[Spectrum], Spectrum] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Study:
     """Judge every sample of a manifest.
@@ -159,6 +160,8 @@ def run_study(
         How many work in parallel; by default as many as there are processors.
     policy : Policy, optional
         Thresholds and naming; the built-in one by default.
+    disturbed : callable, optional
+        Makes of each spectrum what is judged in its place (`spectralid.qa.robustness`).
     progress : callable, optional
         Called with the number of samples done.
 
@@ -192,6 +195,8 @@ def run_study(
         for number, sample in enumerate(manifest.samples):
             try:
                 spectrum = _load(sample)
+                if disturbed:
+                    spectrum = disturbed(spectrum)
             except ParameterError:
                 raise  # A technique that does not exist, say: wrong in the manifest.
             except SpectralIDError as error:

@@ -14,11 +14,12 @@ from typing import Final
 from spectralid.qa import measures
 from spectralid.qa.document import Block, Document, Heading, Paragraph, Picture, table
 from spectralid.qa.planning import samples_needed
+from spectralid.qa.robustness import STRESSES, Stressed
 from spectralid.qa.study import NOT_READ, Outcome, Study
 from spectralid.qa.study_drawing import calibration_figure, levels_figure
 from spectralid.qa.tables import Rate, by_condition, confusion, detections, summary
 
-__all__ = ["study_document", "study_facts"]
+__all__ = ["stressed_facts", "study_document", "study_facts"]
 
 _NAMES: Final[Mapping[str, str]] = {
     "read": "a verdict was given",
@@ -35,7 +36,13 @@ _NAMES: Final[Mapping[str, str]] = {
 _MOST_ROWS: Final = 400
 
 
-def study_document(study: Study, *, title: str = "Validation study", other: Study | None = None) -> Document:
+def study_document(
+    study: Study,
+    *,
+    title: str = "Validation study",
+    other: Study | None = None,
+    stressed: Sequence[Stressed] = (),
+) -> Document:
     """The report.
 
     Parameters
@@ -46,13 +53,15 @@ def study_document(study: Study, *, title: str = "Validation study", other: Stud
         Of the report.
     other : Study, optional
         Another method on the same manifest, to compare with.
+    stressed : sequence of Stressed
+        The same samples made worse (`spectralid.qa.robustness`).
 
     Raises
     ------
     ParameterError
         If `other` is of another manifest.
     """
-    return Document(title, tuple(_blocks(study, other)))
+    return Document(title, tuple(_blocks(study, other, stressed)))
 
 
 def study_facts(study: Study) -> dict[str, object]:
@@ -88,6 +97,12 @@ def study_facts(study: Study) -> dict[str, object]:
     }  # fmt: skip
 
 
+def stressed_facts(one: Stressed) -> dict[str, object]:
+    """What became of the samples under a stress, as plain data."""
+    rates = {name: _rate(rate) for name, rate in one.rates.items()}
+    return {"stress": one.stress.name, "level": one.stress.level, "rates": rates}
+
+
 def _rate(rate: Rate) -> dict[str, float | int | None]:
     return {"hits": rate.hits, "of": rate.of, "value": rate.value, "low": rate.low, "high": rate.high}
 
@@ -110,13 +125,13 @@ def _limits(levels: measures.Levels) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _blocks(study: Study, other: Study | None) -> Iterator[Block]:
+def _blocks(study: Study, other: Study | None, stressed: Sequence[Stressed]) -> Iterator[Block]:
     yield from _purpose(study)
     yield from _accuracy(study)
     yield from _selectivity(study)
     yield from _detection(study)
     yield from _precision(study)
-    yield from _robustness(study)
+    yield from _robustness(study, stressed)
     yield from _uncertainty(study)
     if other is not None:
         yield from _comparison(study, other)
@@ -225,11 +240,25 @@ def _precision(study: Study) -> Iterator[Block]:
     )  # fmt: skip
 
 
-def _robustness(study: Study) -> Iterator[Block]:
+def _robustness(study: Study, stressed: Sequence[Stressed]) -> Iterator[Block]:
     several = measures.conditions(study.outcomes)
     yield Heading("Robustness")
+    if stressed:
+        yield table(
+            ("Done to every sample", "Level", "Named completely", "Something named in vain"),
+            [
+                (
+                    STRESSES[one.stress.name],
+                    f"{one.stress.level:g}",
+                    one.rates["complete"],
+                    one.rates["false"],
+                )
+                for one in stressed
+            ],
+            "The same samples made worse by simulation",
+        )
     if not several:
-        yield Paragraph("All samples were measured under one condition; robustness was not studied.")
+        yield Paragraph("All samples were measured under one condition; no other was studied.")
     for name in several:
         rows = [
             (value, rates["complete"], rates["false"])
