@@ -21,9 +21,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from spectralid import __version__
 from spectralid.casework.compose import (
@@ -58,6 +58,8 @@ MODES: Final = ("mail", "express", "land", "air", "sea", "other")
 CONTAINERS: Final = ("none", "pe", "glass", "other")
 EVIDENCE: Final = "evidence"
 SCAN: Final = "scan"
+LIBRARIES: Final = "library"
+"""Folder of installed libraries, in that of the record."""
 
 _LONGEST_NOTE: Final = 2000
 _LONGEST_NAME: Final = 100
@@ -67,6 +69,10 @@ _PHOTO_TYPES: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n
 _KEPT: Final = 64
 # A scan of the same item sooner than this after the last may be a repeat nobody meant.
 REPEAT_S: Final = 120.0
+
+
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,19 @@ class _Kept:
             self.results.popitem(last=False)
 
 
+def _with_one_library(
+    method: Callable[Concatenate[FieldUnit, _Given], _Result],
+) -> Callable[Concatenate[FieldUnit, _Given], _Result]:
+    """Keep a newer library out until this is over."""
+
+    @wraps(method)
+    def whole(unit: FieldUnit, /, *arguments: _Given.args, **options: _Given.kwargs) -> _Result:
+        with unit._scanning:
+            return method(unit, *arguments, **options)
+
+    return whole
+
+
 class FieldUnit:
     """One tablet: its record, its library, its policy, and who holds it.
 
@@ -128,6 +147,8 @@ class FieldUnit:
         Prepared for the library already.
     today : callable
         The date, for expiry dates.
+    installed : Path, optional
+        Folder of installed libraries (`spectralid.library.installed`), where a newer one may appear.
     """
 
     def __init__(
@@ -142,6 +163,7 @@ class FieldUnit:
         instruments: Iterable[InstrumentModel] = (),
         engine: Identifier | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        installed: Path | None = None,
     ) -> None:
         self.store = store
         self.library = library
@@ -156,6 +178,10 @@ class FieldUnit:
         self._engine = engine
         # One spectrum at a time: the engine keeps prepared references, and two cores are few.
         self._thinking = threading.Lock()
+        self._installed = installed
+        self._passed = ""
+        # A scan is identified, told and recorded with one library.
+        self._scanning = threading.RLock()
 
     @classmethod
     def open(
@@ -175,7 +201,7 @@ class FieldUnit:
         folder : path
             Folder of the record.
         library : path, optional
-            Reference library; the bundled one by default.
+            Reference library; by default the one installed in the folder, or else the bundled one.
         officer, site, language, instruments
             See the class.
 
@@ -187,9 +213,11 @@ class FieldUnit:
             If the library cannot be used.
         """
         from spectralid.library import open_library
+        from spectralid.library.installed import open_installed
         from spectralid.verdict import PolicyKeeper
 
-        books = open_library() if library is None else open_library(library)
+        place = Path(folder) / LIBRARIES
+        books = open_library(library) if library is not None else open_installed(place) or open_library()
         try:
             store = CaseStore.open(Path(folder))
         except BaseException:
@@ -203,6 +231,7 @@ class FieldUnit:
             site=site,
             language=language,
             instruments=instruments,
+            installed=place if library is None else None,
         )
 
     def close(self) -> None:
@@ -232,10 +261,40 @@ class FieldUnit:
 
     def warm_up(self) -> None:
         """Prepare the engine now rather than at the first scan."""
-        from spectralid.spectrum import Spectrum, Technique
-
         with self._thinking:
             engine = self._identifier()
+        self._prepare(engine)
+
+    def renew_library(self) -> bool:
+        """Go over to a library that was installed meanwhile, once it is prepared and no scan is under way.
+
+        Returns
+        -------
+        bool
+            Whether there was another one.
+        """
+        from spectralid.identify import Identifier
+        from spectralid.library.installed import installed, open_installed
+
+        known = installed(self._installed) if self._installed is not None else None
+        if self._installed is None or known is None or known.sha256 in (self.library.sha256, self._passed):
+            return False
+        books = open_installed(self._installed)
+        if books is None or books.sha256 == self.library.sha256:
+            # It does not open, and the one before it is in use; said once, not asked again and again.
+            self._passed = known.sha256
+            return False
+        engine = Identifier(books, instruments=self._instruments)
+        self._prepare(engine)
+        with self._scanning, self._thinking:
+            # Whoever still looks something up in the former one can.
+            self.library, self._engine, self._kept = books, engine, _Kept()
+            self.__dict__.pop("nameable", None)
+        return True
+
+    def _prepare(self, engine: Identifier) -> None:
+        from spectralid.spectrum import Spectrum, Technique
+
         for technique in (Technique.RAMAN, Technique.FTIR_ATR):
             try:
                 with self._thinking:
@@ -338,6 +397,7 @@ class FieldUnit:
         spectrum = session.scan(plan, token=token, progress=progress, **options)
         return self.record_scan(item_ref, spectrum)
 
+    @_with_one_library
     def record_scan(
         self,
         item_ref: str,

@@ -29,6 +29,8 @@ _log = logging.getLogger("spectralid.tablet")
 # little, and flash wears.
 _SCRUB_STEP_S: Final = 20.0
 _SCRUB_PAUSE_S: Final = 12 * 3600.0
+# How soon a newer library is noticed; a look at one small file.
+_LIBRARY_S: Final = 30.0
 
 
 class Workplace:
@@ -77,6 +79,7 @@ class Workplace:
         self._begin("warm-up", self._warm_up)
         self._begin("sync", self._exchange)
         self._begin("scrub", self._look_after)
+        self._begin("library", self._renew_library)
 
     def close(self) -> None:
         """End everything, the laser first; what is recorded is kept."""
@@ -147,6 +150,15 @@ class Workplace:
             if report.problems:
                 self.changed()
             pause_s = _SCRUB_PAUSE_S if report.finished_utc else _SCRUB_STEP_S
+
+    def _renew_library(self) -> None:
+        """Go over to a library that another program has installed."""
+        while not self._stop.wait(_LIBRARY_S):
+            try:
+                if self.unit.renew_library():
+                    self.changed()
+            except SpectralIDError as error:
+                _log.warning("The library that was installed cannot be used: %s", error)
 
     def _exchanged(self, report: Any) -> None:
         for answer_id in report.answers:
