@@ -1,10 +1,10 @@
 """Validation studies on real data, as `spectralid qa validate` makes them.
 
-    python benchmarks/qa/studies.py --out build/studies    # reports (HTML), and the table of docs/qa-studies.md
+    python benchmarks/qa/studies.py --out build/studies    # reports, and the table of docs/qa-studies.md
 
-The samples are those of `benchmarks/identification/real.py` (which says where each comes from, what is derived
-and not measured, and what is not independent); here each collection becomes a manifest and a library, and goes
-through the functions behind the command.
+The samples are those of `benchmarks/identification/real.py` (which says where each comes from, what is
+derived and not measured, and what is not independent); here each collection becomes a manifest and a library,
+and goes through the functions behind the command.
 """
 
 from __future__ import annotations
@@ -114,10 +114,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="studies whose title matches this")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    print(
-        "| study | samples | named completely | at least one named | named in vain | the same, nothing of it in the library | limit |"
-    )
-    print("|---|---|---|---|---|---|---|")
+    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS))
     with tempfile.TemporaryDirectory() as scratch:
         for number, (title, queries) in enumerate(studies(shared_data(), Path(scratch))):
             if not queries or not re.search(args.only, title):
