@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ class Increase:
     before, before_of : int
         The same of the weeks before together.
     dispersion : float
-        How much more than chance the counts of those weeks vary; 1 or more.
+        How much more than by chance counts are taken to vary from week to week; 1 or more.
     p : float
         Chance of as many or more if nothing had changed.
     """
@@ -156,8 +155,8 @@ def chance(count: int, of: float, before: int, before_of: float, *, dispersion: 
     of, before_of : float
         Occasions: both spans' seizures.
     dispersion : float
-        Variance over mean of the counts, 1 or more; both counts are divided by it, and rounded against an
-        alarm.
+        Variance over mean of the counts, 1 or more; both counts are divided by it, and the binomial tail is
+        taken between whole numbers as the incomplete beta function gives it.
 
     Notes
     -----
@@ -165,23 +164,28 @@ def chance(count: int, of: float, before: int, before_of: float, *, dispersion: 
     313). It needs no estimate of the rate and is exact for small counts; for counts that vary more than
     Poisson's it is approximate, as Farrington's method is.
     """
-    from scipy.special import bdtrc
+    from scipy.special import betainc
 
-    now, total = math.floor(count / dispersion), math.ceil((count + before) / dispersion)
-    if now < 1 or of <= 0 or before_of <= 0:
+    now, then = count / dispersion, before / dispersion
+    if count < 1 or of <= 0 or before_of <= 0:
         return 1.0
-    return float(bdtrc(now - 1, total, of / (of + before_of)))
+    return float(betainc(now, then + 1.0, of / (of + before_of)))
 
 
-def _dispersion(counts: Sequence[int], of: Sequence[int]) -> float:
-    """Variance over mean, as the weeks before show it; 1 where they vary no more than by chance."""
+def _dispersion(counts: Sequence[int], of: Sequence[int]) -> float | None:
+    """Variance over mean of the weeks before; ``None`` where they are too few to tell."""
     whole, occasions = sum(counts), sum(of)
-    if whole == 0 or len(counts) < 3:
-        return 1.0
-    expected = [whole * one / occasions for one in of]
+    expected = [whole * one / occasions for one in of] if occasions else []
     # A week without a seizure says nothing about how counts vary.
-    terms = [(x - m) ** 2 / m for x, m in zip(counts, expected, strict=True) if m > 0]
-    return max(1.0, sum(terms) / max(len(terms) - 1, 1))
+    terms = [(x - m) ** 2 / m for x, m in zip(counts, expected, strict=False) if m > 0]
+    return sum(terms) / (len(terms) - 1) if len(terms) > 2 else None
+
+
+def _steadied(own: Sequence[float | None]) -> list[float]:
+    """Dispersions of streams, each halfway to the mean of all: twelve weeks alone tell it badly."""
+    known = [one for one in own if one is not None]
+    everywhere = sum(known) / len(known) if known else 1.0
+    return [max(1.0, everywhere if one is None else (one + everywhere) / 2) for one in own]
 
 
 def significant(p: Sequence[float], *, level: float = FALSE_ALARMS) -> list[bool]:
@@ -208,11 +212,11 @@ def increases(
     """
     monday = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     starts = [monday - timedelta(weeks=k) for k in range(1, WEEKS + 3)]
-    names = [to_text(start) for start in starts]
+    names, end = [to_text(start) for start in starts], to_text(monday)
     occasions: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * len(starts))
     found: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * len(starts))
     for one in seizures:
-        if not names[-1] <= one.utc < to_text(monday):
+        if not names[-1] <= one.utc < end:
             continue
         week = next(k for k, name in enumerate(names) if one.utc >= name)
         keys = {f.key("class") for f in one.findings if is_of_interest(f.what)}
@@ -220,19 +224,19 @@ def increases(
             occasions[where][week] += 1
             for key in keys:
                 found[(*where, key)][week] += 1
+    # A stream without a history cannot have grown; its first sighting is an alert of its own.
+    streams = [
+        (split, at, key, counts, occasions[split, at])
+        for (split, at, key), counts in sorted(found.items())
+        if sum(1 for one in occasions[split, at][2:] if one) >= WEEKS // 2
+    ]
+    name = trends.period_of(names[0], "week")
+    spreads = _steadied([_dispersion(counts[2:], of[2:]) for *_, counts, of in streams])
     tests = []
-    for (split, at, key), counts in sorted(found.items()):
-        of = occasions[split, at]
-        before, before_of = counts[2:], of[2:]
-        # A stream without a history cannot have grown; its first sighting is an alert of its own.
-        if sum(1 for one in before_of if one) < WEEKS // 2:
-            continue
-        spread = _dispersion(before, before_of)
-        p = chance(counts[0], of[0], sum(before), sum(before_of), dispersion=spread)
-        tests.append(
-            Increase(key, split, at, trends.period_of(names[0], "week"), counts[0], of[0], sum(before),
-                     sum(before_of), spread, p)
-        )  # fmt: skip
+    for (split, at, key, counts, of), spread in zip(streams, spreads, strict=True):
+        before, before_of = sum(counts[2:]), sum(of[2:])
+        p = chance(counts[0], of[0], before, before_of, dispersion=spread)
+        tests.append(Increase(key, split, at, name, counts[0], of[0], before, before_of, spread, p))
     standing = significant([one.p for one in tests], level=level)
     return tuple(one for one, stands in zip(tests, standing, strict=True) if stands and one.count >= _LEAST)
 

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from spectralid.casework.clock import from_text, to_text
 from spectralid.errors import ParameterError
 from spectralid.proportion import clopper_pearson
+from spectralid.reachback import laboratory
 from spectralid.reachback.classification import (
     Classification,
     classify,
@@ -28,7 +29,7 @@ from spectralid.reachback.classification import (
     is_of_interest,
 )
 from spectralid.reachback.intelligence_tables import case_digests
-from spectralid.reachback.lab_tables import lab_results, lab_steps
+from spectralid.reachback.lab_tables import lab_steps
 from spectralid.reachback.tables import adjudications, cases, rounds, scans
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ LEVELS: Final = ("substance", "class", "group")
 SPLITS: Final = ("", "site", "mode")
 PERIODS: Final = ("week", "month")
 
+_AT_ONCE: Final = 500
 FEW_OF: Final = 20
 FEW: Final = 5
 """Cells of fewer seizures than `FEW_OF`, or with fewer than `FEW` of what is counted, are small."""
@@ -341,26 +343,20 @@ def _decided(tx: Connection) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def _found(tx: Connection) -> dict[str, tuple[str, ...]]:
-    """What laboratories found in each case of which a report was applied; of each item the newest counts."""
-    last = (
-        sa.select(lab_steps.c.result_n, sa.func.max(lab_steps.c.step).label("step"))
-        .group_by(lab_steps.c.result_n)
-        .subquery()
-    )
-    chosen = (
-        sa.select(lab_steps.c.case_id, lab_steps.c.item_ref, lab_results.c.result, lab_results.c.substances)
-        .join(last, (last.c.result_n == lab_steps.c.result_n) & (last.c.step == lab_steps.c.step))
-        .join(lab_results, lab_results.c.n == lab_steps.c.result_n)
-        .where(lab_steps.c.what == "applied", lab_results.c.result != "inconclusive")
-        .order_by(lab_results.c.n)
-    )
-    by_item: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
-    for case_id, item_ref, _, substances in tx.execute(chosen):
-        by_item[case_id][item_ref or ""] = tuple(json.loads(substances))
-    return {
-        case_id: tuple(dict.fromkeys(slug for slugs in items.values() for slug in slugs))
-        for case_id, items in by_item.items()
-    }
+    """What laboratories found in each case of which a report was applied and says something."""
+    applied = sa.select(lab_steps.c.case_id).where(lab_steps.c.what == "applied").distinct()
+    case_ids = sorted(case_id for case_id in tx.execute(applied).scalars() if case_id)
+    by_case: dict[str, list[laboratory.Result]] = defaultdict(list)
+    for start in range(0, len(case_ids), _AT_ONCE):
+        for result in laboratory.of_cases(tx, case_ids[start : start + _AT_ONCE]):
+            by_case[result.case_id or ""].append(result)
+    out = {}
+    for case_id, results in by_case.items():
+        counting = [one for one in laboratory.standing(results).values() if one.result != "inconclusive"]
+        if counting:
+            slugs = (one.slug or one.name for result in counting for one in result.substances)
+            out[case_id] = tuple(dict.fromkeys(slugs))
+    return out
 
 
 # --- counting ----------------------------------------------------------------------------------------------
