@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
-from spectralid.cli._reachback import add_server_options, opened
+from spectralid.cli._reachback import add_server_options, console, opened
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -110,14 +110,6 @@ def add_parser(subparsers: Any) -> None:
     )
 
 
-def _by() -> str:
-    """Whoever is at the machine; told apart from the accounts by the colon."""
-    try:
-        return f"console:{getpass.getuser()}"[:100]
-    except (OSError, KeyError):
-        return "console:unknown"
-
-
 def _init(args: argparse.Namespace) -> int:
     from spectralid.reachback import accounts
     from spectralid.reachback.tls import Authority
@@ -133,7 +125,7 @@ def _init(args: argparse.Namespace) -> int:
             args.account,
             roles=["admin"],
             sites=[],
-            by=_by(),
+            by=console(),
             now=desk.now(),
             settings=desk.settings.accounts,
         )
@@ -150,7 +142,7 @@ def _account_add(args: argparse.Namespace) -> int:
             args.account,
             roles=args.role,
             sites=args.site,
-            by=_by(),
+            by=console(),
             now=desk.now(),
             settings=desk.settings.accounts,
         )
@@ -163,7 +155,7 @@ def _account_change(args: argparse.Namespace) -> int:
 
     with opened(args) as desk:
         done = accounts.change(
-            desk.db, args.account, roles=args.role, sites=args.site, by=_by(), now=desk.now()
+            desk.db, args.account, roles=args.role, sites=args.site, by=console(), now=desk.now()
         )
     print(f"{done.name}: {', '.join(sorted(done.roles))}")
     return Exit.IDENTIFIED
@@ -174,7 +166,7 @@ def _account_reset(args: argparse.Namespace) -> int:
 
     with opened(args) as desk:
         code = accounts.reset(
-            desk.db, args.account, by=_by(), now=desk.now(), settings=desk.settings.accounts
+            desk.db, args.account, by=console(), now=desk.now(), settings=desk.settings.accounts
         )
         _tell_code(desk, args.account, code)
     return Exit.IDENTIFIED
@@ -184,7 +176,7 @@ def _account_disable(args: argparse.Namespace) -> int:
     from spectralid.reachback import accounts
 
     with opened(args) as desk:
-        accounts.disable(desk.db, args.account, why=args.why, by=_by(), now=desk.now())
+        accounts.disable(desk.db, args.account, why=args.why, by=console(), now=desk.now())
     print(f"{args.account} is let in no more.")
     return Exit.IDENTIFIED
 
@@ -263,7 +255,7 @@ def _device_enrol(args: argparse.Namespace) -> int:
             confirmed=args.fingerprint,
             site_ref=args.site,
             url=args.url or desk.settings.device_url(),
-            by=_by(),
+            by=console(),
             now=now,
             days=desk.settings.devices.certificate_days,
         )
@@ -279,7 +271,7 @@ def _device_revoke(args: argparse.Namespace) -> int:
     from spectralid.reachback import enrolment
 
     with opened(args) as desk:
-        enrolment.revoke(desk.db, args.device, why=args.why, by=_by(), now=desk.now(), stolen=args.stolen)
+        enrolment.revoke(desk.db, args.device, why=args.why, by=console(), now=desk.now(), stolen=args.stolen)
     print(f"{args.device} is let in no more.")
     return Exit.IDENTIFIED
 

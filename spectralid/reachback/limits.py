@@ -6,6 +6,7 @@ passwords) is in the database.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -122,7 +123,7 @@ def _let_in(buckets: Buckets, name: str, words: str) -> None:
 
 
 class BodyLimit:
-    """The outermost layer: the limit for everybody, and none reads more of a body than it may have.
+    """The outermost layer: the limit for everybody, and no body is longer, or slower, than it may be.
 
     Parameters
     ----------
@@ -132,12 +133,15 @@ class BodyLimit:
         For all requests together; those for the health of the server are always let in.
     default : int
         Longest body.
+    silence_s : float
+        For how long nothing of a body may come.
     """
 
-    def __init__(self, app: _App, everybody: Buckets, default: int) -> None:
+    def __init__(self, app: _App, everybody: Buckets, default: int, silence_s: float = 30.0) -> None:
         self._app = app
         self._everybody = everybody
         self._default = default
+        self._silence_s = silence_s
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Let a request through, or not."""
@@ -158,36 +162,50 @@ class BodyLimit:
     async def _streamed(
         self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send, limit: int
     ) -> None:
-        read = 0
-        over = False
+        read, whole, started = 0, False, False
+        refused: JSONResponse | None = None
 
         async def counted() -> _Message:
-            nonlocal read, over
-            message = await receive()
+            nonlocal read, whole, refused
+            if whole:
+                # Not of the body any more: whoever asks wants to know whether the line is still there.
+                return await receive()
+            try:
+                async with asyncio.timeout(self._silence_s):
+                    message = await receive()
+            except TimeoutError:
+                refused = _too_slow(self._silence_s)
+                raise _Refused from None
             read += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if read > limit:
-                over = True
-                raise _TooLong
+                refused = _too_large(limit)
+                raise _Refused
             return message
 
-        async def unless_over(message: _Message) -> None:
-            # Whatever the application makes of a body that ended so, this is what is said.
-            if not over:
+        async def unless_refused(message: _Message) -> None:
+            nonlocal started
+            # Whatever the application makes of a body that ended so, something else is said.
+            if refused is None:
+                started = True
                 await send(message)
 
         try:
-            await self._app(scope, counted, unless_over)
-        except _TooLong:
-            pass
+            await self._app(scope, counted, unless_refused)
         except Exception:
-            if not over:
+            if refused is None:
                 raise
-        if over:
-            await _too_large(limit)(scope, receive, send)
+        if refused is not None and not started:
+            await refused(scope, receive, send)
 
 
-class _TooLong(Exception):  # noqa: N818
-    """The body is longer than it may be."""
+class _Refused(Exception):  # noqa: N818
+    """The body is longer or slower than it may be."""
+
+
+def _too_slow(silence_s: float) -> JSONResponse:
+    words = f"Nothing of the body came for {silence_s:g} s."
+    return problems.reply(408, "too-slow", words, headers={"Connection": "close"})
 
 
 def _too_large(limit: int) -> JSONResponse:

@@ -58,7 +58,7 @@ class Problem(BaseModel):
     errors: list[WrongField] | None = None
 
 
-COMMON: Final = (401, 403, 413, 422, 429, 503, 507)
+COMMON: Final = (401, 403, 408, 413, 422, 429, 503, 507)
 """What any operation may answer beside its own; the factory declares them."""
 
 

@@ -24,7 +24,7 @@ with warnings.catch_warnings():
 
 schemathesis.serializer.alias("application/vnd.spectralid.packet", "application/octet-stream")
 
-EXAMPLES = int(os.environ.get("REACHBACK_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("REACHBACK_EXAMPLES", "4"))
 ALWAYS = [
     checks.not_a_server_error,
     openapi_checks.status_code_conformance,

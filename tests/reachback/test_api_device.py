@@ -158,6 +158,44 @@ def test_a_body_that_grows_too_long_is_not_read_to_its_end(server, path, limit):
     assert code(reply) == (413, "too-large")
 
 
+def raw_request(app, messages):
+    """A request whose body comes as told; gives what is answered, and what was left of the body."""
+    left, said = list(messages), []
+
+    async def receive():
+        if not left:
+            await asyncio.sleep(3600)
+        return left.pop(0)
+
+    async def send(message):
+        said.append(message)
+
+    headers = [(b"content-type", TYPE.encode()), (b"idempotency-key", b"k")]
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/packets", "raw_path": b"/v1/packets",
+        "query_string": b"", "headers": headers, "http_version": "1.1", "scheme": "https",
+        "server": ("server", 443), "client": ("10.0.0.9", 5), "root_path": "",
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    return said[0]["status"], dict(said[0]["headers"]), left
+
+
+def test_a_body_without_a_length_is_read_no_further_than_its_limit(server):
+    piece = {"type": "http.request", "body": b"x" * 2**20, "more_body": True}
+    status, headers, left = raw_request(with_peer(server, "tablet-1"), [piece] * 50)
+    assert (status, headers[b"connection"]) == (413, b"close")
+    assert len(left) == 50 - MAX_PACKET // 2**20 - 1
+
+
+def test_a_body_that_does_not_go_on_ends(server):
+    for one in server.app.user_middleware:
+        if "default" in one.kwargs:
+            one.kwargs["silence_s"] = 0.05
+    piece = {"type": "http.request", "body": b"x", "more_body": True}
+    status, headers, _ = raw_request(with_peer(server, "tablet-1"), [piece])
+    assert (status, headers[b"connection"]) == (408, b"close")
+
+
 def test_a_tablet_has_its_share_and_no_other_pays_for_it(desk):
     few = Settings(accounts=QUICK.accounts, limits=Limits(device_per_min=60, device_burst=3), poll_s=0.05)
     server = Server(desk, few)
