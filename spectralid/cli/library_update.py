@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._folders import TABLET_FOLDER
@@ -15,11 +15,11 @@ from spectralid.cli._inputs import print_json
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
+    from spectralid.casework.store import CaseStore
     from spectralid.library.update_sources import Source
 
 __all__ = ["add_parsers"]
 
-_PATH: Final = "/v1/library"
 _LARGEST: Final = 1_000_000
 
 
@@ -59,21 +59,14 @@ def add_parsers(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-class _Device(NamedTuple):
-    """What the record of this device says of it."""
-
-    device_id: str = ""
-    latest: datetime | None = None
-    url: str = ""
-    tls: ssl.SSLContext | None = None
-
-
 def _run(args: argparse.Namespace) -> int:
     from spectralid.library import update
     from spectralid.library.installed import installed
+    from spectralid.library.update_sources import HttpSource
+    from spectralid.tablet import libraries
     from spectralid.tablet.settings import load_settings
 
-    folder = args.data / "library"
+    folder = args.data / libraries.LIBRARIES
     if args.trust is not None:
         with args.trust.open("rb") as file:
             update.trust(folder, file.read(_LARGEST), confirmed=args.fingerprint)
@@ -82,14 +75,17 @@ def _run(args: argparse.Namespace) -> int:
             return Exit.IDENTIFIED
     if args.show:
         return _show(args, installed(folder), "installed")
-    device = _device(args.data)
-    source = _source(args, device)
     site = args.site or load_settings(args.data / "settings.json").site
-    try:
-        done = update.update(folder, source, device_id=device.device_id, site=site, latest=device.latest)
-    finally:
-        if hasattr(source, "close"):
-            source.close()
+    with _record(args.data) as store:
+        source = _source(args, store)
+        try:
+            if store is not None:
+                done = libraries.ask(store, args.data, source, site=site)
+            else:
+                done = update.update(folder, source, site=site)
+        finally:
+            if isinstance(source, HttpSource):
+                source.close()
     return _show(args, done.library, done.outcome)
 
 
@@ -109,43 +105,31 @@ def _show(args: argparse.Namespace, known: Any, outcome: str) -> int:
     return Exit.IDENTIFIED
 
 
-def _device(folder: Path) -> _Device:
-    """What is on record here; nothing where there is no record, such as in a laboratory."""
-    from spectralid.casework.enrolment import enrolled
+@contextmanager
+def _record(folder: Path) -> Iterator[CaseStore | None]:
+    """The record of this device; nothing where there is none, such as in a laboratory."""
     from spectralid.casework.store import DATABASE, CaseStore
 
     if not (folder / DATABASE).exists():
-        return _Device()
+        yield None
+        return
     with CaseStore.open(folder, read_only=True) as store:
-        found = enrolled(store)
-        if found is None:
-            return _Device(store.device_id, store.time.latest)
-        tls = _context(found.ca_pem, found.certificate, found.key)
-        return _Device(store.device_id, store.time.latest, found.url + _PATH, tls)
+        yield store
 
 
-def _source(args: argparse.Namespace, device: _Device) -> Source:
+def _source(args: argparse.Namespace, store: CaseStore | None) -> Source:
     from spectralid.library.update_sources import FolderSource, HttpSource
+    from spectralid.tablet import libraries
 
-    named = args.source or device.url
-    if not named:
-        raise ParameterError("--from", "", "an address or a folder; this device is enrolled with no server")
-    if Path(named).is_dir():
-        return FolderSource(Path(named))
-    if "://" not in named:
-        raise ParameterError("--from", named, "an address, or a folder that exists")
-    tls = device.tls
+    if args.source and Path(args.source).is_dir():
+        return FolderSource(Path(args.source))
+    enrolled = libraries.line(store) if store is not None else None
+    if not args.source and enrolled is not None:
+        return enrolled
+    if "://" not in args.source:
+        allowed = "an address, or a folder that exists (this device is enrolled with no server)"
+        raise ParameterError("--from", args.source, allowed)
+    tls = enrolled.tls if enrolled is not None else None
     if args.ca is not None:
-        tls = _context(args.ca.read_text(encoding="ascii"), args.certificate, args.key)
-    return HttpSource(named, tls)
-
-
-def _context(ca_pem: str, certificate: Any, key: Any) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cadata=ca_pem)
-    if certificate is not None:
-        # Without a usable certificate the server says what to do; the stick works in any case.
-        with suppress(OSError):
-            context.load_cert_chain(certificate, key, password="")
-    return context
+        tls = libraries.tls_context(args.ca.read_text(encoding="ascii"), args.certificate, args.key)
+    return HttpSource(args.source, tls)

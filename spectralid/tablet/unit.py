@@ -39,6 +39,7 @@ from spectralid.casework.packet import Blob, Packet
 from spectralid.casework.store import CaseStore, Draft, Stored
 from spectralid.errors import InputError, ParameterError
 from spectralid.tablet.item import ItemView, Result, assessed
+from spectralid.tablet.libraries import LIBRARIES
 
 if TYPE_CHECKING:
     import os
@@ -58,8 +59,6 @@ MODES: Final = ("mail", "express", "land", "air", "sea", "other")
 CONTAINERS: Final = ("none", "pe", "glass", "other")
 EVIDENCE: Final = "evidence"
 SCAN: Final = "scan"
-LIBRARIES: Final = "library"
-"""Folder of installed libraries, in that of the record."""
 
 _LONGEST_NOTE: Final = 2000
 _LONGEST_NAME: Final = 100

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -31,6 +33,9 @@ _SCRUB_STEP_S: Final = 20.0
 _SCRUB_PAUSE_S: Final = 12 * 3600.0
 # How soon a newer library is noticed; a look at one small file.
 _LIBRARY_S: Final = 30.0
+# When the agency is asked for one, after the start and then each time.
+_FIRST_ASKED_S: Final = 120.0
+_ASKED_S: Final = 6 * 3600.0
 
 
 class Workplace:
@@ -152,13 +157,37 @@ class Workplace:
             pause_s = _SCRUB_PAUSE_S if report.finished_utc else _SCRUB_STEP_S
 
     def _renew_library(self) -> None:
-        """Go over to a library that another program has installed."""
+        """Ask the agency for a newer library now and then; go over to one that was installed by anybody."""
+        next_s = time.monotonic() + _FIRST_ASKED_S
         while not self._stop.wait(_LIBRARY_S):
             try:
+                if time.monotonic() >= next_s:
+                    next_s = time.monotonic() + _ASKED_S
+                    self._ask_for_library()
                 if self.unit.renew_library():
                     self.changed()
             except SpectralIDError as error:
-                _log.warning("The library that was installed cannot be used: %s", error)
+                _log.warning("The library stays as it is: %s", error)
+
+    def _ask_for_library(self) -> None:
+        from spectralid.tablet import libraries
+
+        folder = self._settings_file.parent
+        if not libraries.trusts_a_repository(folder):
+            return
+        # Whoever ends the program does not wait for a slow line.
+        line = libraries.line(
+            self.unit.store,
+            read_s=5.0,
+            monotonic=lambda: math.inf if self._stop.is_set() else time.monotonic(),
+        )
+        if line is None:
+            return
+        try:
+            done = libraries.ask(self.unit.store, folder, line, site=self.settings.site)
+        finally:
+            line.close()
+        _log.info("Asked for a newer library: %s", done.outcome)
 
     def _exchanged(self, report: Any) -> None:
         for answer_id in report.answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -113,3 +114,84 @@ def test_without_an_installed_one_the_bundled_one_is_used(tmp_path):
     with FieldUnit.open(tmp_path) as unit:
         assert unit.library.name == "spectralid"
         assert not unit.renew_library()
+
+
+# --- asking the agency -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def agency(tmp_path):
+    pytest.importorskip("tuf", reason="signed updates need the extra [tablet]")
+    from tests.reachback.agency import Agency
+
+    return Agency(tmp_path / "repository")
+
+
+def trusting(agency, folder):
+    from spectralid.library import update
+
+    update.trust(folder / "library", agency.root, confirmed=update.fingerprint(agency.root))
+
+
+def test_a_tablet_set_back_in_time_does_not_take_what_was_held_back(agency, tmp_path):
+    """The latest time that its server signed counts, though its clock says that nothing has expired."""
+    from spectralid.casework.store import CaseStore
+    from spectralid.library.update import UpdateError
+    from spectralid.library.update_sources import FolderSource
+    from spectralid.tablet import libraries
+    from tests.casework.record import Clock
+
+    folder, source = tmp_path / "tablet", FolderSource(agency.folder)
+    with CaseStore.open(folder, ballast_bytes=4096, clock=Clock(agency.time)) as store:
+        trusting(agency, folder)
+        agency.release(1)
+        agency.passes(days=8)
+        with store.transaction() as tx:
+            store.time.advance(tx, agency.time)
+        assert store.time.clock.wall_utc() < agency.time
+        with pytest.raises(UpdateError) as caught:
+            libraries.ask(store, folder, source, site="")
+        assert (caught.value.code, caught.value.guard) == ("expired", "ExpiredMetadataError")
+        agency.refresh()
+        assert libraries.ask(store, folder, source, site="").library.number == 1
+
+
+def test_the_workplace_asks_now_and_then_and_goes_over_to_what_came(agency, tmp_path, libraries, monkeypatch):
+    from spectralid.library.update_sources import FolderSource
+    from spectralid.tablet import libraries as own
+    from spectralid.tablet import workplace
+
+    class Line(FolderSource):
+        closed = 0
+
+        def close(self):
+            Line.closed += 1
+
+    folder = tmp_path / "tablet"
+    monkeypatch.setattr(workplace, "_LIBRARY_S", 0.01)
+    monkeypatch.setattr(workplace, "_FIRST_ASKED_S", 0.0)
+    monkeypatch.setattr(own, "line", lambda store, **_: Line(agency.folder))
+    asked, ask = [], own.ask
+
+    def noted(*given, **options):
+        asked.append(ask(*given, **options))
+        return asked[-1]
+
+    monkeypatch.setattr(own, "ask", noted)
+    agency.time = datetime.now(UTC)
+    agency.refresh(everything=True)
+    agency.release(1, libraries / "2.h5")
+    trusting(agency, folder)
+    unit = FieldUnit.open(folder, library=libraries / "1.h5")
+    unit._installed = folder / "library"
+    place = workplace.Workplace(unit, folder)
+    changed = threading.Event()
+    monkeypatch.setattr(place, "changed", changed.set)
+    try:
+        place._begin("library", place._renew_library)
+        assert changed.wait(60)
+    finally:
+        place.close()
+    assert unit.library.version == "2"
+    assert [one.outcome for one in asked] == ["installed"]
+    assert Line.closed == 1
