@@ -14,7 +14,15 @@ from spectralid.errors import UnreadableFileError
 from spectralid.qa.charts import Baseline, Chart, chart
 from spectralid.qa.performance import CheckError, PerformanceCheck
 
-__all__ = ["ChartedFigure", "chart_figure_of", "charted_names", "kept", "read_history"]
+__all__ = [
+    "ChartedFigure",
+    "chart_figure_of",
+    "charted_names",
+    "folder_of",
+    "kept",
+    "moment_of",
+    "read_history",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +56,18 @@ def kept(folder: Path, check: PerformanceCheck) -> Path:
     OSError
         If it cannot be written.
     """
-    unit = re.sub(r"[^\w.-]+", "_", check.serial or "unknown").strip(".") or "unknown"
-    stamp = re.sub(r"[^0-9TZ]+", "", _moment(check).strftime("%Y%m%dT%H%M%SZ"))
-    place = folder / unit
+    stamp = moment_of(check).strftime("%Y%m%dT%H%M%SZ")
+    place = folder_of(folder, check.serial)
     place.mkdir(parents=True, exist_ok=True)
     file = place / f"{stamp}-{check.standard}-{check.id[:12]}.json"
     if not file.exists():
         check.save(file)
     return file
+
+
+def folder_of(folder: Path, serial: str) -> Path:
+    """Where the records of a unit are kept."""
+    return folder / (re.sub(r"[^\w.-]+", "_", serial or "unknown").strip(".") or "unknown")
 
 
 def read_history(
@@ -89,7 +101,7 @@ def read_history(
     for file in sorted(folder.rglob("*.json")):
         try:
             check = PerformanceCheck.load(file)
-            _moment(check)
+            moment_of(check)
         except UnreadableFileError as error:
             damaged.append(error)
             continue
@@ -98,7 +110,7 @@ def read_history(
             continue
         if serial in ("", check.serial) and standard in ("", check.standard):
             checks[check.id] = check
-    return tuple(sorted(checks.values(), key=lambda check: (_moment(check), check.id))), tuple(damaged)
+    return tuple(sorted(checks.values(), key=lambda check: (moment_of(check), check.id))), tuple(damaged)
 
 
 def charted_names(checks: Sequence[PerformanceCheck]) -> tuple[str, ...]:
@@ -152,7 +164,14 @@ def chart_figure_of(
     return ChartedFigure(name, unit, tuple(check for check, _, _ in days), missing, chart(values, baseline))
 
 
-def _moment(check: PerformanceCheck) -> datetime:
+def moment_of(check: PerformanceCheck) -> datetime:
+    """When it was made, in UTC; a time without a zone is taken as UTC.
+
+    Raises
+    ------
+    CheckError
+        If the check states none that can be read.
+    """
     try:
         moment = datetime.fromisoformat(check.time)
     except ValueError:
