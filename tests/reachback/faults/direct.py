@@ -9,7 +9,7 @@ from spectralid.reachback import answers, tables
 
 
 def hand_over(desk, store):
-    """Everything that waits, each packet with its receipt, as the tablet takes it from a line; the receipts."""
+    """Everything that waits, each packet with its receipt, as the tablet takes it from a line."""
     taken = []
     for (packet_id,) in store.read("SELECT packet_id FROM outbox WHERE state = 'queued' ORDER BY seq"):
         done = desk.ingest(store.packet(packet_id).raw, device=store.device_id)

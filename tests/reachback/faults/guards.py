@@ -1,13 +1,15 @@
 """What in the product stands between a fault and its harm, and how to take it away.
 
-A guard is taken away by putting something else in its place, in this process (`removed`) or in one that is
-started for a test (`remove_named`, by an environment variable). The tests of the table must fail then.
+A guard is taken away by putting something else in its place, in this process (`Guard.removed`) and in those
+that are started for a test (`remove_named`, by an environment variable). The tests of the table must fail
+then.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 VARIABLE = "SPECTRALID_TESTS_WITHOUT"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Guard:
     """A line of defence.
 
@@ -23,42 +25,52 @@ class Guard:
     ----------
     name : str
         Short, as in the report.
-    place : str
-        ``module:attribute`` or ``module:Class.attribute``.
-    instead : Any
-        What is put there.
     words : str
-        What it does when it is there.
+        What it does while it is there.
+    instead : mapping of str to callable
+        What is put in place of ``module:attribute`` or ``module:Class.attribute`` to take it away; called to
+        make that, so that nothing is imported before it is needed.
     """
 
     name: str
-    place: str
-    instead: Any
     words: str
-
-    def _target(self) -> tuple[Any, str]:
-        module, _, path = self.place.partition(":")
-        target: Any = importlib.import_module(module)
-        *owners, attribute = path.split(".")
-        for owner in owners:
-            target = getattr(target, owner)
-        assert attribute in vars(target), f"{self.place} is not there: {self.name} guards nothing"
-        return target, attribute
-
-    def there(self) -> bool:
-        """Whether the product still has it."""
-        try:
-            self._target()
-        except (ImportError, AttributeError, AssertionError):
-            return False
-        return True
+    instead: Mapping[str, Callable[[], Any]]
 
     def remove(self) -> Callable[[], None]:
         """Take it away; gives what puts it back."""
-        target, attribute = self._target()
-        before = vars(target)[attribute]
-        setattr(target, attribute, self.instead)
-        return lambda: setattr(target, attribute, before)
+        undo: list[tuple[Any, str, Any]] = []
+        for place, make in self.instead.items():
+            target, attribute = _found(place)
+            undo.append((target, attribute, vars(target)[attribute]))
+            setattr(target, attribute, make())
+
+        def put_back() -> None:
+            for target, attribute, before in undo:
+                setattr(target, attribute, before)
+
+        return put_back
+
+    @contextlib.contextmanager
+    def removed(self) -> Iterator[None]:
+        """Without it, here and in the processes started meanwhile."""
+        put_back = self.remove()
+        os.environ[VARIABLE] = self.name
+        try:
+            yield
+        finally:
+            del os.environ[VARIABLE]
+            put_back()
+
+
+def _found(place: str) -> tuple[Any, str]:
+    module, _, path = place.partition(":")
+    target: Any = importlib.import_module(module)
+    *owners, attribute = path.split(".")
+    for owner in owners:
+        target = getattr(target, owner)
+    if attribute not in vars(target):
+        raise LookupError(f"{place} is not there: nothing is guarded")
+    return target, attribute
 
 
 def remove_named(environ: Mapping[str, str]) -> None:
@@ -66,18 +78,4 @@ def remove_named(environ: Mapping[str, str]) -> None:
     if name := environ.get(VARIABLE):
         from tests.reachback.faults.table import GUARDS
 
-        GUARDS[name].remove()
-
-
-@contextlib.contextmanager
-def removed(guard: Guard) -> Iterator[None]:
-    """Without it, here and in the processes started meanwhile."""
-    import os
-
-    put_back = guard.remove()
-    os.environ[VARIABLE] = guard.name
-    try:
-        yield
-    finally:
-        del os.environ[VARIABLE]
-        put_back()
+        next(guard for guard in GUARDS if guard.name == name).remove()

@@ -100,7 +100,13 @@ class Killing:
         (self.folder / "jobs.json").write_text(json.dumps(self.jobs))
 
     def life(
-        self, *, dies_at: int = 0, dies_after: float | None = None, threads: int = 1, more: bool = True
+        self,
+        *,
+        dies_at: int = 0,
+        commits: bool = False,
+        dies_after: float | None = None,
+        threads: int = 1,
+        more: bool = True,
     ) -> None:
         """One worker: what it said is noted, and what it did not say is asked for again by the next."""
         while self._begin in self.said:
@@ -114,6 +120,7 @@ class Killing:
             "threads": threads,
             "warm_up": _SCANS + 2,
             "dies_at": dies_at,
+            "commits": commits,
             "dies_after": dies_after,
         }
         assert self.server.stdin is not None
@@ -135,14 +142,18 @@ class Killing:
         raise AssertionError("the fork server has gone")
 
     def kill(self, times: int, longest_s: float) -> None:
-        """So many workers, each killed at a moment of its own; half of them between two statements."""
+        """So many workers, each killed at a moment of its own: by the clock, by statement, or by commit."""
         until = self.kills + times
         while self.kills < until and not self.failures:
             threads = self.random.choice((1, 1, 4))
-            if self.random.random() < 0.5:
-                self.life(dies_at=self.random.randrange(1, 250), threads=threads)
-            else:
-                self.life(dies_after=self.random.random() * longest_s, threads=threads)
+            match self.random.randrange(4):
+                case 0:
+                    # Committed, and not told.
+                    self.life(dies_at=self.random.randrange(1, 9), commits=True, threads=threads)
+                case 1:
+                    self.life(dies_at=self.random.randrange(1, 250), threads=threads)
+                case _:
+                    self.life(dies_after=self.random.random() * longest_s, threads=threads)
 
     def check(self) -> None:
         """Nothing lost, nothing twice, nothing in part; the log holds for all who witnessed it."""

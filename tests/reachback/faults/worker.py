@@ -4,7 +4,8 @@ Run as a fork server, so that a victim costs a fork and not a start of Python. E
 an order in JSON; a child is forked, does the jobs of the order's folder one after the other, or some at once
 (``packet``: take it in; ``decide``: lease, decide, hand the answer out) and says ``did N <sha256>`` after
 each. It is killed after so many seconds, or kills itself at the so-manieth thing that it asks of the
-database: before a statement, after it, before a commit, after it. When it is dead the server says ``dead``,
+database: before a statement, after it, before a commit, after it; or right after a commit, with nothing said
+yet. When it is dead the server says ``dead``,
 and ``done`` if it had finished before.
 """
 
@@ -19,6 +20,7 @@ import os
 import select
 import signal
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,8 +70,9 @@ def do(db: Database, keys: ServerKeys, job: dict[str, str], folder: Path) -> str
     raise ValueError(job["kind"])
 
 
-def dies_at(db: Database, count: int) -> None:
-    left = count
+def dies_at(db: Database, count: int, *, commits: bool = False) -> None:
+    """Let this process kill itself at the so-manieth thing it asks of the database, or has stored there."""
+    left, here = count, threading.local()
 
     def tick(*_: object) -> None:
         nonlocal left
@@ -77,16 +80,23 @@ def dies_at(db: Database, count: int) -> None:
         if left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sa.event.listen(db.engine, "before_cursor_execute", tick)
-    sa.event.listen(db.engine, "after_cursor_execute", tick)
-    sa.event.listen(db.engine, "commit", tick)
+    def stores(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        here.stores = getattr(here, "stores", False) or statement.startswith("INSERT")
+
     commit = db.engine.dialect.do_commit
 
     def committed(connection: object) -> None:
         commit(connection)
-        tick()
+        stored, here.stores = getattr(here, "stores", False), False
+        if stored or not commits:
+            tick()
 
     db.engine.dialect.do_commit = committed  # type: ignore[method-assign]
+    sa.event.listen(db.engine, "before_cursor_execute", stores)
+    if not commits:
+        sa.event.listen(db.engine, "before_cursor_execute", tick)
+        sa.event.listen(db.engine, "after_cursor_execute", tick)
+        sa.event.listen(db.engine, "commit", tick)
 
 
 class _Opened:
@@ -115,7 +125,7 @@ class _Opened:
 def _worker(opened: _Opened, order: dict[str, Any], begin: int) -> None:
     try:
         if order["dies_at"]:
-            dies_at(opened.db, order["dies_at"])
+            dies_at(opened.db, order["dies_at"], commits=order["commits"])
         opened.work(begin, threads=order["threads"])
     except BaseException as error:
         _say(f"failed {type(error).__name__}: {error}".replace("\n", " "))
