@@ -17,7 +17,8 @@ __all__ = ["router"]
 router = APIRouter(tags=["exports"])
 
 _CONTENT = {
-    kind.split(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind, _ in FORMS.values()
+    **{kind.split(";")[0]: {"schema": {"type": "string", "format": "binary"}} for kind, _ in FORMS.values()},
+    "application/json": {"schema": {"type": "object"}},
 }
 _Language = Annotated[Literal["en", "es"], Query(description="of the PDF")]
 _Paper = Annotated[Literal["a4", "letter"], Query(description="of the PDF")]
