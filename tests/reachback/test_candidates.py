@@ -265,6 +265,22 @@ def test_a_spectrum_is_proposed_once_and_again_after_a_rejection(desk, library):
 
 
 @on_one
+def test_a_case_that_changes_while_it_is_looked_at(desk, library, monkeypatch):
+    case_id = answered(desk)
+    real = candidates.standing_of
+
+    def meanwhile(*given):
+        desk.passes(minutes=5)
+        bench.scan(desk, B)
+        return real(*given)
+
+    monkeypatch.setattr(candidates, "standing_of", meanwhile)
+    with pytest.raises(ConflictError, match="just changed"):
+        proposed(desk, library, new(), case_id=case_id)
+    assert candidates.listed(desk.db) == ()
+
+
+@on_one
 def test_what_is_not_there(desk, library):
     case_id = answered(desk)
     for seq, idx in ((9, 0), (1, 7)):

@@ -643,6 +643,29 @@ def test_one_key_for_two_roles_is_refused(tmp_path):
         )  # fmt: skip
 
 
+def test_nothing_is_published_that_is_not_next_or_without_the_servers_keys(agency, usb):
+    agency.release(1)
+    staged = agency.release(2, sign=False)
+    repository.sign(staged, agency.targets_keys[0])
+    before = {path.name: path.read_bytes() for path in (agency.folder / "metadata").iterdir()}
+    with pytest.raises(KeyRefusedError, match="none of the role"):
+        repository.publish(
+            agency.folder, snapshot=agency.timestamp, timestamp=agency.snapshot, now=agency.time
+        )
+    for key in (agency.timestamp, agency.root_keys[0]):
+        with pytest.raises(KeyRefusedError, match="none of the role"):
+            repository.refresh(agency.folder, snapshot=key, timestamp=agency.timestamp, now=agency.time)
+    staged.write_bytes(resigned(staged, agency.targets_keys[0], version=7))
+    with pytest.raises(ConflictError, match="3 is next"):
+        agency.publish()
+    assert {path.name: path.read_bytes() for path in (agency.folder / "metadata").iterdir()} == before
+    staged.write_bytes(b"{}")
+    with pytest.raises(KeyRefusedError):
+        agency.publish()
+    with pytest.raises(KeyRefusedError):
+        repository.sign(staged, agency.targets_keys[0])
+
+
 def test_keys_are_encrypted_files(tmp_path):
     path = tmp_path / "keys" / "root-1.key"
     keyid = repository.make_key(path, "correct horse battery")

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from spectralid import Spectrum, write
 from spectralid.library import Compound, LibraryBuilder, ReferenceLibrary
 from spectralid.reachback import candidates, regression
-from spectralid.reachback.regression import HeldOut, HeldOutError, Question
+from spectralid.reachback.regression import Answered, HeldOut, HeldOutError, Question
 from tests.reachback import bench
 from tests.reachback.bench import SUBSTANCES, spectrum
 
@@ -119,6 +119,42 @@ def test_a_loss_in_one_category_counts_although_another_wins(base, held_out, fol
     line = next(line for line in found.lines if line.category == "first")
     assert (line.lost, line.won, line.p) == (6, 0, 1 / 64)
     assert any(sentence.startswith("In 'first' 6 answers were lost") for sentence in found.worse)
+
+
+NOTHING = Answered((), "", "unknown")
+
+
+def judged(base, monkeypatch, *answers, answer=frozenset({A}), categories=()):
+    """The comparison of what was said before and after of so many spectra, each with one answer."""
+    said = iter(pair for pairs in answers for pair in pairs)
+    monkeypatch.setattr(regression, "_asker", lambda library: lambda spectrum: next(said))
+    names = categories or ["x"] * len(answers)
+    some = spectrum(A, seed=1)
+    questions = (Question(str(n), some, answer, category) for n, category in enumerate(names))
+    return regression.compare(base, base, HeldOut(tuple(questions)))
+
+
+def says(*told, first=A, alarm="notice"):
+    return Answered(tuple(sorted(told)), first, alarm)
+
+
+def test_each_criterion_alone(base, monkeypatch):
+    right, wrong, both = says(A), says(B), says(A, B)
+
+    def worse(*answers, **options):
+        return " ".join(judged(base, monkeypatch, *answers, **options).worse)
+
+    assert worse((right, right), (NOTHING, right)) == ""
+    assert worse((right, NOTHING), (NOTHING, right)) == ""
+    assert worse((right, says()), (right, right)) == "1 answers are right and 2 were."
+    assert worse((right, says(A, first=B))) == "0 answers are first in the ranking and 1 were."
+    assert worse((NOTHING, says(B, first=B))) == "1 spectra are given a false name and 0 were."
+    assert worse((wrong, both)) == ""  # it was false before as well
+    # Nothing is lost in all, and five in one category: p = 1/32.
+    lost, won = [(right, says())] * 5, [(says(), right)] * 5
+    said = worse(*lost, *won, categories=["x"] * 5 + ["y"] * 5)
+    assert said == "In 'x' 5 answers were lost and 0 won (p = 0.031)."
+    assert worse(*lost[:4], *won[:4], categories=["x"] * 4 + ["y"] * 4) == ""  # 1/16 may be chance
 
 
 @pytest.mark.parametrize(("lost", "won"), [(0, 0), (1, 0), (5, 0), (3, 3), (9, 2), (0, 7), (40, 25)])

@@ -195,6 +195,19 @@ def test_what_does_not_hold_any_more_is_left_out_with_the_reason(loop):
 
 
 @on_one
+def test_who_approved_and_decided_afterwards_counts_no_more(loop):
+    """The case came back, and somebody who had approved the candidate decided it: two others have to."""
+    one, desk = loop.approved(), loop.desk
+    bench.scan(desk, A, seizure="S-1")
+    desk.decide(desk.lease(one.case_id, "noor"), says(A))
+    loop.approved(B)
+    done = loop.make()
+    assert done.manifest["left_out"] == [
+        {"candidate": one.candidate, "why": "Somebody who approved it has decided on the case since."}
+    ]
+
+
+@on_one
 def test_a_held_out_spectrum_never_gets_in(loop):
     one = loop.approved()
     loop.approved(B)
