@@ -12,6 +12,7 @@ from spectralid.cli import (
     reachback_plan,
     reachback_release,
     reachback_research,
+    reachback_scrub,
     reachback_serve,
 )
 
@@ -33,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
         reachback_lab,
         reachback_release,
         reachback_research,
+        reachback_scrub,
         reachback_plan,
     ):
         module.add_parser(commands)

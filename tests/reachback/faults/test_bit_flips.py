@@ -8,9 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.casework.store import CaseStore
+from spectralid.cli import main
 from spectralid.reachback import audit, copies, enrolled, scrub, tables
 from spectralid.reachback.errors import DamagedError, NotFoundError
 from tests.casework.record import Clock, scan, with_item
+from tests.reachback.conftest import fresh
+from tests.reachback.desk import Desk
 from tests.reachback.faults.direct import hand_over, look, rows
 from tests.reachback.test_audit import unguarded
 
@@ -120,3 +123,21 @@ def test_packets_are_copied_out_of_a_database_of_whatever_version(desk, tablet, 
     finally:
         with desk.db.begin() as tx:
             tx.exec_driver_sql("DELETE FROM alembic_version WHERE version_num = 'from the future'")
+
+
+def test_the_command_compares_asks_and_copies_out(tmp_path, request, capsys):
+    folder = tmp_path / "server"
+    desk = Desk(fresh("sqlite", folder, request))
+    kept, hurt = desk.tablet.scan(), desk.tablet.scan()
+    for raw in (kept, hurt):
+        desk.ingest(raw)
+    command = ["reachback", "scrub", "--data", str(folder)]
+    assert main(command) == 0
+    assert "2 packets were compared." in capsys.readouterr().out
+    with unguarded(desk) as tx:
+        tx.execute(tables.packets.update().where(tables.packets.c.seq == 2).values(raw=hurt[:-1] + b"x"))
+    assert main(command) == 3
+    assert "tablet-1/2: its bytes are damaged" in capsys.readouterr().err
+    assert main([*command, "--rescue", str(tmp_path / "out")]) == 3
+    assert [file.read_bytes() for file in (tmp_path / "out").iterdir()] == [kept]
+    desk.db.close()
