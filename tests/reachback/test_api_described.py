@@ -122,12 +122,13 @@ class World:
         return self.server.tablet("tablet-1", raises=False)
 
     def ask(self, case):
+        return self.send(self.client(case.method, case.operation.path), case)
+
+    def send(self, client, case):
         prepared = requests.Request(**case.as_transport_kwargs(base_url="https://server")).prepare()
         # The wait of the inbox is what another test is about.
         url = prepared.url.replace("wait=", "wait=0&x=") if "/v1/inbox" in prepared.url else prepared.url
-        return self.client(case.method, case.operation.path).request(
-            case.method, url, content=prepared.body, headers=dict(prepared.headers)
-        )
+        return client.request(case.method, url, content=prepared.body, headers=dict(prepared.headers))
 
     def look(self, operation, mode):
         @settings(
@@ -179,3 +180,38 @@ def test_it_does_what_it_says(server):
             world.mend()
     assert not wrong, "\n\n".join(wrong)
     assert world.asked > len(world.actions)
+
+
+def test_a_case_of_another_place_is_nowhere(server):
+    """For every address of a case: whoever is of another place is told that there is none."""
+    world = World(server)
+    schema = schemathesis.openapi.from_dict(server.app.openapi())
+    strangers = {
+        role: server.client(role, sites=["south"], raises=False)
+        for role in roles.ACCOUNT_ROLES
+        if role not in roles.ALONE
+    }
+    seen = set()
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if "{case_id}" not in operation.path:
+            continue
+        action = world.actions[operation.method.upper(), operation.path]
+        role = min(roles.ACTIONS[action] - roles.ALONE)
+
+        @settings(
+            max_examples=2, deadline=None, database=None, phases=[Phase.generate], derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(case=operation.as_strategy(generation_mode=POSITIVE))
+        def ask(case):
+            case.path_parameters = {**case.path_parameters, "case_id": world.case_id}
+            reply = world.send(strangers[role], case)  # noqa: B023
+            where = f"{role} {operation.label}: {reply.status_code} {reply.text[:300]}"  # noqa: B023
+            assert reply.status_code in (404, 422), where
+            if reply.status_code == 404:
+                assert reply.json()["code"] == "not-found", where
+                seen.add(operation.label)  # noqa: B023
+
+        ask()
+    assert len(seen) > 15
