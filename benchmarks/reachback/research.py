@@ -25,9 +25,11 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
+from spectralid.library import open_library  # noqa: E402
 from spectralid.library.schema import common_grid  # noqa: E402
 from spectralid.reachback.archive import SHARD_ROWS, Shard, ShardFile, derivatives, encode  # noqa: E402
 from spectralid.reachback.research_kernel import LEAST, Entries, search  # noqa: E402
+from spectralid.spectrum import Technique  # noqa: E402
 
 SUBSTANCES = 300
 RANGES = (
@@ -131,10 +133,61 @@ def make(job: tuple[str, int, int, int]) -> ShardFile:
     return file
 
 
-def one(job: tuple[str, ShardFile]) -> tuple[int, int, int]:
+def one(job: tuple[str, ShardFile]) -> tuple[int, int, int, float]:
     folder, file = job
+    begun = time.process_time()
     found = search(Shard.read(Path(folder) / file.name, file), _ENTRIES[0])
-    return file.rows, len(found.row), len(np.unique(found.row))
+    return file.rows, len(found.row), len(np.unique(found.row)), time.process_time() - begun
+
+
+def precision() -> None:
+    """What the form in which rows are kept costs: likeness of the bundled library's references, all pairs."""
+    library = open_library()
+    print("error of the likeness of unlike pairs that are compared   bytes a row   largest   median")
+    for kind, technique in (("raman", Technique.RAMAN), ("infrared", Technique.FTIR)):
+        unit, known = derivatives(library.matrix(technique), kind)
+        within = np.square(unit) @ known.T
+        norm = np.sqrt(within * within.T)
+        fair = (within >= 0.5) & (within.T >= 0.5) & ~np.eye(len(unit), dtype=bool)
+        exact = (unit @ unit.T)[fair] / norm[fair]
+        vectors, scale = encode(unit)
+        largest = np.abs(unit).max(axis=1, keepdims=True)
+        forms = {
+            "int16 with a scale (kept)": (2052, vectors * scale[:, None].astype(float)),
+            "float16": (2048, unit.astype(np.float16).astype(float)),
+            "int8 with a scale": (1028, np.rint(unit / largest * 127) / 127 * largest),
+        }
+        for name, (size, kept) in forms.items():
+            error = np.abs((kept @ unit.T)[fair] / norm[fair] - exact)
+            print(f"  {kind:9} {name:42} {size:9} {error.max():12.1e} {np.median(error):8.1e}")
+
+
+def passed() -> None:
+    """How often a scan that holds a new entry is passed on, by the entry's share of the signal."""
+    _set_up(256)
+    kinds, new, noise = (_MADE[name] for name in ("kinds", "new", "noise"))
+    rng = np.random.default_rng(9)
+    count = 2000
+    print("share of the signal    2 %    5 %   10 %   20 %   30 %   50 %  100 %")
+    for known in (True, False):
+        line = []
+        for share in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0):
+            main, entry = rng.integers(0, SUBSTANCES, count), rng.integers(0, 256, count)
+            values = kinds[main] * (1 - share) + new[entry] * share
+            values = values + 0.05 * noise[rng.integers(0, NOISES, count)]
+            values /= np.linalg.norm(values, axis=1, keepdims=True)
+            vectors, scale = encode(values)
+            named = tuple((f"substance-{i}",) for i in range(SUBSTANCES)) if known else ((),)
+            zeros = np.zeros(count, "<i4")
+            made = Shard(
+                "raman", vectors, scale, np.packbits(np.ones((1, 1024), bool), axis=1), zeros, named,
+                main.astype("<i4") if known else zeros, ("bench",), zeros, np.arange(count), zeros,
+            )  # fmt: skip
+            found = search(made, _ENTRIES[0])
+            right = {(row, one) for row, one in zip(found.row.tolist(), found.entry.tolist(), strict=True)}
+            line.append(np.mean([(i, int(one)) in right for i, one in enumerate(entry)]))
+        what = "the rest was named" if known else "nothing was named"
+        print(f"{what:20}" + "".join(f"{value:7.1%}" for value in line))
 
 
 def main() -> None:
@@ -144,7 +197,12 @@ def main() -> None:
     ask.add_argument("--processes", type=int, default=2)
     ask.add_argument("--cold", action="store_true", help="drop the system's cache of the shards first (root)")
     ask.add_argument("--folder", type=Path, help="where shards are made; a temporary folder by default")
+    ask.add_argument("--tables", action="store_true", help="print what 16 bits cost, and what is passed on")
     given = ask.parse_args()
+    if given.tables:
+        precision()
+        passed()
+        return
     folder = Path(tempfile.mkdtemp(prefix="research-", dir=given.folder))
     sizes = [min(SHARD_ROWS, given.spectra - start) for start in range(0, given.spectra, SHARD_ROWS)]
     try:
@@ -161,12 +219,12 @@ def main() -> None:
             took = time.perf_counter() - started
     finally:
         shutil.rmtree(folder)
-    rows = sum(n for n, _, _ in found)
-    pairs, scans = (sum(column) for column in list(zip(*found, strict=True))[1:])
+    rows, pairs, scans, busy = (sum(column) for column in zip(*found, strict=True))
     print(f"spectra {rows:,}, entries {given.entries}, processes {given.processes}, {len(files)} shards")
     print(f"archive {bytes_ / 1e9:.2f} GB (made in {made:.0f} s)")
     speed, pace = bytes_ / took / 1e9, rows * given.entries / took / 1e6
     print(f"first pass {took:.1f} s: {speed:.2f} GB/s, {pace:,.0f} million pairs/s")
+    print(f"time of processors: {busy:.1f} s ({busy / rows * 1.4e6:.0f} s for 1,400,000)")
     print(f"passed on to the engine: {pairs:,} pairs of {scans:,} scans ({scans / rows:.2%})")
     print(f"goal 1,400,000 x 256 in 60 s: this rate needs {took * 1.4e6 / rows * 256 / given.entries:.1f} s")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -75,27 +76,37 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _once(args: argparse.Namespace, desk: Desk) -> int:
-    from spectralid.reachback import research
-
     with _Bar() as bar:
         if args.dask is not None:
             from spectralid.reachback import research_dask
 
             client = research_dask.connect(args.dask, args.processes)
             try:
-                done = research_dask.work(desk.db, desk.keys, client, now=desk.now, progress=bar.show)
+                _until_done(
+                    desk,
+                    lambda: research_dask.work(desk.db, desk.keys, client, now=desk.now, progress=bar.show),
+                )
             finally:
                 client.close()
-        elif args.processes == 1:
-            done = research.work(desk.db, desk.keys, now=desk.now, progress=bar.show)
-        else:
+        elif args.processes > 1:
             return _processes(args, desk, bar)
-    print(f"{done} parts done.", file=sys.stderr)
+        else:
+            from spectralid.reachback import research
+
+            _until_done(desk, lambda: research.work(desk.db, desk.keys, now=desk.now, progress=bar.show))
     return Exit.IDENTIFIED
 
 
+def _until_done(desk: Desk, work: Callable[[], int]) -> None:
+    """Work, and wait for what others have: it comes back if they were killed."""
+    from spectralid.reachback import research
+
+    while work() or research.pending(desk.db):
+        time.sleep(_LOOK_S)
+
+
 def _processes(args: argparse.Namespace, desk: Desk, bar: _Bar) -> int:
-    """Workers beside each other; what one that breaks off has is left for the next time."""
+    """Workers beside each other; what one that breaks off has is left to the others."""
     from multiprocessing import get_context
 
     from spectralid.reachback import research
@@ -104,17 +115,11 @@ def _processes(args: argparse.Namespace, desk: Desk, bar: _Bar) -> int:
     workers = [context.Process(target=_worker, args=(args,)) for _ in range(args.processes)]
     for worker in workers:
         worker.start()
-    try:
-        while any(worker.is_alive() for worker in workers):
-            workers[0].join(_LOOK_S)
-            for run in research.listed(desk.db, limit=5):
-                if run.state == "running":
-                    bar.show(run)
-            if not workers[0].is_alive():
-                time.sleep(_LOOK_S)
-    finally:
-        for worker in workers:
-            worker.join()
+    while alive := [worker for worker in workers if worker.is_alive()]:
+        alive[0].join(_LOOK_S)
+        for run in research.listed(desk.db, limit=5):
+            if run.state == "running":
+                bar.show(run)
     return Exit.INTERNAL if any(worker.exitcode for worker in workers) else Exit.IDENTIFIED
 
 
@@ -122,7 +127,7 @@ def _worker(args: argparse.Namespace) -> None:
     from spectralid.reachback import research
 
     with opened(args) as desk:
-        research.work(desk.db, desk.keys, now=desk.now)
+        _until_done(desk, lambda: research.work(desk.db, desk.keys, now=desk.now))
 
 
 class _Bar:

@@ -60,6 +60,7 @@ __all__ = [
     "get",
     "listed",
     "of_case",
+    "pending",
     "read_scan",
     "renew",
     "start",
@@ -830,6 +831,14 @@ def listed(db: Database, *, limit: int = 100) -> tuple[Progress, ...]:
     with db.read() as tx:
         rows = tx.execute(sa.select(research_runs).order_by(research_runs.c.number.desc()).limit(limit))
         return tuple(_progress(tx, dict(row)) for row in rows.mappings().all())
+
+
+def pending(db: Database) -> bool:
+    """Whether there is a run that is not done."""
+    with db.read() as tx:
+        return bool(
+            tx.execute(sa.select(research_runs.c.run_id).where(research_runs.c.state != "done")).first()
+        )
 
 
 def get(db: Database, run_id: str) -> Progress:

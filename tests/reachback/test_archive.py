@@ -12,9 +12,9 @@ from spectralid.identify.similarity import derivative_cosine, derivative_window,
 from spectralid.library.schema import common_grid
 from spectralid.preprocess.resample import resample
 from spectralid.reachback import tables
-from spectralid.reachback.archive import Archive, DamagedShardError, derivatives, encode
+from spectralid.reachback.archive import PREPARATION, Archive, DamagedShardError, derivatives, encode
 from spectralid.reachback.errors import ConflictError
-from tests.reachback.world import AXIS, NAMES, values
+from tests.reachback.world import AXIS, NAMES, pure, values
 
 
 def scan(desk, i, tablet=None, **body):
@@ -203,3 +203,30 @@ def test_other_preparation_is_another_archive(desk):
     archived(desk)
     larger = archived(desk, shard_rows=3)
     assert [larger.file_of("raman", row).rows for row in (0, 3)] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("technique", "unit", "numbers", "known"),
+    [
+        ("raman", "counts", [-4992, 4984, 26, 1253, -14386, 1025, 1101, 1143, 9368, 899, 1136, 1783], 538),
+        (
+            "ftir_atr", "percent_transmittance",
+            [-5204, 26913, 859, 5448, 858, 1082, 1129, 8866, 1043, 1210, 10053, 952], 461,
+        ),
+    ],
+)  # fmt: skip
+def test_the_preparation_has_a_number_of_its_own(desk, technique, unit, numbers, known):
+    """If this fails because spectra are prepared otherwise: raise `archive.PREPARATION`, then mend it."""
+    y = pure("caffeine") + 0.001 * (AXIS - 200)
+    y = y if unit == "counts" else 100 * np.exp(-y)
+    raw = desk.tablet.scan("S-1", values=tuple(y.tolist()), instrument={"technique": technique})
+    desk.ingest(raw)
+    shift = 0 if unit == "counts" else 300
+    with desk.db.begin() as tx:
+        axis = (AXIS + shift).astype("<f4").tobytes()
+        tx.execute(tables.spectra.update().values(unit=unit, axis=axis))
+    archive = archived(desk)
+    shard = archive.shard("raman" if technique == "raman" else "infrared", 0)
+    assert np.abs(shard.vectors[0, 100:400:25].astype(int) - numbers).max() <= 1
+    assert np.unpackbits(shard.masks[0]).sum() == known
+    assert PREPARATION == 1

@@ -27,6 +27,8 @@ from tests.reachback.desk import says
 from tests.reachback.world import AXIS, NAMES, library, pure, values
 
 OLD = NAMES[:5]
+# What the engine says does not depend on the database.
+one_kind = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 SOME = 4
 
 
@@ -159,6 +161,7 @@ def test_a_release_reopens_the_cases_whose_answers_it_changes(field):
     field.sound()
 
 
+@one_kind
 def test_the_first_pass_loses_no_scan_whose_answer_changes(field):
     """Against the engine on every scan: what the first pass leaves out would not have changed."""
     rng = random.Random(7)
@@ -206,6 +209,7 @@ def test_scans_named_by_a_reference_that_was_wrong_are_looked_at_again(desk, tmp
     assert research.get(desk.db, run_id).removed == 1
 
 
+@one_kind
 def test_what_a_chemist_has_said_already_reopens_nothing(field):
     said = field.scan(("novelamine", 1.0))
     field.answer(said, "novelamine")
@@ -219,6 +223,7 @@ def test_what_a_chemist_has_said_already_reopens_nothing(field):
     assert field.desk.case(half)["state"] == "REOPENED"
 
 
+@one_kind
 def test_a_laboratory_is_not_contradicted_but_warned(field):
     confirmed = {}
     for name in ("novelamine", "fentanyl-x"):
@@ -234,6 +239,7 @@ def test_a_laboratory_is_not_contradicted_but_warned(field):
     assert {hit["effect"] for hit in field.hits()} == {"noted", "reopened"}
 
 
+@one_kind
 def test_a_case_being_worked_on_is_noted_and_a_deadly_one_raised(field):
     desk = field.desk
     plain, deadly = field.scan(("novelamine", 1.0)), field.scan(("fentanyl-x", 1.0))
@@ -291,6 +297,7 @@ def test_old_cases_do_not_push_aside_what_an_officer_waits_for(field, monkeypatc
     assert whys == ["research"] * 5
 
 
+@one_kind
 def test_what_is_deadly_has_hours_and_not_a_day(field):
     case_id = field.scan(("fentanyl-x", 1.0))
     field.answer(case_id)
@@ -359,11 +366,11 @@ def worker_that_dies(field, n):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are killed where there is fork")
 @pytest.mark.parametrize("seed", [1, 2])
 def test_workers_killed_at_random_lose_and_double_nothing(field, seed):
-    changing = many(field)
+    changing = many(field, 10)
     run_id = field.start()
     rng = random.Random(seed)
     killed = 0
-    while not worker_that_dies(field, rng.randint(5, 80)):
+    while not worker_that_dies(field, rng.randint(5, 60)):
         killed += 1
         # What the dead one had is taken over when its lease is out, and not before.
         state = research.get(field.desk.db, run_id)
@@ -374,7 +381,7 @@ def test_workers_killed_at_random_lose_and_double_nothing(field, seed):
     field.work(judge=stub)
     run = research.get(field.desk.db, run_id)
     assert killed > 2
-    assert (run.state, run.searched, run.parts_done) == ("done", 14, run.parts)
+    assert (run.state, run.searched, run.parts_done) == ("done", 10, run.parts)
     assert reopened(field) == sorted(changing)
     assert {hit["case_id"] for hit in field.hits(outcome="changed")} == changing
     with field.desk.db.read() as tx:
@@ -382,7 +389,7 @@ def test_workers_killed_at_random_lose_and_double_nothing(field, seed):
             sa.select(tables.audit.c.facts).where(tables.audit.c.action == "research")
         ).scalars()
         done = [json.loads(facts)["rows"] for facts in parts if json.loads(facts)["event"] == "part"]
-    assert sorted(done) == [[0, 4], [4, 8], [8, 12], [12, 14]]
+    assert sorted(done) == [[0, 4], [4, 8], [8, 10]]
     field.sound()
 
 
