@@ -225,7 +225,7 @@ def graph_figure(graph: SeizureGraph, *, most: int = 12) -> Figure:
     shown = graph.components[:most]
     columns = min(max(len(shown), 1), 4)
     rows = max(-(-len(shown) // columns), 1)
-    figure = new_figure(3.1 * columns, 3.0 * rows + 0.5)
+    figure = new_figure(2.6 * columns, 2.2 * rows + 0.6)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     colours = (OTHERS[0], FIT, OTHERS[1], OTHERS[2], MEASURED)
     for axes in grid:
@@ -251,14 +251,15 @@ def graph_figure(graph: SeizureGraph, *, most: int = 12) -> Figure:
         if component.chained:
             title += f", {len(component.groups)} groups (chained)"
         axes.set_title(title, fontsize=9, loc="left")
-        axes.margins(0.25)
+        axes.set(xlim=(-1.45, 1.45), ylim=(-1.3, 1.5))
     if not shown:
         grid[0].text(0.5, 0.5, "no links", ha="center", va="center", color=RESIDUAL)
     total = len(graph.components)
     figure.suptitle(
         f"{len(graph.nodes)} seizures, {total} linked set{'' if total == 1 else 's'}"
-        + (f", the {most} largest" if total > most else ""),
-        x=0.01, ha="left", fontsize=11, fontweight="bold",
+        + (f", the {most} largest" if total > most else "")
+        + "\nsolid: within a group · dotted: between groups · the thicker, the more support",
+        x=0.01, ha="left", fontsize=9,
     )  # fmt: skip
     return figure
 
@@ -283,4 +284,6 @@ def _places(component: Component, edges: Iterable[Similar]) -> dict[str, tuple[f
         move = (apart / length[..., np.newaxis] * force[..., np.newaxis]).sum(axis=1)
         size = np.sqrt((move**2).sum(axis=1, keepdims=True)) + 1e-9
         xy = xy + move / size * np.minimum(size, heat)
+    xy = xy - xy.mean(axis=0)
+    xy = xy / np.sqrt((xy**2).sum(axis=1)).max()
     return {case_id: (float(xy[i, 0]), float(xy[i, 1])) for case_id, i in index.items()}

@@ -44,6 +44,7 @@ fingerprints: Final = sa.Table(
     _text("unit"),  # which instrument
     _number("scans"),
     _number("left_out"),
+    _number("substances"),  # how many its results name
     sa.Column("noise", sa.Float, nullable=False),
     sa.Column("spread", sa.Float, nullable=True),
     sa.Column("unknown", sa.Boolean, nullable=False),  # no scan of it matched anything

@@ -7,10 +7,11 @@ most alike are found that way, and only those are compared in earnest.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -38,6 +39,7 @@ _AT_ONCE: Final = 500
 _NUMBERS: Final = 1_000_000
 # Scans of an item beyond these add nothing to what it is.
 _MOST_SCANS: Final = 64
+_MIXTURE: Final = 2
 _ALIKE: Final = 0.5  # cosine below which nothing is compared in earnest
 _CANDIDATES: Final = 100
 
@@ -99,6 +101,7 @@ def _material(tx: Connection, case_ids: Sequence[str]) -> dict[str, list[Mapping
         sa.select(
             spectra.c.case_id, spectra.c.technique, spectra.c.unit, spectra.c.axis, spectra.c.intensity,
             scans.c.item_ref, scans.c.instrument, scans.c.decision, scans.c.device_id,
+            scans.c.substances,
         )
         .join(scans, (scans.c.device_id == spectra.c.device_id) & (scans.c.seq == spectra.c.seq))
         .where(spectra.c.case_id.in_(case_ids), spectra.c.role == "sample", spectra.c.usable)
@@ -150,6 +153,7 @@ def _rows(case_id: str, material: Iterable[Mapping[str, Any]]) -> list[dict[str,
                 "unit": units.pop() if len(units) == 1 else "",
                 "scans": one.scans,
                 "left_out": one.left_out,
+                "substances": len({slug for _, row in found for slug in json.loads(row["substances"])}),
                 "noise": one.noise,
                 "spread": one.spread,
                 "unknown": all(row["decision"] == "no_match" for _, row in found),
@@ -197,13 +201,28 @@ def _store(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A fingerprint with what it is of."""
+    """A fingerprint with what it is of.
+
+    Attributes
+    ----------
+    n : int
+        Its number; a fingerprint that was made anew has another.
+    case_id, item_ref, unit
+        Of what, and by which instrument.
+    unknown : bool
+        Whether no scan of it matched anything.
+    substances : int
+        How many its results name.
+    fingerprint : Fingerprint
+        What its scans have in common.
+    """
 
     n: int
     case_id: str
     item_ref: str
     unit: str
     unknown: bool
+    substances: int
     fingerprint: Fingerprint
 
 
@@ -354,9 +373,16 @@ class Fingerprints:
         )
 
     def compare(self, one: Entry, other: Entry) -> Comparison | None:
-        """Two items compared."""
+        """Two items compared.
+
+        Of a substance alone there are no two mixtures: what its results name fewer than two substances of
+        gets no ratio above 1, however alike the spectra are.
+        """
         same_unit = bool(one.unit) and one.unit == other.unit
-        return linkage.compare(one.fingerprint, other.fingerprint, same_unit=same_unit, model=self._model)
+        found = linkage.compare(one.fingerprint, other.fingerprint, same_unit=same_unit, model=self._model)
+        if found is None or min(one.substances, other.substances) >= _MIXTURE:
+            return found
+        return replace(found, mixture=min(found.mixture, 0.0))
 
     def _alike(self, entry: Entry, visible: Callable[[str], bool] | None) -> Iterator[tuple[Entry, float]]:
         table = self._tables.get(entry.fingerprint.technique)
@@ -408,6 +434,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
     slope = np.frombuffer(row["slope"], "<f4").astype(float)
     return Entry(
         row["n"], row["case_id"], row["item_ref"], row["unit"], bool(row["unknown"]),
+        row["substances"],
         Fingerprint(row["technique"], slope, row["noise"], row["spread"], row["scans"], row["left_out"],
                     row["sha256"]),
     )  # fmt: skip

@@ -30,9 +30,10 @@ WHY: Final = "fingerprint"
 PROPOSITION: Final = "The two hold the same mixture: one batch, or batches weighed alike by one recipe."
 ALTERNATIVE: Final = "They hold other mixtures of the same substances."
 LIMITS: Final = (
-    "Fitted and calibrated on simulated seizures. Batches of one exact recipe, as of medicines, cannot be "
-    "told apart. Marks of a press or package are not in a spectrum. The more seizures are searched, the more "
-    "look alike by chance."
+    "Fitted and calibrated on simulated seizures. Of an item in which fewer than two substances were found "
+    "nothing is said for the same mixture: a pure substance looks the same from anywhere. Batches of one "
+    "exact recipe, as of medicines, cannot be told apart. Marks of a press or package are not in a spectrum. "
+    "The more seizures are searched, the more look alike by chance."
 )
 
 

@@ -234,7 +234,7 @@ def test_a_link_is_proposed_and_not_made(desk):
     old(desk)
     for number, parts in enumerate((RECIPE, {1: 0.2, 2: 0.7, 3: 0.1}, RECIPE), 1):
         for k in range(3):
-            desk.ingest(scan(desk.tablet, f"S-{number}", parts, 100 * number + k, substances=("cocaine",)))
+            desk.ingest(scan(desk.tablet, f"S-{number}", parts, 100 * number + k))
         desk.passes(hours=1)
     raised = run(desk)
     (link,) = [one for one in raised if one.kind == "linked_seizures"]

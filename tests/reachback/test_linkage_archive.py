@@ -95,6 +95,18 @@ def test_items_of_a_seizure_have_fingerprints_of_their_own(desk):
     assert found.log10_ratio == pytest.approx(single.mixture - np.log10(2), abs=0.01)
 
 
+def test_a_pure_substance_is_no_evidence_for_one_source(desk):
+    one = seize(desk, "S-1", {5: 1.0}, 1, substances=("ketamine",))
+    other = seize(desk, "S-2", {5: 1.0}, 2, substances=("ketamine",))
+    memory = archive(desk)
+    found = memory.between(one, other)
+    assert found.log10_ratio == 0.0
+    assert found.words.startswith("no support")
+    assert found.log10_substances > 0
+    different = seize(desk, "S-3", {5: 0.5, 6: 0.5}, 3, substances=("ketamine",))
+    assert archive(desk).between(one, different).log10_ratio < 0
+
+
 def test_what_cannot_be_read_is_passed_over(desk):
     case_id = desk.scan("S-1")  # three points
     assert catch_up(desk.db) == 1

@@ -32,7 +32,7 @@ def upgrade() -> None:
         "fingerprints",
         sa.Column("n", sa.BigInteger(), autoincrement=False, nullable=False),
         *_texts("case_id", "item_ref", "technique", "unit"),
-        *_numbers("scans", "left_out"),
+        *_numbers("scans", "left_out", "substances"),
         sa.Column("noise", sa.Float(), nullable=False),
         sa.Column("spread", sa.Float(), nullable=True),
         sa.Column("unknown", sa.Boolean(), nullable=False),
