@@ -589,6 +589,23 @@ class Bench:
         rows = {slug: self._rows[slug] for slug in slugs if slug not in fit.shares}
         return smallest_shares(self.scene, fit.explanation, fit.left, rows, self._settings)
 
+    def speaks(self, fit: HandFit, slugs: Sequence[str]) -> dict[str, float]:
+        """By how many standard deviations what a fit leaves holds each compound, by its best reference.
+
+        Parameters
+        ----------
+        fit, slugs
+            As for `limits`.
+        """
+        self._known_here(slugs)
+        out: dict[str, float] = {}
+        for slug in slugs:
+            if slug not in fit.shares:
+                shapes = self.scene.shapes(self._rows[slug], fit.shift_cm1).T
+                z, _ = fit.left.significance(shapes)
+                out[slug] = float(z.max())
+        return out
+
     def _known_here(self, slugs: Sequence[str]) -> None:
         for slug in slugs:
             if slug not in self._rows:

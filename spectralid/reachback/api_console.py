@@ -37,11 +37,11 @@ from spectralid.reachback.tables import answers, packets, rounds, scans
 from spectralid.reachback.tables import cases as case_table
 from spectralid.reachback.workbench_material import picture_type
 from spectralid.reachback.workbench_room import EngineRoom
-from spectralid.reachback.workbench_words import not_detected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from spectralid.reachback.database import Database
     from spectralid.reachback.desk import Desk
     from spectralid.reachback.workbench import Sheet
 
@@ -509,17 +509,11 @@ def read_limits(
     sheet = _sheet(desk, _looked(desk, who, case_id), seq, idx, request)
 
     def work() -> LimitsView:
-        found = sheet.limits(_fitted(sheet, body), body.names)
-        names = {slug: sheet.compound(slug).name for slug in found}
+        found = sheet.looked_for(_fitted(sheet, body), body.names)
         return LimitsView(
             limits=[
-                {
-                    "slug": slug,
-                    "name": names[slug],
-                    "share": share,
-                    "sentence": not_detected(names[slug], share),
-                }
-                for slug, share in found.items()
+                {"slug": slug, "share": share, "z": round(z, 2), "sentence": sentence}
+                for slug, share, z, sentence in found
             ]
         )
 
@@ -620,13 +614,18 @@ def _engine(request: Request) -> EngineRoom:
     """The engine of this server; made when it is first asked for."""
     state = request.app.state
     if not hasattr(state, "engine"):
-        folder: Path = state.desk.folder
-        state.engine = EngineRoom(lambda: _library(folder))
+        db: Database = state.desk.db
+        state.engine = EngineRoom(lambda: _library(db))
     room: EngineRoom = state.engine
     return room
 
 
-def _library(folder: Path) -> Path:
-    """The agency's library beside the database, or the bundled one."""
-    own = folder / "library.h5"
+def _library(db: Database) -> Path:
+    """The newest published release, else the agency's library beside the database, or the bundled one."""
+    from spectralid.reachback import release
+
+    newest = release.in_force(db)
+    if newest is not None:
+        return release.path_of(release.folder_of(db), newest.number)
+    own = db.folder / "library.h5"
     return own if own.is_file() else _bundled.path("libraries", "spectralid.h5")

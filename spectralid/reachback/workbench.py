@@ -211,6 +211,30 @@ class Sheet:
         with self._lock:
             return self.hand.limits(fit, [self.slug(name) for name in names])
 
+    def looked_for(self, fit: HandFit, names: Sequence[str]) -> tuple[tuple[str, float, float, str], ...]:
+        """What may be said of compounds that are not in the fit.
+
+        Parameters
+        ----------
+        fit, names
+            As for `limits`.
+
+        Returns
+        -------
+        tuple of (str, float, float, str)
+            Slug, smallest detectable share, standard deviations by which the rest speaks for it, and the
+            sentence: none is ever said to be absent, nor *not detected* while the rest speaks for it.
+        """
+        from spectralid.reachback.workbench_words import looked_for
+
+        shares = self.limits(fit, names)
+        with self._lock:
+            speaks = self.hand.speaks(fit, list(shares))
+        return tuple(
+            (slug, share, speaks[slug], looked_for(self.compound(slug).name, share, speaks[slug]))
+            for slug, share in shares.items()
+        )
+
     def slug(self, name: str) -> str:
         """The slug of a compound that has a reference of this technique, by any name it goes by.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spectralid.casework.packet import Packet
     from spectralid.reachback.database import Database
 
-__all__ = ["Material", "Photo", "Scan", "case_material", "picture_type", "read_material"]
+__all__ = ["Material", "Photo", "Scan", "case_material", "picture_type", "plain", "read_material"]
 
 _PICTURES: Final = (
     ("image/png", b"\x89PNG\r\n\x1a\n", 0),
@@ -342,9 +342,9 @@ def _facts(value: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, one in list(_mapping(value).items())[:40]:
         if isinstance(one, str):
-            out[str(name)[:60]] = one[:200]
+            out[_text(str(name), 60)] = _text(one, 200)
         elif isinstance(one, int | float) and not isinstance(one, bool):
-            out[str(name)[:60]] = one
+            out[_text(str(name), 60)] = one
     return out
 
 
@@ -354,8 +354,13 @@ def _ipv(check: Any) -> str:
     return "none"
 
 
+def plain(text: str) -> str:
+    """A text without what is not seen: a mark that turns the direction of writing would reverse ours too."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)
+
+
 def _text(value: Any, most: int = _MOST_TEXT) -> str:
-    return value[:most] if isinstance(value, str) else ""
+    return plain(value[:most]) if isinstance(value, str) else ""
 
 
 def _number(value: Any) -> float | None:
@@ -363,7 +368,7 @@ def _number(value: Any) -> float | None:
 
 
 def _strings(value: Any) -> tuple[str, ...]:
-    return tuple(one[:500] for one in value if isinstance(one, str)) if isinstance(value, list) else ()
+    return tuple(_text(one, 500) for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

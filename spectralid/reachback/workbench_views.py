@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.casework.compose import finite
+from spectralid.reachback.workbench_material import plain
 
 if TYPE_CHECKING:
     from spectralid.identify.bench import HandFit, Mark, Peak, Proposal
@@ -276,11 +277,11 @@ def proposals_view(found: Sequence[Proposal]) -> list[dict[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    return value[:500] if isinstance(value, str) else ""
+    return plain(value[:500]) if isinstance(value, str) else ""
 
 
 def _texts(value: Any) -> list[str]:
-    return [one[:500] for one in value if isinstance(one, str)][:50] if isinstance(value, list) else []
+    return [_text(one) for one in value if isinstance(one, str)][:50] if isinstance(value, list) else []
 
 
 def _number(value: Any) -> float | None:

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from spectralid.reachback.workbench import Evidence, Sheet
     from spectralid.reachback.workbench_material import Material
 
-__all__ = ["evidence_of", "not_detected"]
+__all__ = ["evidence_of", "looked_for"]
+
+_SPEAKS_Z: Final = 3.0
+"""From so many standard deviations in the rest on, a compound is not said to be undetected."""
 
 _HELD_APART: Final = 3.84
 """Rise of χ² (one degree of freedom, 95 %) from which shares held are at odds with the spectrum."""
@@ -38,8 +41,20 @@ def evidence_of(sheet: Sheet, fit: HandFit, material: Material) -> tuple[Evidenc
     return tuple(out)
 
 
-def not_detected(name: str, share: float) -> str:
-    """The sentence for a compound that was looked for: never that it is absent."""
+def looked_for(name: str, share: float, z: float) -> str:
+    """The sentence for a compound that was looked for: never that it is absent.
+
+    Parameters
+    ----------
+    name : str
+        The compound.
+    share : float
+        Smallest share that the scan would have shown.
+    z : float
+        Standard deviations by which what the fit leaves holds it.
+    """
+    if z >= _SPEAKS_Z:
+        return f"{name}: not in this fit, but what it leaves speaks for it by {z:.1f} σ; add it and look."
     if share >= 1:
         return f"{name}: not detected; this scan could not have shown any share of it."
     return f"{name}: not detected; smallest detectable share ≈ {share:.1%} of the signal."

@@ -183,6 +183,14 @@ def test_what_was_looked_for_and_not_found_has_a_limit(bench):
     assert 0.005 < limits[C] < 0.3
 
 
+def test_what_is_in_the_rest_speaks_and_what_is_not_does_not(bench):
+    alone = bench.fit({A: None})
+    speaks = bench.speaks(alone, [A, B, C])
+    assert list(speaks) == [B, C]
+    assert speaks[B] == pytest.approx(bench.rest(alone)[0].z)
+    assert bench.speaks(bench.fit(), [C])[C] < 3
+
+
 def test_limits_grow_with_the_noise(identifier, bench):
     noisy = identifier.bench(mixture({2: 0.65, 5: 0.35}, sd=0.05))
     assert noisy.limits(noisy.fit(), [C])[C] > 1.2 * bench.limits(bench.fit(), [C])[C]

@@ -13,7 +13,7 @@ from spectralid.identify import Identifier
 from spectralid.library import Compound, Tier
 from spectralid.reachback.workbench import BlindError, Workbench, problem_of
 from spectralid.reachback.workbench_material import case_material, picture_type, read_material
-from spectralid.reachback.workbench_words import not_detected
+from spectralid.reachback.workbench_words import looked_for
 from tests.identify.builders import GRID, library, raman, substance, with_noise
 from tests.reachback.desk import Tablet
 
@@ -174,9 +174,15 @@ def test_nothing_is_said_to_be_absent(sheet):
     fit = sheet.refit()
     limits = sheet.limits(fit, ["urea", "caffeine"])
     assert list(limits) == ["urea"]
-    sentence = not_detected("Urea", limits["urea"])
+    ((slug, share, z, sentence),) = sheet.looked_for(fit, ["urea"])
+    assert (slug, share) == ("urea", limits["urea"])
+    assert z < 3
     assert "smallest detectable share" in sentence
-    assert not_detected("Urea", 1.0).endswith("could not have shown any share of it.")
+    assert looked_for("Urea", 1.0, 0.0).endswith("could not have shown any share of it.")
+    # What is only left out of the fit is not undetected.
+    ((_, _, z, sentence),) = sheet.looked_for(sheet.refit({"caffeine": None}), ["lactose"])
+    assert z > 10
+    assert "not detected" not in sentence
 
 
 def test_evidence_becomes_a_basis(material, identifier):
@@ -260,6 +266,12 @@ def test_numbers_that_are_not_those_of_the_packet_are_said(identifier):
     (scan,) = read_material([open_packet(tablet.make("scan", item="I-1", blobs=(y,), **body), None)]).scans
     assert "not those of the spectrum" in scan.problem
     np.testing.assert_allclose(scan.spectrum.axis, GRID)
+
+
+def test_marks_that_turn_the_direction_of_writing_are_shown_as_such():
+    tablet = Tablet("tablet-1")
+    (strip,) = read_material([open_packet(tablet.strip("fentanyl\u202e", "neg"), None)]).strips
+    assert strip["target"] == "fentanyl\ufffd"
 
 
 def test_a_figure_for_a_notebook(sheet):

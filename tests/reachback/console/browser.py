@@ -1,4 +1,4 @@
-"""The console in a real browser: the application in a thread, on SQLite, with a clock that only tests move."""
+"""The console in a real browser: the application in a thread, on SQLite, by a clock that only tests move."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Site:
     def person(self, name, *roles, sites=None):
         here = self.server.here
         now, settings = self.desk.time, here.settings.accounts
-        code = accounts.add(
-            self.db, name, roles=roles, sites=sites, by="admin", now=now, settings=settings
-        )
+        code = accounts.add(self.db, name, roles=roles, sites=sites, by="admin", now=now, settings=settings)
         otpauth = accounts.set_up(self.db, here.passwords, here.vault, name, code, PASSWORD, now=now)
         self.secrets[name] = pyotp.parse_uri(otpauth)
 

@@ -1,4 +1,4 @@
-"""What the console asks the server: the bench, the first look before names, re-fits, files that cannot harm."""
+"""What the console asks the server: the bench, the first look before names, re-fits, harmless files."""
 
 from __future__ import annotations
 

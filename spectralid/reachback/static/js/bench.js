@@ -21,6 +21,7 @@ export function bench(caseId, scan, told) {
 
   function take(fit) {
     state.fit = fit;
+    state.limits.clear(); // they were of another fit
     for (const told of fit.parts) {
       const mine = state.parts.find((part) => part.slug === told.slug);
       if (mine) mine.told = told;

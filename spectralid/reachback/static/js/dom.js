@@ -3,6 +3,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const OURS = /^(\/(?!\/)|#)/;
+// Marks that turn the direction of writing: in somebody's text they would reverse what stands after it.
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** An element: h("button.button.primary", {onclick, "aria-label"}, "text", child, [more]). */
 export function h(what, facts = {}, ...children) {
@@ -23,7 +25,7 @@ export function h(what, facts = {}, ...children) {
 export function add(node, ...children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : String(child));
+    node.append(child instanceof Node ? child : String(child).replace(TURNS, "\ufffd"));
   }
   return node;
 }

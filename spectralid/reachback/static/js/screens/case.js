@@ -315,6 +315,7 @@ export async function caseScreen(main, [caseId], here) {
     if (what === "candidates") { drawCandidates(); return; }
     drawChart();
     if (named()) { drawParts(); drawCandidates(); }
+    if (what === "fit" && selected) marking(selected);
   }
   async function openSheet(index) {
     one?.stop();

@@ -24,7 +24,8 @@ export function decide({ caseId, said, one, work, scans, lease, keepDraft, again
   const text = field(t("decide.basis.text"), { name: "basis", maxlength: 2000, value: draft.basis_text ?? "", oninput: changed, required: true }, { lines: 3, hint: t("decide.basis.hint") });
   const headline = field(t("decide.headline"), { name: "headline", maxlength: 300, value: draft.headline ?? names.join(" + "), oninput: changed, required: true });
   const words = field(t("decide.words"), { name: "words", maxlength: 4000, value: draft.words ?? t("decide.words.usual"), oninput: changed }, { lines: 3 });
-  const warned = [...new Set(scans.flatMap((scan) => scan.field?.precautions ?? []))];
+  // Characters that cannot be shown are not sent on; the server would refuse them.
+  const warned = [...new Set(scans.flatMap((scan) => scan.field?.precautions ?? []))].map((line) => line.replace(/\p{C}/gu, "\ufffd"));
   const care = field(t("decide.precautions"), { name: "precautions", maxlength: 4000, value: (draft.precautions ?? warned).join("\n"), oninput: changed }, { lines: 3, hint: t("decide.precautions.hint") });
   const hazard = h("input", { type: "checkbox", name: "hazard", checked: draft.high_hazard ?? said.case.high_hazard, onchange: changed });
   const preview = h("div.preview", { "aria-label": t("decide.preview"), role: "region" });

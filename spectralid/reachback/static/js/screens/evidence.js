@@ -15,7 +15,7 @@ export function evidenceCards(said, caseId, one) {
 function whyCard(said) {
   if (said.blind) return card(t("why.title"), h("p.soft", {}, t("look.hidden")));
   const words = [...new Set([...said.scans.flatMap((scan) => scan.why), ...said.sends.flatMap((send) => send.why)])];
-  const notes = [...said.scans.map((scan) => scan.officer_note), ...said.sends.map((send) => send.officer_note), ...said.notes.map((note) => note.text)].filter(Boolean);
+  const notes = [...said.scans.map((scan) => scan.officer_note), ...said.sends.map((send) => send.officer_note), ...said.notes.map((note) => note.text)].filter((note, i, all) => note && all.indexOf(note) === i);
   return card(t("why.title"),
     words.length ? h("p", {}, words.map((word) => [h("span.tag", {}, known("why", word)), " "])) : h("p.soft", {}, t("why.none")),
     said.case.round > 1 ? h("p", {}, t("why.round", { n: said.case.round, why: known("round", said.case.why_round) })) : null,
