@@ -6,6 +6,7 @@ day without one is a check that was skipped, and a check that failed stays faile
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,10 @@ from spectralid.qa.performance import PerformanceCheck
 from spectralid.spectrum import Spectrum, Technique
 from spectralid.verdict.circumstances import InstrumentCheck
 
-__all__ = ["CheckBook", "Standing"]
+__all__ = ["CHECKS", "CheckBook", "Standing"]
+
+CHECKS: Final = "checks"
+"""Folder of the checks, in that of the record."""
 
 HOLDS: Final = timedelta(hours=24)
 # A check that lies further in the future was made while the clock was wrong.
@@ -69,6 +73,7 @@ class CheckBook:
         self.folder = folder
         self.holds = holds
         self.required = required
+        self._read: dict[str, tuple[int, tuple[PerformanceCheck, ...], bool]] = {}
 
     def keep(self, check: PerformanceCheck, spectrum: Spectrum) -> Path:
         """Keep a check; the first that passes of a unit and standard is what later ones are held against.
@@ -104,9 +109,7 @@ class CheckBook:
         now : datetime
             Aware; by the clock that the tablet trusts.
         """
-        if not self.folder.is_dir():
-            return Standing("skipped" if self.required else "unknown")
-        checks, damaged = read_history(self.folder, serial=serial)
+        checks, damaged = self._history(serial)
         known = [check for check in checks if moment_of(check) <= now + _AHEAD]
         if not known:
             # A record that no longer reads is a check all the same: nobody can say what it said.
@@ -116,6 +119,19 @@ class CheckBook:
             return Standing("failed", last)
         held = now - moment_of(last) <= self.holds
         return Standing("passed" if held else "skipped", last)
+
+    def _history(self, serial: str) -> tuple[Sequence[PerformanceCheck], bool]:
+        """The checks of a unit by time, and whether some no longer read; read again when one is added."""
+        place = folder_of(self.folder, serial)
+        try:
+            changed = place.stat().st_mtime_ns
+        except OSError:
+            return (), False
+        if serial not in self._read or self._read[serial][0] != changed:
+            found, damaged = read_history(place)
+            mine = tuple(check for check in found if check.serial == serial)
+            self._read[serial] = (changed, mine, bool(damaged))
+        return self._read[serial][1:]
 
     def _accepted_file(self, serial: str, standard: str, technique: Technique) -> Path:
         return folder_of(self.folder, serial) / _ACCEPTED / f"{standard}-{technique}.jdx"

@@ -38,6 +38,7 @@ from spectralid.casework.errors import StoreFullError
 from spectralid.casework.packet import Blob, Packet
 from spectralid.casework.store import CaseStore, Draft, Stored
 from spectralid.errors import InputError, ParameterError
+from spectralid.tablet.checks import CHECKS, CheckBook, Standing
 from spectralid.tablet.item import ItemView, Result, assessed
 from spectralid.tablet.libraries import LIBRARIES
 
@@ -47,10 +48,12 @@ if TYPE_CHECKING:
     from spectralid.devices import ArmToken, Progress, ScanPlan, Session
     from spectralid.identify import Identification, Identifier, InstrumentModel
     from spectralid.library import ReferenceLibrary
+    from spectralid.qa.check import Darkness
+    from spectralid.qa.limits import Limits
+    from spectralid.qa.performance import PerformanceCheck
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Policy, PolicyKeeper, Verdict
     from spectralid.verdict.catalog import Catalog
-    from spectralid.verdict.circumstances import InstrumentCheck
     from spectralid.verdict.strips import StripTest
 
 __all__ = ["CONTAINERS", "MODES", "FieldUnit", "ScanResult"]
@@ -148,6 +151,8 @@ class FieldUnit:
         The date, for expiry dates.
     installed : Path, optional
         Folder of installed libraries (`spectralid.library.installed`), where a newer one may appear.
+    checks : CheckBook, optional
+        Performance checks of the instruments; without, nobody knows of any.
     """
 
     def __init__(
@@ -163,13 +168,14 @@ class FieldUnit:
         engine: Identifier | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
         installed: Path | None = None,
+        checks: CheckBook | None = None,
     ) -> None:
         self.store = store
         self.library = library
         self.officer = officer
         self.site = site
         self.language = language
-        self.instrument_check: InstrumentCheck = "unknown"
+        self.checks = checks
         self.keeper = keeper
         self._instruments = tuple(instruments)
         self._today = today
@@ -231,6 +237,7 @@ class FieldUnit:
             language=language,
             instruments=instruments,
             installed=place if library is None else None,
+            checks=CheckBook(Path(folder) / CHECKS),
         )
 
     def close(self) -> None:
@@ -439,10 +446,11 @@ class FieldUnit:
                 str(v) for v in item.declared.values() if isinstance(v, str) and v
             )
         blobs = spectrum_blobs(spectrum)
+        standing = self.standing(spectrum.acquisition.serial)
         body: dict[str, Any] = {
             "instrument": instrument_facts(spectrum),
-            "ipv": "none",
-            "instrument_check": self.instrument_check,
+            "ipv": standing.manifest(),
+            "instrument_check": standing.state,
             "spectra": [spectrum_entry(spectrum, blobs)],
             "context": context,
             "rescan_of": rescan_of,
@@ -614,7 +622,7 @@ class FieldUnit:
         with self._thinking:
             identification = self._identifier().identify(spectrum, context=context)
         circumstances = Circumstances(
-            instrument_check=self.instrument_check,
+            instrument_check=self.standing(spectrum.acquisition.serial).state,
             library_age_days=self.library_age_days,
             clock_state=self.store.clock_state,
         )
@@ -626,6 +634,86 @@ class FieldUnit:
             circumstances=circumstances,
         )
         return Result(identification, verdict)
+
+    def standing(self, serial: str) -> Standing:
+        """How a unit stands: whether its last performance check passed, and holds today.
+
+        Parameters
+        ----------
+        serial : str
+            Serial number of the unit; empty where it states none.
+        """
+        if self.checks is None:
+            return Standing("unknown")
+        return self.checks.standing(serial, self.store.time.now())
+
+    def check_instrument(
+        self,
+        spectrum: Spectrum,
+        standard: str,
+        *,
+        lot: str = "",
+        limits: Limits | None = None,
+        dark: Darkness | None = None,
+    ) -> PerformanceCheck:
+        """Judge a unit by its spectrum of a standard, and put that on record.
+
+        Parameters
+        ----------
+        spectrum : Spectrum
+            The standard as the unit gives it.
+        standard : str
+            What was measured.
+        lot : str
+            Of the reference material.
+        limits : Limits, optional
+            The agency's; the built-in ones by default.
+        dark : Darkness, optional
+            What its detector shows without light.
+
+        Returns
+        -------
+        PerformanceCheck
+            It decides what later results of the unit are worth, and stands in the custody log.
+
+        Raises
+        ------
+        RecordError
+            If it could not be recorded.
+        CheckError, ParameterError
+            As `spectralid.qa.check.check_performance`.
+        """
+        from spectralid.qa.check import check_performance
+
+        if self.checks is None:
+            raise ParameterError("checks", None, "a folder for the checks of this tablet")
+        technique, serial = spectrum.technique, spectrum.acquisition.serial
+        check = check_performance(
+            spectrum,
+            standard,
+            limits=limits,
+            accepted=self.checks.accepted(serial, standard, technique),
+            dark=dark,
+            lot=lot,
+            time=self.store.time.now().isoformat(),
+        )
+        try:
+            self.checks.keep(check, spectrum)
+        except OSError as error:
+            raise StoreFullError(f"The check could not be kept ({error.strerror}).") from None
+        with self.store.transaction() as tx:
+            facts = {
+                "check": check.id,
+                "passed": check.passed,
+                "failed": list(check.rules),
+                "serial": serial,
+                "standard": check.standard,
+                "lot": lot,
+                "limits_version": check.limits_version,
+                "officer": self.officer,
+            }
+            self.store.custody.append(tx, "instrument checked", facts)
+        return check
 
     @property
     def library_age_days(self) -> int | None:

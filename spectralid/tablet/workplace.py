@@ -274,6 +274,8 @@ class Workplace:
         unit, health = self.unit, self.unit.store.health()
         library, policy = unit.library, unit.policy
         age = unit.library_age_days
+        instrument = self.desk.facts()
+        standing = unit.standing(instrument["serial"])
         return {
             "version": __version__,
             "language": self.settings.language,
@@ -282,8 +284,11 @@ class Workplace:
             "officer": self.settings.officer,
             "site": self.settings.site,
             "device": {
-                **self.desk.facts(),
-                "check": {"state": unit.instrument_check, "time": None},
+                **instrument,
+                "check": {
+                    "state": standing.state,
+                    "time": standing.check.time if standing.check else None,
+                },
                 "watching": str(self.arrivals.folder) if self.arrivals else None,
                 "simulators": self.desk.simulators,
             },
