@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from spectralid.reachback.archive import ScanRef, Shard, ShardFile
-from spectralid.reachback.research_judge import Answer, Judged, Libraries, judge
+from spectralid.reachback.research_judge import Answer, Judged, Libraries, bound, judge
 from spectralid.reachback.research_kernel import Entries, entries_of, search
 
 if TYPE_CHECKING:
@@ -136,10 +136,8 @@ def one_thread() -> threadpool_limits:
 
 @lru_cache(maxsize=_TARGETS)
 def _entries(target: Target, kind: str) -> tuple[Entries, ...]:
-    from spectralid.library import open_library
-
-    after = open_library(target.libraries.after[0])
-    before = open_library(target.libraries.before[0]) if target.libraries.before is not None else None
+    after = bound(*target.libraries.after)
+    before = bound(*target.libraries.before) if target.libraries.before is not None else None
     # Scans were named by the library before; what replaced a reference is like it.
     found = [entries_of(after, kind, target.changed, base=before, deadly=target.deadly)]
     if before is not None:

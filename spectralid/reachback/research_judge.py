@@ -20,14 +20,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from spectralid.errors import SpectralIDError
+from spectralid.errors import LibraryError, SpectralIDError
 
 if TYPE_CHECKING:
     from spectralid.identify import Identification, Identifier
+    from spectralid.library import ReferenceLibrary
     from spectralid.spectrum import Spectrum
     from spectralid.verdict import Verdict
 
-__all__ = ["DEADLY", "HYSTERESIS", "Answer", "Difference", "Judged", "Libraries", "difference", "judge"]
+__all__ = [
+    "DEADLY",
+    "HYSTERESIS",
+    "Answer",
+    "Difference",
+    "Judged",
+    "Libraries",
+    "bound",
+    "difference",
+    "judge",
+]
 
 HYSTERESIS: Final = 0.10
 """By how much a probability has to move for a name gained or lost to count."""
@@ -206,12 +217,20 @@ def judge(spectrum: Spectrum, recorded: Answer, libraries: Libraries) -> Judged:
     Judged
         ``minor`` where the answers differ and it does not matter, or where they differ from what is on record
         and not from each other: another engine or policy said that, not the library.
+
+    Raises
+    ------
+    LibraryError
+        If a library cannot be read or is not the one it should be.
     """
     try:
         after = _answer(spectrum, libraries.after)
         if _alike(recorded, after):
             return Judged("same", False, (), recorded, after)
         before = recorded if libraries.before is None else _answer(spectrum, libraries.before)
+    except LibraryError:
+        # Nothing is the matter with the scan: the run cannot go on.
+        raise
     except SpectralIDError as error:
         return Judged("failed", False, (str(error)[:300],), recorded, None)
     found = difference(before, after)
@@ -233,11 +252,22 @@ def _answer(spectrum: Spectrum, library: tuple[str, str]) -> Answer:
 
 @lru_cache(maxsize=_LIBRARIES_AT_ONCE)
 def _engine(path: str, sha256: str) -> Identifier:
-    from spectralid.errors import LibraryError
     from spectralid.identify import Identifier
+
+    return Identifier(bound(path, sha256))
+
+
+def bound(path: str, sha256: str) -> ReferenceLibrary:
+    """The library that a run is bound to.
+
+    Raises
+    ------
+    LibraryError
+        If it is another one by now, or cannot be read.
+    """
     from spectralid.library import open_library
 
     library = open_library(Path(path))
     if library.sha256 != sha256:
         raise LibraryError(f"{path}: it is not the library that the run is bound to ({sha256[:12]}…).")
-    return Identifier(library)
+    return library

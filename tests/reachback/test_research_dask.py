@@ -13,7 +13,7 @@ pytest.importorskip("distributed", reason="the cluster needs the extra [archive]
 
 from spectralid.reachback import research, research_dask
 from spectralid.reachback.archive import Archive
-from tests.reachback.test_research import SOME, Field, many, reopened, stub
+from tests.reachback.again import SOME, Field, many, reopened, stub
 
 FACTS = ("device_id", "seq", "idx", "case_id", "entry", "cosine", "partial", "outcome", "effect", "after")
 

@@ -13,7 +13,7 @@ from spectralid.reachback import release, research
 from spectralid.reachback.archive import Archive
 from spectralid.reachback.library_tables import library_releases
 from spectralid.reachback.research_judge import HYSTERESIS, Answer, difference
-from tests.reachback.test_research import Field, stub
+from tests.reachback.again import Field, stub
 
 # --- what counts as another answer -------------------------------------------------------------------------
 
