@@ -56,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
         print(problem, file=sys.stderr)
     if waiting:
         print(f"{len(waiting)} damaged packets wait for a sound copy from their tablets.", file=sys.stderr)
-    lasting = [one for one in found.found if one.what == "receipt"]
+    lasting = any(one.what != "spectra" for one in found.found)
     return Exit.UNREADABLE if waiting or problems or lasting else Exit.IDENTIFIED
 
 

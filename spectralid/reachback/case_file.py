@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from spectralid.reachback import cases
+from spectralid.reachback import cases, copies
 from spectralid.reachback.errors import NotFoundError
 from spectralid.reachback.tables import (
     case_links,
@@ -106,13 +106,14 @@ def packet(tx: Connection, case_id: str, seq: int) -> bytes:
     ------
     NotFoundError
         If the case has no such packet.
+    DamagedError
+        If it is not what was stored, and there is no sound copy yet.
     """
     device_id = cases.get(tx, case_id)["device_id"]
     this = (packets.c.device_id == device_id, packets.c.seq == seq, packets.c.case_id == case_id)
-    raw = tx.execute(sa.select(packets.c.raw).where(*this)).scalar()
-    if raw is None:
+    if tx.execute(sa.select(packets.c.seq).where(*this)).first() is None:
         raise NotFoundError(f"The case {case_id[:40]!r} has no packet {seq}.")
-    return bytes(raw)
+    return copies.raw_of(tx, device_id, seq)
 
 
 def _numbers(raw: bytes) -> list[float | None]:

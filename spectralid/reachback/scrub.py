@@ -25,6 +25,7 @@ from spectralid.casework.packet import SUFFIX, open_packet
 from spectralid.files import write_whole
 from spectralid.reachback import answers, audit, copies
 from spectralid.reachback.copies import packet_damage, stated
+from spectralid.reachback.errors import DamagedError
 from spectralid.reachback.projections import project
 from spectralid.reachback.receipts import RECEIPT_TYPE
 from spectralid.reachback.tables import packets, spectra
@@ -83,7 +84,7 @@ def scrub(
     *,
     now: datetime,
     after: tuple[str, int] | None = None,
-    most: int = 100_000,
+    most: int | None = None,
 ) -> Scrubbed:
     """Look through packets; whatever is damaged is put on record and asked of its device.
 
@@ -97,17 +98,17 @@ def scrub(
         When.
     after : tuple of (str, int), optional
         Where to go on: device and number of the last packet that was seen.
-    most : int
-        How many to look through.
+    most : int, optional
+        How many to look through; all of them by default.
 
     Returns
     -------
     Scrubbed
     """
     checked, found = 0, list[Finding]()
-    while checked < most:
+    while most is None or checked < most:
         with db.read() as tx:
-            rows = _next_rows(tx, after, min(_AT_ONCE, most - checked))
+            rows = _next_rows(tx, after, _AT_ONCE if most is None else min(_AT_ONCE, most - checked))
             for row in rows:
                 found += _check(tx, row, keys)
         if not rows:
@@ -132,9 +133,13 @@ def _check(tx: Connection, row: Row[Any], keys: ServerKeys) -> list[Finding]:
     found, vouched = [], _receipted(bytes(row.receipt), keys)
     if vouched != row.sha256:
         found.append(Finding(device_id, seq, "receipt"))
-    if hashlib.sha256(row.raw).hexdigest() != (vouched or row.sha256):
-        found.append(Finding(device_id, seq, "packet"))
-    elif _spectra_of(tx, device_id, seq) != _spectra_in(bytes(row.raw)):
+    raw = bytes(row.raw)
+    if hashlib.sha256(raw).hexdigest() != (vouched or row.sha256):
+        try:
+            raw = copies.raw_of(tx, device_id, seq)
+        except DamagedError:
+            return [*found, Finding(device_id, seq, "packet")]
+    if _spectra_of(tx, device_id, seq) != _spectra_in(raw):
         found.append(Finding(device_id, seq, "spectra"))
     return found
 

@@ -336,7 +336,7 @@ _SYNC = "tests/casework/test_sync.py::"
 _ENDPOINT = "tests/casework/test_endpoint.py::"
 _POWER = "tests/casework/powercut/"
 _UPDATE = "tests/reachback/test_library_update.py::"
-_RESEARCH = "tests/reachback/test_research.py::"
+_RESEARCH = "tests/reachback/test_research_once.py::"
 _AUDIT = "tests/reachback/test_audit.py::"
 _LAB = "tests/reachback/test_laboratory.py::"
 

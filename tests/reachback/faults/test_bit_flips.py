@@ -63,6 +63,7 @@ def test_it_is_found_asked_for_again_and_read_from_the_sound_copy(desk, tablet):
         assert tx.execute(sa.select(sa.func.count()).select_from(tables.packets)).scalar() == 3
         stored = tx.execute(sa.select(tables.packets.c.raw).where(tables.packets.c.seq == 3)).scalar_one()
     assert stored != sound, "the row itself is never changed"
+    assert scrub.scrub(desk.db, desk.keys, now=desk.time).found == ()
     assert audit.verify(desk.db, trusted=desk.keys.trusted) == ()
 
 
