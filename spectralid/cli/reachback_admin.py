@@ -6,7 +6,9 @@ import argparse
 import getpass
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         group, _, rest = name.rpartition(" ")
         made: argparse.ArgumentParser = groups.get(group, commands).add_parser(rest, help=words, **more)
         add_server_options(made)
-        made.set_defaults(run=run)
+        made.set_defaults(run=partial(_with_extra, run))
         return made
 
     first = command("init", _init, "set up the server and its first administrator")
@@ -108,6 +110,13 @@ def add_parser(subparsers: Any) -> None:
     verify.add_argument(
         "checkpoints", type=Path, metavar="FILE", nargs="*", help="checkpoints held elsewhere"
     )
+
+
+def _with_extra(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    # Says in a sentence what to install, where the packages of the server are not there.
+    from spectralid.reachback import tables  # noqa: F401
+
+    return run(args)
 
 
 def _init(args: argparse.Namespace) -> int:

@@ -24,7 +24,13 @@ from spectralid.casework.clock import to_text
 from spectralid.errors import MissingDependencyError, ParameterError
 from spectralid.files import write_whole
 from spectralid.reachback import audit, roles
-from spectralid.reachback.errors import ConflictError, NotFoundError, ReachbackError, SignInError
+from spectralid.reachback.errors import (
+    ConflictError,
+    NotFoundError,
+    ReachbackError,
+    SeparationError,
+    SignInError,
+)
 from spectralid.reachback.tables import metadata
 
 if TYPE_CHECKING:
@@ -292,9 +298,12 @@ def change(
     ------
     NotFoundError
         If there is none of that name.
+    SeparationError
+        If it is one's own, as for `reset` and `disable`.
     """
     kept = _roles(roles)
     values = {"roles": kept, "sites": _sites(sites), "changed_utc": to_text(now)}
+    _see_another(name, by)
     with db.begin() as tx:
         before = _get(tx, name)
         tx.execute(accounts.update().where(accounts.c.name == name).values(**values))
@@ -320,6 +329,7 @@ def reset(db: Database, name: str, *, by: str, now: datetime, settings: Accounts
     NotFoundError
         If there is none of that name.
     """
+    _see_another(name, by)
     code, values = _new_code(settings, now)
     cleared = {"state": "new", "password": None, "second_factor": None, "failures": 0, "wait_until_utc": None}
     with db.begin() as tx:
@@ -342,6 +352,7 @@ def disable(db: Database, name: str, *, why: str, by: str, now: datetime) -> Acc
     NotFoundError
         If there is none of that name.
     """
+    _see_another(name, by)
     with db.begin() as tx:
         _get(tx, name)
         _shut_out(tx, name)
@@ -349,6 +360,11 @@ def disable(db: Database, name: str, *, why: str, by: str, now: datetime) -> Acc
         tx.execute(accounts.update().where(accounts.c.name == name).values(**values))
         audit.append(tx, by, "account-disabled", f"account:{name}", {"why": why}, now=now)
         return _get(tx, name)
+
+
+def _see_another(name: str, by: str) -> None:
+    if name == by:
+        raise SeparationError("Nobody changes what his own account may do; another administrator has to.")
 
 
 def _shut_out(tx: Connection, name: str) -> None:

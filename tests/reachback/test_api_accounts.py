@@ -266,6 +266,20 @@ def test_an_administrator_makes_accounts_and_never_knows_a_password(server):
     assert [tuple(one) for one in facts] == [("admin-1", "account-added"), ("admin-1", "account-changed")]
 
 
+def test_nobody_gives_himself_what_he_has_not(server):
+    admin = server.client("admin", name="root")
+    for reply in (
+        admin.put("/v1/accounts/root", json={"roles": ["chemist"], "sites": None}),
+        admin.post("/v1/accounts/root/reset"),
+        admin.post("/v1/accounts/root/disable", json={"why": "x"}),
+    ):
+        assert code(reply) == (403, "same-person")
+    assert accounts.find(server.desk.db, "root").roles == {"admin"}
+    other = server.client("admin", name="second")
+    assert other.put("/v1/accounts/root", json={"roles": ["chemist"], "sites": None}).status_code == 200
+    assert admin.get("/v1/accounts").status_code == 403
+
+
 @pytest.mark.parametrize("wanted", [["admin", "chemist"], ["auditor", "librarian"], ["officer"], []])
 def test_who_gives_access_has_none_and_who_reads_all_writes_nothing(server, wanted):
     with pytest.raises(ParameterError, match="roles"):

@@ -15,6 +15,7 @@ from spectralid.casework.clock import to_text
 from spectralid.casework.manifest import dumps
 from spectralid.casework.packet import MAX_PACKET
 from spectralid.reachback import enrolment, ingest, instrument_checks
+from spectralid.reachback import waiting as waiting_room
 from spectralid.reachback.settings import Limits, Settings
 from tests.reachback.http import QUICK, Server
 
@@ -325,6 +326,36 @@ def test_a_notification_wakes_before_the_poll_would(desk):
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(desk.decide, lease)
             assert await asyncio.wait_for(first, 4.5)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_a_connection_for_notifications_that_is_lost_is_made_again(desk, monkeypatch):
+    monkeypatch.setattr(waiting_room, "_SLOWEST_POLL_S", 0.5)
+    server = Server(desk)
+    lease = desk.lease(desk.scan())
+    waiting = server.here.waiting
+
+    def cut():
+        with desk.db.begin() as tx:
+            tx.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %%'"
+            )
+
+    async def until(holds):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+    async def story():
+        async with server.app.router.lifespan_context(server.app), asyncio.timeout(30):
+            await until(lambda: waiting.listening)
+            await asyncio.to_thread(cut)
+            await until(lambda: not waiting.listening)
+            first = asyncio.create_task(waiting.until_new("tablet-1", 20))
+            await asyncio.to_thread(desk.decide, lease)
+            assert await first
+            await until(lambda: waiting.listening)
 
     asyncio.run(story())
 
