@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
@@ -74,6 +75,8 @@ _NAMED: Final = frozenset({"identified", "mixture"})
 _FALSE_POSITIVE: Final = frozenset({"false_positive", "wrong_substance", "excess"})
 _FALSE_NEGATIVE: Final = frozenset({"false_negative", "wrong_substance", "incomplete"})
 _AT_ONCE: Final = 400
+# Most scans of a year say one of a few things.
+_KEPT: Final = 10_000
 
 Family = tuple[str, ...]
 
@@ -110,10 +113,12 @@ class Claim:
         return cls(named, frozenset(one.family for one in alarmed if classification.is_of_interest(one)))
 
 
+@lru_cache(maxsize=_KEPT)
 def _family(slug: str) -> Family:
     return classification.classify(slug).family
 
 
+@lru_cache(maxsize=_KEPT)
 def _interests(slug: str) -> bool:
     found = classification.classify(slug)
     # What the table does not know is not left out.
@@ -377,6 +382,7 @@ def _items(
     return found
 
 
+@lru_cache(maxsize=_KEPT)
 def _field_claim(decision: str, substances: str, families: str) -> Claim:
     named = json.loads(substances) if decision in _NAMED else []
     return Claim.of(named, json.loads(families))
