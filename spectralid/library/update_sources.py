@@ -71,8 +71,8 @@ class FolderSource:
             raise SourceError(f"{name}: it is no name of a file in a repository.")
         path = self.folder.joinpath(*parts)
         try:
-            # A stick may hold anything under that name: a pipe would wait for ever, a link lead elsewhere.
-            flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+            # A stick may hold anything under that name; a pipe would wait for ever.
+            flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
             handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
         except FileNotFoundError:
             raise NotThereError(f"{path}: it is not there.") from None

@@ -109,7 +109,7 @@ def _vote(
         raise ConflictError(f"Candidate {one.candidate} is not the one that was looked at; look again.")
     allowed = ("pending",) if vote == "approve" else ("pending", "approved")
     with db.begin() as tx:
-        current = candidates._get(tx, one.candidate)
+        current = candidates.find(tx, one.candidate)
         if any(said.by == by for said in current.votes):
             raise ConflictError(f"{by} has said what they think of candidate {one.candidate} already.")
         if current.state not in allowed:
@@ -126,4 +126,4 @@ def _vote(
             "audit_n": n,
         }
         tx.execute(candidate_votes.insert(), row)
-        return candidates._get(tx, one.candidate)
+        return candidates.find(tx, one.candidate)

@@ -16,12 +16,11 @@ those who approve.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -35,8 +34,18 @@ from spectralid.errors import InputError
 from spectralid.library import Compound, ReferenceLibrary, Tier, open_library
 from spectralid.library.compounds import CompoundIndex, make_slug
 from spectralid.reachback import audit, cases, copies, decisions, laboratory
+from spectralid.reachback.candidate_spectrum import (
+    CandidateError,
+    Check,
+    Standing,
+    checks_of,
+    packed,
+    prepared,
+    standing_of,
+    unpacked,
+)
 from spectralid.reachback.cases import State
-from spectralid.reachback.errors import ConflictError, NotFoundError, ReachbackError
+from spectralid.reachback.errors import ConflictError, NotFoundError
 from spectralid.reachback.library_tables import (
     candidate_votes,
     candidates,
@@ -44,7 +53,7 @@ from spectralid.reachback.library_tables import (
     library_releases,
 )
 from spectralid.reachback.tables import scans
-from spectralid.spectrum import Acquisition, IntensityUnit, ProcessingStep, Spectrum, Technique
+from spectralid.spectrum import Spectrum
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -60,6 +69,7 @@ __all__ = [
     "Standing",
     "Vote",
     "basis_of",
+    "find",
     "get",
     "listed",
     "prepared",
@@ -70,28 +80,12 @@ __all__ = [
 TIER: Final = Tier.MEASURED
 """Of every entry that comes from here."""
 
-MINIMUM_SNR: Final = 30.0
-"""Three times what a scan needs to be matched: the noise of a reference is met by every scan."""
-COVERED: Final[Mapping[str, tuple[float, float]]] = {"raman": (400.0, 1800.0), "infrared": (700.0, 1800.0)}
-"""What a reference covers at least, in cm⁻¹: the range with which substances are told apart."""
-DUPLICATE: Final = 0.998
-"""Derivative-cosine from which two spectra are one measured again."""
-CONFLICT: Final = 0.97
-"""Derivative-cosine from which another substance's entry is shown as one that looks the same."""
 LICENCE: Final = "agency use only"
 
 _ANSWERED: Final = (State.ANSWERED, State.DELIVERED, State.FORWARD_LAB, State.REGIONAL_LAB)
-_CONTAINERS: Final = ("", "none")
 _LONGEST: Final = 2000
 
 Vouched = Literal["confirmed", "presumptive"]
-
-
-class CandidateError(ReachbackError):
-    """A spectrum that is not good enough for a reference, or whose substance is not known well enough."""
-
-    status: ClassVar[int] = 422
-    code: ClassVar[str] = "candidate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,52 +112,6 @@ class Basis:
     state: str
     decided_by: tuple[str, ...]
     laboratory: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Attributes
-    ----------
-    name : str
-        Which, one word.
-    good : bool
-        Whether nothing speaks against it. What must be good was refused otherwise; the rest is for those who
-        approve.
-    words : str
-        What was found.
-    """
-
-    name: str
-    good: bool
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A candidate beside what the library has.
-
-    Attributes
-    ----------
-    library : str
-        Name, version and identity.
-    rank : int or None
-        Of its own substance among the substances it is like, 1 the likest; ``None`` if the library has no
-        entry of it that can be compared.
-    nearest : tuple of mapping
-        The likest entries: ``reference``, ``slug``, ``score``.
-    duplicates : tuple of str
-        Entries of its substance that are nearly the same.
-    conflicts : tuple of str
-        Entries of other substances that look the same.
-    """
-
-    library: str
-    rank: int | None
-    nearest: tuple[Mapping[str, Any], ...]
-    duplicates: tuple[str, ...]
-    conflicts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +277,7 @@ def propose(
         raise CandidateError(str(error)) from None
     if spectrum.sha256 in held_out:
         raise CandidateError("This spectrum is one of those that releases are judged by; it stays out.")
-    checks = _checks(spectrum, measured, row, container)
+    checks = checks_of(spectrum, measured, row, container)
     standing = standing_of(spectrum, compound.slug, library)
     said = {
         "case_id": case_id,
@@ -370,7 +318,7 @@ def propose(
         }
         n = audit.append(tx, by, "candidate", f"candidate:{number}", facts, now=now)
         tx.execute(candidates.insert(), {**content, "candidate": number, "audit_n": n})
-        return _get(tx, number)
+        return find(tx, number)
 
 
 def get(db: Database, candidate: int) -> Candidate:
@@ -382,7 +330,7 @@ def get(db: Database, candidate: int) -> Candidate:
         If there is none of that number.
     """
     with db.read() as tx:
-        return _get(tx, candidate)
+        return find(tx, candidate)
 
 
 def listed(db: Database, *, state: str = "", case_id: str = "") -> tuple[Candidate, ...]:
@@ -497,27 +445,6 @@ def _compound(substance: str | Compound, form: str, library: ReferenceLibrary) -
     return substance, form
 
 
-# --- is the spectrum good ----------------------------------------------------------------------------------
-
-
-def prepared(spectrum: Spectrum) -> Spectrum:
-    """A measured spectrum as it goes into the library.
-
-    Infrared as absorbance, Raman without cosmic rays (marked missing), cut to the library's grid; neither
-    smoothed nor corrected, because the engine prepares references itself and from what was measured. What may
-    point to a person (operator, headers of files, serial number) is left behind.
-    """
-    from spectralid.library.schema import GRIDS, grid_key
-    from spectralid.preprocess import Crop, Despike, to_absorbance
-
-    first, step, points = GRIDS[grid_key(spectrum.technique)]
-    spectrum = to_absorbance(spectrum) if spectrum.technique.is_infrared else Despike()(spectrum)
-    spectrum = Crop(low_cm1=first, high_cm1=first + step * (points - 1))(spectrum)
-    known = spectrum.acquisition
-    kept = replace(known, serial="", operator="", time="", metadata={})
-    return spectrum.replace(acquisition=kept, name="", source="")
-
-
 def _measured(packet: Any, idx: int) -> Spectrum:
     listed = packet.manifest.get("spectra", ())
     if not 0 <= idx < len(listed):
@@ -531,121 +458,7 @@ def _measured(packet: Any, idx: int) -> Spectrum:
         raise CandidateError(str(error)) from None
 
 
-def _checks(
-    spectrum: Spectrum, measured: Spectrum, scan: Mapping[Any, Any], container: str
-) -> tuple[Check, ...]:
-    from spectralid.identify.quality import signal_quality
-    from spectralid.library.schema import grid_key
-
-    try:
-        quality = signal_quality(spectrum)
-        low, high = COVERED[grid_key(spectrum.technique)]
-    except InputError as error:
-        raise CandidateError(str(error)) from None
-    start, end = quality.range_cm1
-    must = (
-        Check("signal", not quality.problems, "; ".join(quality.advice) or "Nothing is wrong with it."),
-        Check(
-            "noise",
-            quality.snr is not None and quality.snr >= MINIMUM_SNR,
-            f"Signal to noise {quality.snr:.0f}; a reference needs {MINIMUM_SNR:.0f}."
-            if quality.snr is not None
-            else "Its noise cannot be told: it was smoothed, or has too few points.",
-        ),
-        Check(
-            "range",
-            start <= low and end >= high,
-            f"{start:.0f} to {end:.0f} cm⁻¹; a reference covers {low:.0f} to {high:.0f}.",
-        ),
-        Check("instrument", scan["ipv"] != "failed", f"Performance check of the instrument: {scan['ipv']}."),
-    )
-    for check in must:
-        if not check.good:
-            raise CandidateError(f"It is not good enough for a reference ({check.name}): {check.words}")
-    lost = int(spectrum.missing.sum())
-    shown = (
-        Check("checked", scan["ipv"] == "passed", f"Performance check of the instrument: {scan['ipv']}."),
-        Check("container", container in _CONTAINERS, f"Measured through: {container or 'not stated'}."),
-        Check("spikes", lost == 0, f"{lost} points are missing, cosmic rays among them."),
-        Check(
-            "history", not measured.history, f"{len(measured.history)} steps were done to it on the device."
-        ),
-    )
-    return (*must, *shown)
-
-
-def standing_of(spectrum: Spectrum, slug: str, library: ReferenceLibrary) -> Standing:
-    """What a library has that is like a spectrum.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-        As `prepared`.
-    slug : str
-        Its substance.
-    library : ReferenceLibrary
-        The library.
-    """
-    from spectralid.identify.retrieval import RetrievalIndex
-
-    named = f"{library.name} {library.version} ({library.sha256})"
-    if not library.holds(spectrum.technique):
-        return Standing(named, None, (), (), ())
-    index = RetrievalIndex.from_library(library, spectrum.technique)
-    hits = index.search(spectrum, 20).hits
-    order = [hit.reference.compound_slug for hit in index.search_compounds(spectrum, len(index)).hits]
-    duplicates = [hit for hit in hits if hit.reference.compound_slug == slug and hit.score >= DUPLICATE]
-    conflicts = [hit for hit in hits if hit.reference.compound_slug != slug and hit.score >= CONFLICT]
-    nearest = tuple(
-        {
-            "reference": hit.reference.id,
-            "slug": hit.reference.compound_slug,
-            "score": round(hit.score, 4),
-        }
-        for hit in hits[:5]
-    )
-    return Standing(
-        named,
-        order.index(slug) + 1 if slug in order else None,
-        nearest,
-        tuple(hit.reference.id for hit in duplicates),
-        tuple(hit.reference.id for hit in conflicts),
-    )
-
-
 # --- written and read --------------------------------------------------------------------------------------
-
-
-def packed(spectrum: Spectrum) -> bytes:
-    """A spectrum as bytes: arrays without pickles, facts as JSON."""
-    import numpy as np
-
-    from spectralid.library.builder import spectrum_facts
-
-    facts = {**spectrum_facts(spectrum), "technique": spectrum.technique.value}
-    arrays = {"axis": spectrum.axis, "intensity": spectrum.intensity}
-    if spectrum.sd is not None:
-        arrays["sd"] = spectrum.sd
-    out = io.BytesIO()
-    np.savez_compressed(out, facts=np.frombuffer(dumps(facts), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
-    return out.getvalue()
-
-
-def unpacked(data: bytes) -> Spectrum:
-    """Inverse of `packed`."""
-    import numpy as np
-
-    with np.load(io.BytesIO(data), allow_pickle=False) as kept:
-        facts = json.loads(kept["facts"].tobytes())
-        return Spectrum(
-            kept["axis"],
-            kept["intensity"],
-            sd=kept.get("sd"),
-            technique=Technique(facts["technique"]),
-            unit=IntensityUnit(facts["unit"]),
-            acquisition=Acquisition.from_dict(facts.get("acquisition", {})),
-            history=tuple(ProcessingStep.from_dict(step) for step in facts.get("history", ())),
-        )
 
 
 def _container(tx: Connection, case_id: str, item_ref: str) -> str:
@@ -693,7 +506,8 @@ def _plain(value: Any) -> dict[str, Any]:
     return asdict(value)
 
 
-def _get(tx: Connection, candidate: int) -> Candidate:
+def find(tx: Connection, candidate: int) -> Candidate:
+    """As `get`, within a transaction."""
     row = tx.execute(sa.select(candidates).where(candidates.c.candidate == candidate)).mappings().first()
     if row is None:
         raise NotFoundError(f"There is no candidate {candidate}.")

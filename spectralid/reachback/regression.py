@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from spectralid.errors import FileError, ParameterError, SpectralIDError
 from spectralid.library.compounds import make_slug, read_rows
+from spectralid.reachback.candidate_spectrum import prepared
 from spectralid.reachback.classification import classify, is_dangerous
 from spectralid.reachback.errors import ConflictError, ReachbackError
 
@@ -110,8 +111,6 @@ class HeldOut:
     @property
     def identities(self) -> frozenset[str]:
         """Of all of them, as measured and as they would go into a library."""
-        from spectralid.reachback.candidates import prepared
-
         return frozenset(
             identity
             for one in self.questions
