@@ -14,7 +14,7 @@ from spectralid.casework import dsse, messages
 from spectralid.casework.clock import to_text
 from spectralid.casework.manifest import dumps
 from spectralid.casework.packet import MAX_PACKET
-from spectralid.reachback import enrolment, ingest, instrument_checks
+from spectralid.reachback import enrolled, enrolment, ingest, instrument_checks
 from spectralid.reachback import waiting as waiting_room
 from spectralid.reachback.settings import Limits, Settings
 from tests.reachback.http import QUICK, Server
@@ -112,11 +112,14 @@ def test_a_certificate_ends_and_is_revoked(server):
     enrolment.revoke(desk.db, "tablet-1", why="lost", by="admin", now=desk.time)
     assert code(send(tablet, raw)) == (403, "device-refused")
     # Enrolled again, it comes with a new certificate; the one that was revoked stays so.
-    from spectralid.reachback import enrolled
-
     enrolled.add(desk.db, "tablet-1", desk.tablet.key.public, site_ref="north", by="admin", now=desk.time)
     assert code(send(tablet, raw)) == (403, "device-refused")
     other = server.tablet("tablet-2", server.certificate("tablet-2", days=10))
+    assert other.get("/v1/inbox").status_code == 200
+    # The tablet alone, whatever became of its certificates.
+    enrolled.revoke(desk.db, "tablet-2", why="lost", by="admin", now=desk.time)
+    assert code(other.get("/v1/inbox")) == (403, "device-refused")
+    enrolled.add(desk.db, "tablet-2", desk.other.key.public, site_ref="north", by="admin", now=desk.time)
     assert other.get("/v1/inbox").status_code == 200
     desk.passes(days=11)
     assert code(other.get("/v1/inbox"))[0] == 401

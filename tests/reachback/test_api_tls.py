@@ -126,7 +126,7 @@ def test_a_revoked_tablet_is_told_to_enrol_again_and_keeps_its_packets(live, tab
     tablet.capture(scan())
     endpoint = enrolled_endpoint(tablet)
     try:
-        enrolment.revoke(desk.db, tablet.device_id, why="lost", by="admin", now=desk.now())
+        enrolled.revoke(desk.db, tablet.device_id, why="lost", by="admin", now=desk.now())
         reply = endpoint.inbox(0, wait_s=0, interrupted=lambda: False)
         assert isinstance(reply, Attention)
         assert reply.code == "re-enrol"
@@ -135,6 +135,9 @@ def test_a_revoked_tablet_is_told_to_enrol_again_and_keeps_its_packets(live, tab
     finally:
         endpoint.close()
     enrol(*live, tablet)
+    before, after = enrolment.certificates_of(desk.db, tablet.device_id)
+    assert before.revoked_utc is not None
+    assert after.revoked_utc is None
     endpoint = enrolled_endpoint(tablet)
     try:
         assert len(Sync(tablet, endpoint).once().delivered) == 3
