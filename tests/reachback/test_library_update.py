@@ -443,7 +443,7 @@ def test_release_numbers_used_up_by_who_stole_the_key_of_releases(agency, device
 
 def test_a_sign_in_page_in_place_of_the_server(agency, tmp_path):
     agency.release(1)
-    server = Server(agency.folder)
+    server, other = Server(agency.folder), Server(agency.folder)
     source = HttpSource(server.url)
 
     def page(handler):
@@ -455,7 +455,7 @@ def test_a_sign_in_page_in_place_of_the_server(agency, tmp_path):
 
     def elsewhere(handler):
         handler.send_response(302)
-        handler.send_header("Location", "https://example.org/")
+        handler.send_header("Location", f"{other.url}/metadata/timestamp.json")
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 
@@ -465,9 +465,11 @@ def test_a_sign_in_page_in_place_of_the_server(agency, tmp_path):
         refused(device, "malformed", "DeserializationError")
         server.lies = {"/metadata/timestamp.json": elsewhere}
         refused(device, "unreachable", "DownloadError")
+        assert other.asked == []
     finally:
         source.close()
         server.close()
+        other.close()
 
 
 def test_plain_http_to_another_machine_is_refused():
@@ -527,12 +529,21 @@ class Cutting:
             if self.left == 0:
                 raise PowerCut
             self.left -= 1
+            if name in ("replace", "unlink"):
+                self.forget(arguments[-1], options.get("dir_fd"))
             done = real(*arguments, **options)
             if name == "fsync":
                 self.synced.add(os.fstat(arguments[0]).st_ino)
             return done
 
         return step
+
+    def forget(self, path, dir_fd):
+        """A file goes; the next one that gets its number is another."""
+        with contextlib.suppress(OSError):
+            gone = os.stat(path, dir_fd=dir_fd, follow_symlinks=False).st_ino
+            self.synced.discard(gone)
+            self.known.discard(gone)
 
     def lose(self):
         """Of files written since the start and not synced, half is there."""
