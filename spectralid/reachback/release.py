@@ -193,9 +193,12 @@ def make(
         If it answers worse than the library in force; that is on record.
     ReleaseError
         If nothing would be new, or what is new contradicts itself.
+    NotFoundError
+        If there is no repository yet.
     """
     place = Path(folder)
     rollout = _rollout(rollout)
+    repository.state(repository_of(place))  # before long work: there has to be one
     (place / _RELEASES).mkdir(parents=True, exist_ok=True)
     with db.read() as tx:
         number = (

@@ -218,6 +218,15 @@ def test_a_held_out_spectrum_never_gets_in(loop):
 
 
 @on_one
+def test_without_a_repository_nothing_is_made(loop, tmp_path):
+    loop.approved()
+    loop.folder = tmp_path / "elsewhere"
+    with pytest.raises(NotFoundError, match="make one"):
+        loop.make()
+    assert release.listed(loop.desk.db) == ()
+
+
+@on_one
 def test_nothing_new_is_no_release(loop):
     with pytest.raises(ReleaseError, match="No candidate"):
         loop.make()
