@@ -192,7 +192,7 @@ def start(
     LibraryError
         If a library cannot be read.
     ParameterError
-        If a reference is in neither library, or nothing has changed.
+        If a reference is in neither library, or nothing says what has changed.
     """
     after = open_library(Path(library_path))
     old = open_library(Path(before)) if before is not None else None
@@ -210,8 +210,8 @@ def start(
             raise ParameterError("removed", sorted(old_ids)[0], "given together with the library before")
         _known(old, old_ids, "removed")
         slugs |= {info.compound_slug for info in old.references if info.id in old_ids}
-    if not (new_ids or old_ids or slugs):
-        raise ParameterError("changed", "nothing", "at least one reference or substance that changed")
+    if old is None and not new_ids:
+        raise ParameterError("changed", "nothing", "at least one reference, or the library before")
     deadly = sorted(
         {one.slug for lib in (after, old) if lib for one in lib.compounds if family_of(one) in DEADLY}
     )

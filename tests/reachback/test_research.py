@@ -248,13 +248,21 @@ def test_what_changed_is_found_by_comparing_the_libraries(field):
     assert target.deadly == ("fentanyl-x",)
 
 
+def test_a_release_that_changes_nothing_changes_nothing(field):
+    field.answer(field.scan(("lactose", 1.0), named=("lactose",)), "lactose")
+    run_id = field.start(before=field.after)
+    field.work(judge=lambda *_: pytest.fail("nothing is looked at"))
+    run = research.get(field.desk.db, run_id)
+    assert (run.state, run.searched, run.judged) == ("done", 1, 0)
+
+
 def test_what_cannot_be_started(field, tmp_path):
     with pytest.raises(ParameterError, match="a reference of"):
         field.start(changed=["nobody-raman-1"])
     with pytest.raises(ParameterError, match="library before"):
         field.start(removed=["x"], before=None, changed=[])
     with pytest.raises(ParameterError, match="at least one"):
-        field.start(before=field.after)
+        field.start(before=None)
     with pytest.raises(NotFoundError):
         research.get(field.desk.db, "R-none")
 

@@ -136,6 +136,7 @@ def command(field, capsys):
     return run
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_the_commands(field, command):
     for name in ("novelamine", "lactose"):
         case_id = field.scan((name, 1.0), named=() if name == "novelamine" else (name,))
