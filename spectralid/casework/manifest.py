@@ -32,6 +32,7 @@ __all__ = [
     "check",
     "dumps",
     "loads",
+    "prepare",
 ]
 
 SCHEMA: Final = "spectralid.packet/1"
@@ -347,6 +348,19 @@ KINDS: Final[Mapping[str, type[_Manifest]]] = {
     "send": _Send,
     "custody": _Custody,
 }
+
+
+def prepare(*kinds: type[msgspec.Struct]) -> None:
+    """Let msgspec learn the fields of these types now, while the module is imported.
+
+    It learns them when they are first used, and two threads that do so at the same time can end the whole
+    process (a null pointer, msgspec 0.22): the first packets of a server are just that.
+    """
+    for kind in kinds:
+        msgspec.json.Decoder(kind)
+
+
+prepare(*KINDS.values())
 
 
 def check(content: Mapping[str, Any]) -> None:

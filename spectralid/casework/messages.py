@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from spectralid.casework import dsse
 from spectralid.casework.errors import PacketError, UnknownSchemaError
-from spectralid.casework.manifest import MAX_MANIFEST, dumps, loads
+from spectralid.casework.manifest import MAX_MANIFEST, dumps, loads, prepare
 from spectralid.errors import MissingDependencyError
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ _TYPES: Final[Mapping[str, type[Receipt] | type[Answer] | type[TimeMessage] | ty
         ("missing", Missing),
     )
 }
+prepare(*_TYPES.values())
 SHOWN_TYPE: Final = "application/vnd.spectralid.shown+json"
 
 
