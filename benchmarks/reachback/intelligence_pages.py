@@ -117,8 +117,8 @@ def main() -> None:
     import pypdfium2
 
     document = pypdfium2.PdfDocument(pdf)
-    for number, page in enumerate(document, 1):
-        page.render(scale=1.6).to_pil().save(args.output / f"reachback-bulletin-{number}.png", optimize=True)
+    first = document[0].render(scale=1.4).to_pil()
+    first.save(args.output / "reachback-bulletin.png", optimize=True)
     document.close()
     if args.keep:
         (args.output / "bulletin.pdf").write_bytes(pdf)
