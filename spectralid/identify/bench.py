@@ -35,6 +35,8 @@ _LEAST_PEAK: Final = 0.03
 _LEAST_Z: Final = 4.0
 # A component accounts for a peak if it brings this share of it.
 _ACCOUNTS: Final = 0.5
+# Sets of components whose fit is remembered, a quarter of a megabyte each.
+_REMEMBERED: Final = 32
 # Amounts below this share of all are none: no band says anything of them.
 _NOTHING: Final = 1e-6
 
@@ -367,6 +369,8 @@ class Bench:
                 start = max(tried, key=self._prior.log_evidence)
                 followed = self.scene.follow(start, self._prior.log_evidence)
                 self._free[rows] = self._at(rows, followed.shift_cm1)
+            while len(self._free) > _REMEMBERED:
+                del self._free[next(iter(self._free))]
         return self._free[rows]
 
     def _at(self, rows: tuple[int, ...], shift_cm1: float) -> tuple[Explanation, Fitted]:

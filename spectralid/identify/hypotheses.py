@@ -26,6 +26,8 @@ WIDE: Final = 3.0
 _FREE_BAND_REACH: Final = 18.0
 _FREE_BAND_STRENGTH: Final = 12.0
 _ROUNDS: Final = 2
+# Shapes that are kept, 8 kB each: far more than a search asks for, and an end for a scene that lives long.
+_REMEMBERED: Final = 4096
 # The common shift is followed in so many steps at most, until it moves by less than this, cm⁻¹.
 _FOLLOWED: Final = 3
 _STILL: Final = 0.4
@@ -148,6 +150,8 @@ class Scene:
 
     def shapes(self, rows: Sequence[int], shift_cm1: float) -> FloatArray:
         """References at a common shift, shape (len(rows), n_grid)."""
+        if len(self._shapes) > _REMEMBERED:
+            self._shapes.clear()
         for row in rows:
             if (row, shift_cm1) not in self._shapes:
                 self._shapes[row, shift_cm1] = self.references.moved(row, shift_cm1)

@@ -191,6 +191,14 @@ def test_what_is_in_the_rest_speaks_and_what_is_not_does_not(bench):
     assert bench.speaks(bench.fit(), [C])[C] < 3
 
 
+def test_what_is_remembered_has_an_end(bench):
+    for i in range(len(NAMES) - 1):
+        for other in NAMES[i + 1 :]:
+            bench.fit({NAMES[i]: None, other: None})
+    assert len(bench._free) <= 32
+    assert bench.fit().shares == bench.fit({A: None, B: None}).shares
+
+
 def test_limits_grow_with_the_noise(identifier, bench):
     noisy = identifier.bench(mixture({2: 0.65, 5: 0.35}, sd=0.05))
     assert noisy.limits(noisy.fit(), [C])[C] > 1.2 * bench.limits(bench.fit(), [C])[C]

@@ -24,6 +24,7 @@ ARGUMENTS = [
     *("--disable-component-update", "--disable-sync"),
 ]
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block", "html-has-lang", "valid-lang"]}
 PASSWORD = "correct horse battery staple"
 
 
