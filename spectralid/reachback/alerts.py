@@ -6,7 +6,8 @@
                       one before it: everywhere, at a place, or by a mode of entry
 ``unknown_cluster``   seizures that nothing in the library matches and that show the same mixture: perhaps
                       a substance that nobody has seen
-``linked_seizures``   a new seizure that may hold the same mixture as an older one; a proposal, which
+``linked_seizures``   a new seizure that may hold the same mixture as an older one, where there are not so
+                      many of its kind that one is expected to look like that by chance; a proposal, which
                       becomes a link only when a chemist accepts it
 ====================  ======================================================================================
 
@@ -346,20 +347,30 @@ def _linked(
     opened = {one.case_id: one.utc for one in seizures}
     recent = [one.case_id for one in seizures if one.utc >= to_text(now - _RECENT)]
     for case_id in recent:
-        found = archive.similar(case_id, limit=1, visible=lambda c: c in opened, least=LINK)
-        for one in found:
-            first, second = sorted((one.case_id, one.other_id))
-            # The younger of the two proposes it, once.
-            if (first, second) in known or (opened[one.other_id], one.other_id) > (opened[case_id], case_id):
-                continue
-            yield _Found(
-                "linked_seizures",
-                f"link:{case_id}",
-                f"Two seizures may hold the same mixture: {one.words} (likelihood ratio "
-                f"{10**one.log10_ratio:.0f} against another mixture of the same substances)",
-                {"log10_ratio": round(one.log10_ratio, 3), "words": one.words, "pairs": one.pairs},
-                (first, second),
-            )
+        found = archive.similar(case_id, limit=100, visible=opened.__contains__)
+        if not found or found[0].log10_ratio < LINK:
+            continue
+        one, alike = found[0], sum(row.log10_substances > 0 for row in found)
+        first, second = sorted((one.case_id, one.other_id))
+        # Of so many seizures of the same substances, as many as this may have such a ratio by chance.
+        common = alike / 10**one.log10_ratio > 1
+        # The younger of the two proposes it, once.
+        younger = (opened[one.other_id], one.other_id) < (opened[case_id], case_id)
+        if common or not younger or (first, second) in known:
+            continue
+        yield _Found(
+            "linked_seizures",
+            f"link:{case_id}",
+            f"Two seizures may hold the same mixture: {one.words} (likelihood ratio "
+            f"{10**one.log10_ratio:.0f} against another mixture of the same substances)",
+            {
+                "log10_ratio": round(one.log10_ratio, 3),
+                "words": one.words,
+                "pairs": one.pairs,
+                "alike": alike,
+            },
+            (first, second),
+        )
 
 
 # --- on record ---------------------------------------------------------------------------------------------

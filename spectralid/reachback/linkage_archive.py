@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
     from spectralid.reachback.database import Database
 
-__all__ = ["Entry", "Fingerprints", "Similar", "catch_up", "is_behind"]
+__all__ = ["MODES", "Entry", "Fingerprints", "Similar", "catch_up", "is_behind"]
+
+MODES: Final = ("mail", "express", "land", "air", "sea", "other")
+"""How something comes into the country, as tablets say it."""
 
 _AT_ONCE: Final = 500
 _NUMBERS: Final = 1_000_000
@@ -127,7 +130,8 @@ def _modes(tx: Connection, case_ids: Sequence[str]) -> dict[str, str]:
         except PacketError:
             continue  # damaged on the disk: scrubbing finds and says so
         if isinstance(said, str) and said:
-            modes[case_id] = said[:100]
+            # What is typed must not come into a bulletin.
+            modes[case_id] = said if said in MODES else "other"
     return modes
 
 

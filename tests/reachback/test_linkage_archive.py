@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from spectralid.reachback import linkage_archive, links
 from spectralid.reachback.errors import NotFoundError
 from spectralid.reachback.intelligence_tables import case_digests, fingerprints
 from spectralid.reachback.linkage_archive import Fingerprints, catch_up, is_behind
-from spectralid.reachback.tables import audit, case_links
+from spectralid.reachback.tables import audit, case_links, metadata
 from tests.reachback.mixtures import scan
 
 RECIPE = {1: 0.5, 2: 0.3, 3: 0.2}
@@ -36,6 +38,18 @@ def rows(desk):
     with desk.db.read() as tx:
         found = tx.execute(sa.select(fingerprints)).mappings().all()
     return {(row["case_id"], row["item_ref"]): row for row in found}
+
+
+def test_the_migration_makes_the_tables_that_the_code_uses(db):
+    mine = {"case_digests", "fingerprints", "alerts", "alert_cases"}
+
+    def own(thing, name, kind, *_):
+        return name in mine if kind == "table" else thing.table.name in mine
+
+    with db.read() as tx:
+        context = MigrationContext.configure(tx, opts={"include_object": own})
+        assert compare_metadata(context, metadata) == []
+        assert mine <= set(sa.inspect(tx).get_table_names())
 
 
 def test_the_same_mixture_is_found_before_others(desk):
@@ -118,10 +132,11 @@ def test_how_it_came_is_read_from_the_opening(desk):
     desk.ingest(desk.tablet.seizure("S-1", mode="mail"))
     seize(desk, "S-1", RECIPE, 1)
     seize(desk, "S-2", RECIPE, 2)
+    desk.ingest(desk.tablet.seizure("S-3", mode="brought by Mr Smith"))
     catch_up(desk.db)
     with desk.db.read() as tx:
-        modes = set(tx.execute(sa.select(case_digests.c.mode)).scalars())
-    assert modes == {"mail", ""}
+        modes = sorted(tx.execute(sa.select(case_digests.c.mode)).scalars())
+    assert modes == ["", "mail", "other"]
 
 
 def test_unknown_is_what_no_scan_of_an_item_matched(desk):
