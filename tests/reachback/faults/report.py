@@ -1,6 +1,7 @@
 """``python -m tests.reachback.faults.report``: run every test of the table, and write what was observed.
 
-With ``--print`` the page is printed and not written.
+With ``--print`` the page is printed and not written; with ``--guards`` only the guards are taken away, and
+what else was observed is left out.
 """
 
 from __future__ import annotations
@@ -38,9 +39,8 @@ def _of(outcomes: Sequence[Outcome], name: str) -> list[Outcome]:
 def _observed(row: table.Row, outcomes: Sequence[Outcome], without: Sequence[Outcome]) -> str:
     found = {one.test: one for name in row.tests for one in _of(outcomes, name)}
     counted = Counter(one.how for one in found.values())
-    parts = [
-        ", ".join(f"{counted[how]} {how}" for how in ("passed", "failed", "error", "skipped") if counted[how])
-    ]
+    kinds = [how for how in ("passed", "failed", "error", "skipped") if counted[how]]
+    tests = [", ".join(f"{counted[how]} {how}" for how in kinds)] if kinds else []
     guards = []
     for shown in row.shown:
         (one,) = [o for o in without if (o.test, o.guard) == (shown.test, shown.guard.name)]
@@ -48,7 +48,7 @@ def _observed(row: table.Row, outcomes: Sequence[Outcome], without: Sequence[Out
         guards.append(f"without *{shown.guard.name}*: {said}")
     if row.controls and not row.shown:
         guards.append("guards are taken away within the tests")
-    return "; ".join([*parts, *dict.fromkeys(guards)])
+    return "; ".join([*tests, *dict.fromkeys(guards)]) or "see the test suite"
 
 
 def _kills() -> str:
@@ -99,8 +99,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--print", action="store_true", help="print the page and write nothing")
+    parser.add_argument("--guards", action="store_true", help="run the tests without their guards only")
     args = parser.parse_args()
-    outcomes = running.run([name for row in table.ROWS for name in row.tests])
+    tests = [name for row in table.ROWS for name in row.tests]
+    outcomes = [] if args.guards else running.run(tests)
     without = running.run([shown.test for row in table.ROWS for shown in row.shown], without_guards=True)
     text = page(outcomes, without)
     if args.print:

@@ -319,6 +319,11 @@ _ENGINE = Guard(
     "is compared with the one that is here before anything is fetched",
     {"spectralid.library.update:_version": _returns((0,))},
 )
+_SYNCED = Guard(
+    "a library is on the disk before it is in force",
+    "so that a power cut leaves the old or the new one",
+    {"spectralid.library.update:_sync": _returns(None)},
+)
 
 
 # --- the table ---------------------------------------------------------------------------------------------
@@ -602,6 +607,7 @@ ROWS: tuple[Row, ...] = (
             _UPDATE + "test_power_cut_at_each_step_of_an_installation",
             _UPDATE + "test_power_cut_at_each_step_of_publishing",
         ),
+        (Shown(_SYNCED, _UPDATE + "test_power_cut_at_each_step_of_an_installation"),),
     ),
     Row(
         20,
