@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from spectralid.casework.clock import from_text, to_text
 from spectralid.errors import SpectralIDError
-from spectralid.reachback import csv_out
+from spectralid.reachback import csv_out, laboratory
 from spectralid.reachback.cases import State
 from spectralid.reachback.lab_tables import lab_results, lab_samples, lab_steps
 from spectralid.reachback.tables import answers, cases, packets, rounds
@@ -304,14 +304,6 @@ def overdue(
     about = (cases.c.case_id, cases.c.device_id, cases.c.seizure_ref, cases.c.site_ref, cases.c.state)
     sampled = sa.select(lab_samples.c.n).where(lab_samples.c.case_id == cases.c.case_id).exists()
     reported = sa.select(lab_steps.c.result_n).where(lab_steps.c.case_id == cases.c.case_id).exists()
-    came = (
-        sa.select(lab_results.c.n)
-        .where(
-            lab_results.c.laboratory == lab_samples.c.laboratory,
-            lab_results.c.sample_ref == lab_samples.c.sample_ref,
-        )
-        .exists()
-    )
     queries = {
         "not-sent": sa.select(*about, rounds.c.answered_utc.label("since_utc"))
         .join_from(
@@ -327,7 +319,7 @@ def overdue(
             lab_samples.c.sample_ref,
         )
         .join_from(lab_samples, cases, lab_samples.c.case_id == cases.c.case_id)
-        .where(lab_samples.c.stage == "forward", lab_samples.c.sent_utc <= before, ~came)
+        .where(lab_samples.c.stage == "forward", lab_samples.c.sent_utc <= before, ~laboratory.result_came())
         .order_by(lab_samples.c.sent_utc),
         "not-shown": sa.select(*about, answers.c.utc.label("since_utc"))
         .join_from(answers, cases, answers.c.case_id == cases.c.case_id)

@@ -110,6 +110,7 @@ class LabResult(Model):
     report_ref: str
     stage: str
     result: str
+    reported: str
     methods: list[str]
     categories: list[str]
     substances: list[SubstanceSaid]

@@ -29,6 +29,7 @@ __all__ = [
     "classify",
     "classify_families",
     "compounds",
+    "interesting",
     "is_dangerous",
     "is_of_interest",
     "of_scan",
@@ -275,3 +276,9 @@ def is_dangerous(classes: Iterable[Classification]) -> bool:
 def is_of_interest(one: Classification) -> bool:
     """Whether a laboratory for drugs, explosives and poisons is expected to report it."""
     return one.path[0] not in _OF_NO_INTEREST
+
+
+def interesting(slugs: Iterable[str]) -> frozenset[str]:
+    """Those substances that a laboratory is expected to report; what the table lacks is among them."""
+    found = ((slug, classify(slug)) for slug in slugs)
+    return frozenset(slug for slug, one in found if one.basis == "none" or is_of_interest(one))

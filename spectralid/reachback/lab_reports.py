@@ -272,7 +272,9 @@ class Result:
     n : int
         Its number here.
     laboratory, sample_ref, report_ref, stage, result, corrects, sampling, analyst, note
-        As in `Report`.
+        As in `Report`; but a report of *confirmed* whose findings contradict the answer counts as refuted.
+    reported : str
+        The result as the laboratory gave it.
     methods, categories, substances
         As reported; categories are SWGDRUG's, of each technique.
     said : mapping
@@ -293,6 +295,7 @@ class Result:
     report_ref: str
     stage: str
     result: str
+    reported: str
     methods: tuple[str, ...]
     categories: tuple[str, ...]
     substances: tuple[Substance, ...]

@@ -29,6 +29,11 @@ _MEANINGS: Final = {
 }
 
 
+_CONTRADICTS: Final = (
+    "The laboratory reported its own finding as confirmed; it is another than what was answered."
+)
+
+
 def laboratory(row: Mapping[str, Any]) -> str:
     """Who says so."""
     return f"laboratory {row['laboratory']}"[:100]
@@ -54,6 +59,8 @@ def headline(row: Mapping[str, Any], *, again: bool) -> str:
 def words(row: Mapping[str, Any], *, again: bool) -> str:
     """What a result means, and what it rests on."""
     parts = [_MEANINGS[row["result"]]]
+    if row.get("contradicts"):
+        parts.insert(0, _CONTRADICTS)
     if again:
         parts.append("This takes the place of the laboratory's earlier report.")
     return " ".join([*parts, *facts(row)])

@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -54,8 +54,8 @@ from spectralid.reachback.lab_reports import (
 )
 from spectralid.reachback.lab_tables import lab_results, lab_samples, lab_steps
 from spectralid.reachback.projections import FIRST
+from spectralid.reachback.tables import adjudications, packets, rounds, scans
 from spectralid.reachback.tables import cases as case_table
-from spectralid.reachback.tables import packets, scans
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -79,6 +79,7 @@ __all__ = [
     "of_cases",
     "record",
     "resolve",
+    "result_came",
     "samples_of",
     "sampling_of",
     "send",
@@ -93,6 +94,8 @@ _SENDABLE: Final = (_S.ANSWERED, _S.DELIVERED, *_RESULTS)
 _READY: Final = (*_SENDABLE, _S.FORWARD_LAB, _S.REGIONAL_LAB)
 _AHEAD: Final = timedelta(days=1)
 _COUNTING: Final = ("applied", "waiting")
+_CONTRADICTS: Final = "contradicts-answer"
+_NAMED: Final = ("identified", "mixture")
 
 
 # --- what is sent ------------------------------------------------------------------------------------------
@@ -178,7 +181,9 @@ def send(
         }
         n = audit.append(tx, by, "lab-sample", case_id, facts, now=now)
         tx.execute(lab_samples.insert(), {**row, "audit_n": n})
-        _to_laboratory(tx, case, stage, by=by, now=now)
+        known = sa.select(lab_samples.c.n).where(lab_samples.c.n == row["n"], result_came())
+        if tx.execute(known).first() is None:
+            _to_laboratory(tx, case, stage, by=by, now=now)
         _match_waiting_sample(tx, keys, laboratory, sample_ref, case_id, item, by=by, now=now)
         return _as_sample(row)
 
@@ -581,11 +586,21 @@ def _settle(
             .values(high_hazard=True, priority=FIRST)
         )
     if why := _changes_nothing(tx, row, case_id, item):
-        return _stepped(tx, row, "noted", why, case_id, item, None, by=by, now=now)
+        _stepped(tx, row, "noted", why, case_id, item, None, by=by, now=now)
+        if why != "older-report":
+            _back_from_laboratory(tx, case_id, by=by, now=now)
+        return replace(_known(tx, row["n"]), status=201)
     if cases.get(tx, case_id)["state"] not in _READY:
         answer_id = _tell_waiting(tx, keys, row, case_id, item, now=now)
         return _stepped(tx, row, "waiting", "no-answer-yet", case_id, item, answer_id, by=by, now=now)
     return _apply(tx, keys, row, case_id, item, by=by, now=now)
+
+
+def _back_from_laboratory(tx: Connection, case_id: str, *, by: str, now: datetime) -> None:
+    """A case whose last sample changed nothing is what it was before that was sent."""
+    state = cases.get(tx, case_id)["state"]
+    if state in (_S.FORWARD_LAB, _S.REGIONAL_LAB) and not _outstanding(tx, case_id):
+        cases.move(tx, case_id, "lab_confirmed", actor=by, now=now, facts={"stands": True})
 
 
 def _changes_nothing(tx: Connection, row: Mapping[str, Any], case_id: str, item: str | None) -> str:
@@ -596,14 +611,30 @@ def _changes_nothing(tx: Connection, row: Mapping[str, Any], case_id: str, item:
         newest = same[-1]["reported_utc"]
         if newest and row["reported_utc"] < newest:
             return "older-report"
-    in_force = _chosen([one for one in others if not _same_sample(one, row)])
-    if in_force is None:
+    standing = _standing_now(tx, row, case_id, others)
+    if standing is None:
         return ""
-    if row["stage"] == "forward" and in_force["stage"] == "regional":
-        return "regional-decided" if in_force["result"] != "inconclusive" else ""
-    if row["result"] == "inconclusive" and in_force["result"] != "inconclusive" and not same:
-        return "conclusive-stands"
-    return ""
+    if row["stage"] == "forward" and standing["stage"] == "regional":
+        return "regional-decided"
+    return "conclusive-stands" if row["result"] == "inconclusive" and not same else ""
+
+
+def _standing_now(
+    tx: Connection, row: Mapping[str, Any], case_id: str, others: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """What another sample has confirmed of the answer that is in force: of this round of the case.
+
+    What was refuted is not among it: a new answer has been given since.
+    """
+    opened = sa.select(rounds.c.opened_utc).join(
+        case_table,
+        sa.and_(case_table.c.case_id == rounds.c.case_id, case_table.c.round == rounds.c.round),
+    )
+    since = tx.execute(opened.where(rounds.c.case_id == case_id)).scalar() or ""
+    chosen = _chosen([one for one in others if one["what"] == "applied" and one["placed_utc"] >= since])
+    if chosen is None or chosen["result"] != "confirmed" or _same_sample(chosen, row):
+        return None
+    return chosen
 
 
 def _same_sample(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -619,7 +650,14 @@ def _of_item(tx: Connection, case_id: str, item: str | None) -> list[dict[str, A
         .subquery()
     )
     rows = tx.execute(
-        sa.select(lab_results, lab_steps.c.what, lab_steps.c.item_ref, lab_steps.c.answer_id)
+        sa.select(
+            lab_results,
+            lab_steps.c.what,
+            lab_steps.c.why,
+            lab_steps.c.item_ref,
+            lab_steps.c.answer_id,
+            lab_steps.c.utc.label("placed_utc"),
+        )
         .join(newest, newest.c.result_n == lab_results.c.n)
         .join(
             lab_steps, sa.and_(lab_steps.c.result_n == newest.c.result_n, lab_steps.c.step == newest.c.step)
@@ -627,7 +665,13 @@ def _of_item(tx: Connection, case_id: str, item: str | None) -> list[dict[str, A
         .where(lab_steps.c.what.in_(_COUNTING), lab_steps.c.case_id == case_id)
         .order_by(lab_results.c.n)
     ).mappings()
-    return [dict(row) for row in rows if item is None or row["item_ref"] in (None, item)]
+    return [_effective(row) for row in rows if item is None or row["item_ref"] in (None, item)]
+
+
+def _effective(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row with the result that counts."""
+    counts = "refuted" if row["why"] == _CONTRADICTS else row["result"]
+    return {**row, "reported": row["result"], "result": counts}
 
 
 def _chosen(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -660,8 +704,11 @@ def _apply(
     case = cases.get(tx, case_id)
     before = _chosen([one for one in _of_item(tx, case_id, item) if one["n"] != row["n"]])
     told_refuted = before is not None and before["what"] == "applied" and before["result"] == "refuted"
+    contradicts = row["result"] == "confirmed" and _contradicts(tx, row, case_id)
+    if contradicts:
+        row = {**row, "result": "refuted", "contradicts": True}
     for event in _path(case["state"], row["stage"], row["result"]):
-        facts = {"result_n": row["n"]} if event.startswith("lab_") else {"implied": True}
+        facts: dict[str, Any] = {"result_n": row["n"]} if event.startswith("lab_") else {"implied": True}
         cases.move(tx, case_id, event, actor=by, now=now, facts=facts)
     kind = cast(Outcome, row["result"])
     again = before is not None and _same_sample(before, row)
@@ -679,7 +726,50 @@ def _apply(
         answers.notify_linked(
             tx, keys, case_id, headline=lab_words.LINKED[kind], words=words, by=said_by, now=now
         )
-    return _stepped(tx, row, "applied", "", case_id, item, answer.answer_id, by=by, now=now)
+    why = _CONTRADICTS if contradicts else ""
+    return _stepped(tx, row, "applied", why, case_id, item, answer.answer_id, by=by, now=now)
+
+
+def _contradicts(tx: Connection, row: Mapping[str, Any], case_id: str) -> bool:
+    """Whether what a laboratory found is another than what the newest decision names."""
+    found = json.loads(row["substances"])
+    decided = _decided(tx, case_id)
+    if not found or decided is None or decided["verdict"] not in _NAMED:
+        return False
+    answered = classification.interesting(decided["substances"])
+    there = classification.interesting(one["slug"] for one in found)
+    if answered & there or not answered | there:
+        return False
+    return {classification.classify(one).family for one in answered}.isdisjoint(
+        classification.classify(one).family for one in there
+    )
+
+
+def _decided(tx: Connection, case_id: str) -> dict[str, Any] | None:
+    """The newest decision on a case."""
+    columns = adjudications.c
+    chosen = sa.select(columns.content).where(columns.case_id == case_id, columns.kind == "decision")
+    content = tx.execute(chosen.order_by(columns.audit_n.desc()).limit(1)).scalar()
+    return None if content is None else dict(json.loads(content)["said"])
+
+
+def _of_another(tx: Connection, row: Mapping[str, Any], case_id: str) -> bool:
+    """Whether a result that waited, and names nothing, confirmed another answer than the one now given.
+
+    It was of what the field had said when it came.
+    """
+    if row["result"] != "confirmed" or json.loads(row["substances"]):
+        return False
+    decided = _decided(tx, case_id)
+    columns = scans.c
+    newest = sa.select(columns.substances).where(
+        columns.case_id == case_id, columns.decision.in_(_NAMED), columns.received_utc <= row["received_utc"]
+    )
+    told = tx.execute(newest.order_by(columns.received_utc.desc(), columns.seq.desc()).limit(1)).scalar()
+    if decided is None or told is None:
+        return False
+    both = (classification.interesting(one) for one in (decided["substances"], json.loads(told)))
+    return len(set(both)) > 1
 
 
 def after_answer(tx: Connection, keys: ServerKeys, case_id: str, *, now: datetime) -> str:
@@ -705,6 +795,8 @@ def after_answer(tx: Connection, keys: ServerKeys, case_id: str, *, now: datetim
         why = _changes_nothing(tx, row, case_id, row["item_ref"])
         if why:
             _stepped(tx, row, "noted", why, case_id, row["item_ref"], None, by="server", now=now)
+        elif _of_another(tx, row, case_id):
+            _stepped(tx, row, "unmatched", "of-another-answer", None, None, None, by="server", now=now)
         else:
             taken = _apply(tx, keys, row, case_id, row["item_ref"], by="server", now=now)
             state = str(taken.state)
@@ -716,14 +808,25 @@ def after_answer(tx: Connection, keys: ServerKeys, case_id: str, *, now: datetim
 
 def _outstanding(tx: Connection, case_id: str) -> str:
     """The stage at which a sample of the case is, whose result has not come; empty for none."""
-    samples, results = lab_samples.c, lab_results.c
-    came = sa.select(results.n).where(
-        results.laboratory == samples.laboratory, results.sample_ref == samples.sample_ref
-    )
+    samples = lab_samples.c
     found = set(
-        tx.execute(sa.select(samples.stage).where(samples.case_id == case_id, ~came.exists())).scalars()
+        tx.execute(sa.select(samples.stage).where(samples.case_id == case_id, ~result_came())).scalars()
     )
     return "regional" if "regional" in found else "forward" if found else ""
+
+
+def result_came() -> sa.ColumnElement[bool]:
+    """For queries of `lab_samples`: whether a result of the sample is on record, and placed."""
+    return (
+        sa.select(lab_results.c.n)
+        .join_from(lab_results, lab_steps, lab_steps.c.result_n == lab_results.c.n)
+        .where(
+            lab_results.c.laboratory == lab_samples.c.laboratory,
+            lab_results.c.sample_ref == lab_samples.c.sample_ref,
+            lab_steps.c.case_id == lab_samples.c.case_id,
+        )
+        .exists()
+    )
 
 
 def _match_waiting_sample(
@@ -925,6 +1028,7 @@ def _sample_of(row: Mapping[Any, Any]) -> tuple[Any, ...]:
 
 
 def _result(row: Mapping[Any, Any], *, superseded: bool = False) -> Result:
+    row = _effective(row)
     facts = {name: row[name] for name in Result.__dataclass_fields__ if name in row}
     facts |= {
         "methods": tuple(json.loads(row["methods"])),

@@ -176,7 +176,10 @@ def read(data: bytes) -> tuple[list[tuple[int, Report]], list[Bad], tuple[str, .
         if len(cells) > len(names):
             bad.append(Bad(line, f"It has {len(cells)} cells, and the header names {len(names)} columns."))
             continue
-        said = {name: cell.strip() for name, cell in zip(names, cells, strict=False)}
+        # A line may end before its last columns.
+        said = dict.fromkeys(names, "") | {
+            name: cell.strip() for name, cell in zip(names, cells, strict=False)
+        }
         try:
             good.append((line, _report(said)))
         except LabReportError as error:

@@ -108,7 +108,7 @@ class Claim:
     @classmethod
     def of(cls, slugs: Iterable[str], families: Iterable[str] = ()) -> Claim:
         """A claim from what was named, without what is of no interest."""
-        named = frozenset(one for one in slugs if _interests(one))
+        named = classification.interesting(slugs)
         alarmed = classification.classify_families(families)
         return cls(named, frozenset(one.family for one in alarmed if classification.is_of_interest(one)))
 
@@ -116,13 +116,6 @@ class Claim:
 @lru_cache(maxsize=_KEPT)
 def _family(slug: str) -> Family:
     return classification.classify(slug).family
-
-
-@lru_cache(maxsize=_KEPT)
-def _interests(slug: str) -> bool:
-    found = classification.classify(slug)
-    # What the table does not know is not left out.
-    return found.basis == "none" or classification.is_of_interest(found)
 
 
 def compare(said: Claim, result: Result) -> tuple[str, Claim] | None:

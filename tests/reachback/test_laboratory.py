@@ -186,7 +186,7 @@ def test_a_result_before_the_answer_is_told_at_once_and_applied_with_the_answer(
     assert "Fentanyl" in notice.headline
     assert "confirmed" not in notice.headline
     # What it found makes it a case for two.
-    outcome = desk.decide(lease)
+    outcome = desk.decide(lease, says("fentanyl"))
     assert outcome.state == "SECOND_REVIEW"
     done = desk.review(desk.lease(case_id, "bea", senior=True))
     end = {"refuted": "REOPENED"}.get(result, f"LAB_{result.upper()}")
@@ -209,9 +209,50 @@ def test_the_regional_laboratory_has_the_last_word(desk, lab):
     assert desk.case(case_id)["state"] == "REGIONAL_LAB"
     taken = lab.reports(case_id, "refuted", "R-7", laboratory="Regional", stage="regional")
     assert taken.state == "REOPENED"
-    late = lab.reports(case_id, "confirmed", "F-8")
-    assert (late.what, late.why) == ("noted", "regional-decided")
     assert laboratory.status(desk.db, case_id) == {"I-1": "refuted"}
+    # What it refuted is answered anew, and the forward laboratory may confirm that.
+    desk.decide(desk.lease(case_id), says("caffeine"))
+    desk.review(desk.lease(case_id, "bea", senior=True))
+    lab.sends(case_id, "F-8")
+    assert lab.reports(case_id, "confirmed", "F-8").state == "LAB_CONFIRMED"
+
+
+def test_what_the_regional_laboratory_confirmed_no_forward_one_takes_back(desk, lab):
+    case_id = desk.answered()
+    lab.reports(case_id, "confirmed", "R-7", laboratory="Regional", stage="regional")
+    lab.sends(case_id, "F-8")
+    assert desk.case(case_id)["state"] == "FORWARD_LAB"
+    late = lab.reports(case_id, "refuted", "F-8")
+    assert (late.what, late.why, late.state) == ("noted", "regional-decided", "LAB_CONFIRMED")
+    assert laboratory.status(desk.db, case_id) == {"I-1": "confirmed"}
+    # Registering a sample whose result is here sends nothing anywhere.
+    lab.reports(case_id, "confirmed", "F-9")
+    lab.sends(case_id, "F-9")
+    assert desk.case(case_id)["state"] == "LAB_CONFIRMED"
+
+
+def test_confirmed_is_not_said_of_an_answer_that_the_finding_contradicts(desk, lab):
+    case_id = desk.answered()
+    taken = lab.reports(case_id, "confirmed", substances=(Substance("fentanyl"),))
+    assert (taken.what, taken.why, taken.state) == ("applied", "contradicts-answer", "REOPENED")
+    answer = lab.last()
+    assert answer.lab == "refuted"
+    assert "another than what was answered" in answer.words
+    assert answer.precautions
+    (result,) = lab.of_case(case_id)
+    assert (result.result, result.reported) == ("refuted", "confirmed")
+    assert laboratory.status(desk.db, case_id) == {"I-1": "refuted"}
+
+
+def test_a_confirmation_that_names_nothing_is_of_the_answer_it_was_made_for(desk, lab):
+    case_id = desk.scan(substances=("cocaine",))
+    lab.reports(case_id, "confirmed")
+    desk.decide(desk.lease(case_id), says("procaine"))
+    done = desk.review(desk.lease(case_id, "bea", senior=True))
+    assert done.state == "ANSWERED"
+    (left,) = laboratory.listed(desk.db, what="unmatched")
+    assert left.why == "of-another-answer"
+    assert lab.last().lab is None
 
 
 def test_a_regional_result_may_come_straight_after_the_answer(desk, lab):

@@ -200,6 +200,11 @@ class Story(RuleBasedStateMachine):
             said = {one.answer_id: one.lab for one in told if one.lab}
             applied = {one.answer_id: one.result for one in found if one.what == "applied"}
             assert said == applied
+            if state in ("FORWARD_LAB", "REGIONAL_LAB"):
+                # Somebody has a sample whose result has not come.
+                came = {(one.laboratory, one.sample_ref) for one in found}
+                sent = laboratory.samples_of(self.desk.db, case_id)
+                assert any((one.laboratory, one.sample_ref) not in came for one in sent)
             if state in READY:
                 assert all(one.what != "waiting" for one in found)
             assert all(one.answer_id for one in found if one.what in ("applied", "waiting"))

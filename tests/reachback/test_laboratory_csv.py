@@ -82,6 +82,12 @@ def test_dialects_of_one_file_give_the_same_reports(encoding, mark):
     assert report.substances[1].name == "p-Fluorofentanyl"
 
 
+def test_a_line_may_end_early():
+    good, bad, _ = laboratory_csv.read(b"sample_ref,laboratory,methods,result,note\nS,L,MS,refuted\nS,L\n")
+    assert [(line, report.result, report.note) for line, report in good] == [(2, "refuted", "")]
+    assert [one.line for one in bad] == [3]
+
+
 def test_a_dry_run_writes_nothing(desk):
     case_id = desk.answered()
     done = imported(desk, table(f"Lab,S-1,R-1,refuted,GC-MS,,,,{case_id},"), dry=True)

@@ -17,7 +17,8 @@ const WHY = {
   "contradicts-sample": "the sample is on record for another case or item", "which-item": "the case has several items: name one",
   "no-such-item": "the case has no such item", "older-report": "a later report on the sample is on record",
   "regional-decided": "the regional laboratory has decided", "conclusive-stands": "another sample was conclusive",
-  "no-answer-yet": "the case has no answer yet",
+  "no-answer-yet": "the case has no answer yet", "contradicts-answer": "it found another than what was answered, and counts as refuting it",
+  "of-another-answer": "it names nothing, and the answer is another than what it confirmed",
 };
 
 function field(label, facts = {}, hint = "", tag = "input.text") {
