@@ -699,8 +699,9 @@ def test_only_files_of_a_repository_are_handed_out(agency):
     (file,) = (agency.folder / "targets").iterdir()
     assert repository.served(agency.folder, "targets", file.name) == file
     assert repository.served(agency.folder, "metadata", "timestamp.json").is_file()
+    staged = agency.release(2, sign=False).name
     for kind, name in (
-        ("staged", "2.targets.json"), ("metadata", "../staged/2.targets.json"), ("metadata", "99.root.json"),
+        ("staged", staged), ("metadata", f"../staged/{staged}"), ("metadata", "99.root.json"),
         ("targets", "library-1.h5"), ("targets", ".."), ("metadata", "timestamp.json\n"),
     ):  # fmt: skip
         with pytest.raises(NotFoundError):
