@@ -505,6 +505,9 @@ def test_hostile_words_are_words(page, site):
     assert "<script>" in page.locator("main").inner_text()
     assert page.evaluate("() => window.hacked") is None
     assert not page.locator("main button", has_text="Decide").count()
+    # However long a name somebody gives, what stands beside it keeps its room.
+    assert page.evaluate("() => document.documentElement.scrollHeight") < 5000
+    assert wider(page) == []
     shot(page, "reading")
 
 
