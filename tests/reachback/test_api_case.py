@@ -184,7 +184,9 @@ def test_spectra_and_packets_come_as_they_are(server, ada):
     # A packet of the same tablet that belongs to another case is not found by this one.
     other = server.desk.scan("S-2")
     assert code(ada.get(f"/v1/cases/{case_id}/packets/2")) == (404, "not-found")
+    assert code(ada.get(f"/v1/cases/{case_id}/spectra/2/0")) == (404, "not-found")
     assert ada.get(f"/v1/cases/{other}/packets/2").status_code == 200
+    assert ada.get(f"/v1/cases/{other}/spectra/2/0").status_code == 200
 
 
 def test_numbers_that_are_none_are_null(server, ada):
