@@ -12,6 +12,7 @@ import hashlib
 import random
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -35,6 +36,8 @@ from spectralid.reachback.tables import cases as case_table
 Spell = tuple[float, int, float]
 
 _RENEW_MIN: Final = 10.0
+_LINES: Final = 8
+"""Packets of a seizure handed over at the same time; a tablet alone hands over one after the other."""
 _SHOWN_MIN: Final = 1.0
 _PATIENCE_MIN: Final = 7 * 24 * 60.0
 _SHIFT_MIN: Final = 480.0
@@ -156,6 +159,7 @@ class Year:
         self.habits = habits
         self.tally = Tally()
         self.seizures: dict[str, Seizure] = {}
+        self._lines = ThreadPoolExecutor(_LINES)
         self._coming = iter(coming)
         self._spells = spells
         self._rng = random.Random(seed)
@@ -176,6 +180,10 @@ class Year:
 
     def run(self) -> None:
         """Play everything, until the last case has its answer and the last answer has been shown."""
+        with self._lines:
+            self._play()
+
+    def _play(self) -> None:
         self._next_seizure()
         self._next_spell()
         self._shift_changes()
@@ -208,11 +216,14 @@ class Year:
         now, self._last = self.now, self.minute
         device_id = f"tablet-{seizure.tablet:03d}"
         begun = time.perf_counter()
-        for raw in packets:
-            done = ingest.ingest(
+
+        def hand_over(raw: bytes) -> ingest.Ingested:
+            return ingest.ingest(
                 self.db, raw, device=device_id, idempotency_key=hashlib.sha256(raw).hexdigest(),
                 now=lambda: now, keys=self.keys,
             )  # fmt: skip
+
+        for done in self._lines.map(hand_over, packets):
             assert done.status == 201
         self.tally.ingest_s += time.perf_counter() - begun
         self.tally.packets += len(packets)

@@ -321,7 +321,9 @@ def report(result: Result, limit_s: float) -> str:
         "packets that waited (scans)": f"{result.packets:,} ({result.scans:,})",
         "requests in vain during the outage": f"{result.tries_before:,}",
         "half there after": f"{result.half_s:.0f} s",
-        "all there after": f"{result.drained_s:.0f} s (goal {limit_s:.0f} s)",
+        "all there after": f"{result.drained_s:.0f} s (goal {limit_s:.0f} s)"
+        if result.stored == result.packets
+        else f"given up after {result.drained_s:.0f} s",
         "a packet, p50 / p95 / p99": f"{p50:.0f} / {p95:.0f} / {p99:.0f} ms",
         "replies of 5xx after the server was ready": str(result.server_errors),
         "on the server; numbers missing": f"{result.stored:,}; {result.gaps}",
@@ -348,7 +350,10 @@ def main() -> int:
     args = parser.parse_args()
     processes = args.processes or (2 if args.database == "postgresql" else 1)
     limit_s = DRAINED_MIN * 60 / args.pace
-    result = played(args.database, tablets=args.tablets, processes=processes, pace=args.pace, seed=args.seed)
+    result = played(
+        args.database, tablets=args.tablets, processes=processes, pace=args.pace, seed=args.seed,
+        patience_s=2 * limit_s,
+    )  # fmt: skip
     print(
         f"{args.tablets} tablets, {args.database}, {processes} server processes, pace {args.pace:g}, "
         f"seed {args.seed}\n\n{report(result, limit_s)}"

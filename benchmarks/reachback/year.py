@@ -271,7 +271,8 @@ def report(outcome: Outcome, plan: Plan | None, rosters: tuple[Roster, Roster], 
         "",
         f"- {tally.events:,} events; {done}; final answers not shown on a tablet: {outcome.undelivered}",
         f"- no case without an owner while a chemist was idle: seen at {tally.idle_checks:,} events",
-        f"- {tally.packets:,} packets taken in one after the other, {tally.packets / tally.ingest_s:.0f}/s; "
+        f"- {tally.packets:,} packets taken in, up to 8 of a seizure at once, "
+        f"{tally.packets / tally.ingest_s:.0f}/s; "
         f"database {outcome.grown / 1e9:.2f} GB, {outcome.grown / tally.packets / 1e3:.1f} kB a packet "
         f"of {tally.sent_bytes / tally.packets / 1e3:.1f} kB",
         f"- audit log and all receipts verified in {outcome.verify_s:.0f} s: "

@@ -45,6 +45,10 @@ SLOT: Final = timedelta(minutes=5)
 """Deadlines this close count as the same one; among them the dangerous go first."""
 
 
+# Asked for in every step: built once.
+_GET: Final = sa.select(cases).where(cases.c.case_id == sa.bindparam("case_id"))
+
+
 class State(StrEnum):
     """Where a case stands."""
 
@@ -129,7 +133,7 @@ def get(tx: Connection, case_id: str) -> dict[str, Any]:
     NotFoundError
         If there is none.
     """
-    row = tx.execute(sa.select(cases).where(cases.c.case_id == case_id)).mappings().first()
+    row = tx.execute(_GET, {"case_id": case_id}).mappings().first()
     if row is None:
         raise NotFoundError(f"There is no case {case_id[:40]!r}.")
     return dict(row)

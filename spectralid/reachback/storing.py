@@ -129,8 +129,10 @@ def store(db: Database, group: Sequence[Arriving]) -> None:
     db : Database
         The server's.
     group : sequence of Arriving
-        In their order.
+        In any order.
     """
+    # What a device has numbered one after the other may have been overtaken on its way here.
+    group = sorted(group, key=lambda one: (one.packet.device_id, one.packet.seq))
     try:
         with db.begin() as tx:
             outcomes = _Group(tx, group).stored()
