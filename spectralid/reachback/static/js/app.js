@@ -26,6 +26,7 @@ function top() {
     h("p.presumptive", {}, h("strong", {}, t("presumptive.word")), " ", t("presumptive.words")),
     h("p.chip.bad", { id: "link" }),
     session ? h("p.chip", {}, session.account) : null,
+    session?.roles.includes("lab_analyst") ? h("a.button", { href: "/console/static/laboratory.html" }, t("lab.open")) : null,
     h("button.button", { type: "button", id: "help", onclick: help }, t("help.open"), " ", h("kbd", { "aria-hidden": "true" }, "?")),
     h("button.button", { type: "button", onclick: () => { setTheme(theme === "day" ? "night" : "day"); top(); } }, t(theme === "day" ? "theme.night" : "theme.day")),
     h("button.button", { type: "button", lang: language() === "en" ? "es" : "en", onclick: () => { localStorage.setItem("language", language() === "en" ? "es" : "en"); setLanguage(localStorage.getItem("language")); top(); show(); } }, language() === "en" ? "Español" : "English"),
