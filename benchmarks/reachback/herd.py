@@ -40,6 +40,7 @@ import sqlalchemy as sa
 
 from benchmarks.reachback._field import Scans
 from benchmarks.reachback._server import KINDS, enrol, free_port, serving, url_of
+from benchmarks.reachback._year_arrivals import size
 from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.facts import Draft
 from spectralid.casework.outbox import Backoff
@@ -227,7 +228,7 @@ def _outage(field: list[Tablet], clock: Clock, minutes: float, rng: random.Rando
         clock.ahead_s = at - (time.monotonic() - start)
         tablet = field[number]
         if recording:
-            mine = _size(rng)
+            mine = size(rng)
             scans += mine
             tablet.packets = _record(tablet.store, mine, number, clock)
             tablet.sync._eager = True
@@ -252,13 +253,6 @@ def _record(store: CaseStore, scans: int, number: int, clock: Clock) -> int:
         blobs, body = made.next(clock.wall_utc(), danger=danger)
         store.capture(Draft("scan", ref, "I-1", body, blobs))
     return scans + 2
-
-
-def _size(rng: random.Random) -> int:
-    share = rng.random()
-    if share < 0.70:
-        return 1
-    return rng.randint(2, 9) if share < 0.95 else rng.randint(10, 40)
 
 
 def _return(desk: Desk, field: list[Tablet], scans: int, patience_s: float) -> Result:
