@@ -137,6 +137,7 @@ def fitted(
             part = linkage_fit.fit(
                 *fit.of(question, same_unit=same_unit),
                 *calibrate.of(question, same_unit=same_unit),
+                signs=linkage.SIGNS,
                 independent=calibrate.batches,
             )
             models.setdefault(technique, {}).setdefault(unit, {})[question] = part

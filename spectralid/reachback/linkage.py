@@ -34,7 +34,7 @@ from spectralid.errors import TechniqueError
 from spectralid.reachback.fingerprint import LEAST_POINTS, VERSION, Fingerprint
 from spectralid.spectrum import FloatArray
 
-__all__ = ["FEATURES", "Comparison", "LinkageModel", "compare", "features", "together", "words"]
+__all__ = ["FEATURES", "SIGNS", "Comparison", "LinkageModel", "compare", "features", "together", "words"]
 
 Question = Literal["mixture", "substances"]
 
@@ -47,10 +47,13 @@ FEATURES: Final = (
     "log unlikeness of windows",
     "log 1/scans",
 )
-"""What a model weighs, in this order; all of them grow with what speaks against one source, or widen it."""
+"""What a model weighs, in this order."""
+SIGNS: Final = (-1, -1, 1, 1, -1, -1, 1)
+"""Whether each may speak against one source as it grows (-1), or only excuse a distance (1)."""
 
 _MODEL: Final = Path(__file__).with_name("linkage.json")
 _WINDOW: Final = 40  # points: 120 cm⁻¹ of Raman shift, several bands
+_UNLIKE: Final = 0.5  # cosine below which nothing speaks for one source
 _CLEAR: Final = 4.0  # times its noise that a window's energy must be for its height to mean anything
 
 # ENFSI guideline for evaluative reporting in forensic science (2015), section 4.0, note 4.
@@ -261,7 +264,11 @@ def compare(
         return None
     mixture, capped = model.ratio("mixture", one.technique, same_unit, x)
     substances, _ = model.ratio("substances", one.technique, same_unit, x)
-    return Comparison(mixture, substances, capped, 1.0 - (math.exp(x[0]) - 1e-4), same_unit)
+    cosine = 1.0 - (math.exp(x[0]) - 1e-4)
+    if cosine < _UNLIKE:
+        # Far from every pair that the model was fitted on, in one direction: different.
+        mixture, substances = min(mixture, 0.0), min(substances, 0.0)
+    return Comparison(mixture, substances, capped, cosine, same_unit)
 
 
 def together(ratios: list[float]) -> float:

@@ -10,6 +10,7 @@ Forensic Sci. Int. 230 (2013) 156 (empirical cross-entropy).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = ["Measures", "bounds", "cllr", "cllr_min", "cross_entropy", "fit", "me
 
 Flags = npt.NDArray[np.bool_]
 _LN10 = math.log(10.0)
+_RIDGE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,13 @@ def cross_entropy(same: FloatArray, different: FloatArray, prior_log10_odds: Flo
 
 
 def fit(
-    x: FloatArray, same: Flags, x_calibration: FloatArray, same_calibration: Flags, *, independent: int
+    x: FloatArray,
+    same: Flags,
+    x_calibration: FloatArray,
+    same_calibration: Flags,
+    *,
+    signs: Sequence[int],
+    independent: int,
 ) -> dict[str, Any]:
     """Weights, calibrated on other batches than they were fitted on, and the bounds of what they give.
 
@@ -156,6 +164,9 @@ def fit(
         Features of pairs and whether they are of one source.
     x_calibration, same_calibration : ndarray
         The same of pairs of other batches.
+    signs : sequence of int
+        1 for features that may only speak for one source as they grow, -1 for those that may only speak
+        against it. Without, correlated features get weights that make no sense far from the pairs fitted.
     independent : int
         Independent pairs of batches among those.
 
@@ -164,12 +175,8 @@ def fit(
     dict
         ``offset``, ``weights``, ``low``, ``high``, for log₁₀ ratios.
     """
-    from sklearn.linear_model import LogisticRegression
-
     centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-9
-    model = LogisticRegression(C=0.3, class_weight="balanced", max_iter=2000)
-    model.fit((x - centre) / scale, same)
-    weights = model.coef_[0] / scale
+    weights = _weights((x - centre) / scale, same, np.array(signs)) / scale
     score = x_calibration @ weights
     slope, offset = _calibrated(score, same_calibration)
     raw = (offset + slope * score) / _LN10
@@ -180,6 +187,24 @@ def fit(
         "low": round(low, 2),
         "high": round(high, 2),
     }
+
+
+def _weights(x: FloatArray, same: Flags, signs: FloatArray) -> FloatArray:
+    """Logistic regression, classes of equal weight, ridge, each weight of its sign."""
+    from scipy.optimize import minimize
+
+    sign = np.where(same, 1.0, -1.0)
+    weight = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
+
+    def cost(p: FloatArray) -> tuple[float, FloatArray]:
+        margin = sign * (p[0] + x @ p[1:])
+        slope = -weight * sign / (1.0 + np.exp(margin))
+        value = float(weight @ np.logaddexp(0.0, -margin)) + _RIDGE * float(p[1:] @ p[1:])
+        return value, np.concatenate([[slope.sum()], slope @ x + 2 * _RIDGE * p[1:]])
+
+    bounds_ = [(None, None), *((0.0, None) if s > 0 else (None, 0.0) for s in signs)]
+    found = minimize(cost, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=bounds_)
+    return np.asarray(found.x[1:])
 
 
 def _calibrated(score: FloatArray, same: Flags) -> tuple[float, float]:
