@@ -1,7 +1,7 @@
 """A year of reachback at accelerated time, on the server's real code: does the planned roster keep the hour?
 
     python benchmarks/reachback/year.py                              # 70,000 scans on PostgreSQL
-    python benchmarks/reachback/year.py --scans 2000 --database sqlite
+    python benchmarks/reachback/year.py --scans 2000 --database sqlite --chemists 2,4
 
 The roster is the one that ``spectralid reachback plan --find`` gives for that load; what comes is drawn by
 code of its own (`_year_arrivals`), so that the year tests the plan. 300 tablets send signed packets of the
@@ -291,11 +291,16 @@ def main() -> int:
     add("--scans", type=int, default=YEAR, help="about how many (%(default)s); fewer are a shorter time")
     add("--database", choices=KINDS, default="postgresql")
     add("--goal", type=float, default=0.995, help="of the plan, with a margin to the 99 %% (%(default)s)")
+    add("--chemists", metavar="N,M", help="as many always, and in the surge, instead of the planned roster")
     add("--seed", type=int, default=1)
     add("--json", type=Path, help="write the figures there too")
     args = parser.parse_args()
     habits = Habits()
-    rosters = planned(habits, args.goal)
+    if args.chemists:
+        n, m = (Roster.constant(int(count), break_min=_BREAK_MIN) for count in args.chemists.split(","))
+        rosters = n, m
+    else:
+        rosters = planned(habits, args.goal)
     plan = simulate(demand(), handling(habits), rosters[0], surge_roster=rosters[1], seed=args.seed + 100)
     with server(args.database) as (db, _):
         outcome = played(db, *rosters, scans=args.scans, seed=args.seed, habits=habits)
