@@ -269,13 +269,11 @@ def propose(
     basis = basis_of(db, case_id, row, compound.slug)
     packet = open_packet(raw, None)
     measured = _measured(packet, idx)
-    if measured.sha256 in held_out:
-        raise CandidateError("This spectrum is one of those that releases are judged by; it stays out.")
     try:
         spectrum = prepared(measured)
     except InputError as error:
         raise CandidateError(str(error)) from None
-    if spectrum.sha256 in held_out:
+    if not {measured.sha256, spectrum.sha256}.isdisjoint(held_out):
         raise CandidateError("This spectrum is one of those that releases are judged by; it stays out.")
     checks = checks_of(spectrum, measured, row, container)
     standing = standing_of(spectrum, compound.slug, library)
