@@ -7,6 +7,7 @@ once ready, it kills itself (null: it is killed when the next line comes). It sa
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import select
@@ -16,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from spectralid.reachback import serve
-from spectralid.reachback.api import groups
+from spectralid.reachback.api import GROUPS
 from spectralid.reachback.settings import Desk, Devices
 from tests.reachback.faults import guards
 from tests.reachback.faults.worker import dies_at
@@ -39,8 +40,9 @@ def _serve(order: dict[str, Any], ready: int) -> None:
 
 def main() -> None:
     guards.remove_named(os.environ)
-    # Imported before the fork.
-    groups()
+    for name in GROUPS:
+        # All of the server is there before the fork.
+        importlib.import_module(f"spectralid.reachback.{name}")
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
