@@ -74,6 +74,14 @@ def test_a_ratio_never_goes_beyond_what_the_data_support(model):
     assert extreme[1] is True
 
 
+def test_no_feature_speaks_the_wrong_way(model):
+    """A greater distance is never a reason for one source, nor more noise a reason against it."""
+    for units in model.facts["models"].values():
+        for questions in units.values():
+            for one in questions.values():
+                assert all(w * sign >= 0 for w, sign in zip(one["weights"], linkage.SIGNS, strict=True))
+
+
 def test_the_model_was_measured_on_substances_it_had_not_seen(model):
     """What stands in the model: calibrated within a tenth of a bit, and better than nothing everywhere."""
     for units in model.facts["held_out"].values():
