@@ -57,7 +57,7 @@ def test_no_ratio_of_different_mixtures_is_high(of_tablets, shared_data):
 
 
 def test_textiles_that_differ_by_far_are_told_apart(shared_data):
-    """Cotton and polyester, 25 % or more apart. Two spots of a cloth may lie on one yarn, hence the quarter."""
+    """Cotton and polyester, 25 % or more apart. Two spots may lie on one yarn, hence the quarter."""
     known = textiles(shared_data)
     far, near = [], []
     for one, other in pairs(known):
