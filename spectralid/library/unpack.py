@@ -122,6 +122,9 @@ def _looks_like_zip(path: Path) -> bool:
 
 
 def _extract(opened: zipfile.ZipFile, root: Path, include: Sequence[str], limits: UnpackLimits) -> Unpacked:
+    # A damaged directory may hold a name of no letters, of which zipfile cannot say whether it is a folder.
+    if not all(member.filename for member in opened.infolist()):
+        raise _RefusedError("", "it holds a file without a name")
     members = [member for member in opened.infolist() if not member.is_dir()]
     # Every name is looked at before anything is written.
     places = [_place(member) for member in members]

@@ -59,7 +59,7 @@ class Despike(Step):
 
     Notes
     -----
-    Bands at least two points wide (full width at half maximum) are left alone, so what is marked is no band;
+    Bands at least 2.3 points wide (full width at half maximum) are left alone, so what is marked is no band;
     a spike that is small against the band it sits on is left in. Lines of a calibration lamp can be narrower:
     leave this step out for those. Several frames tell more, see
     `despike_frames`. Diagnostics: ``"spikes"`` (mask), ``"removed"`` (points per spectrum).

@@ -163,3 +163,12 @@ def test_split_rows(tmp_path):
     }
     with pytest.raises(UnreadableFileError, match="cannot be divided"):
         split_rows(tmp_path / "t.csv", 2)
+
+
+def test_a_file_without_a_name_is_refused(tmp_path):
+    """As a damaged byte may make of any archive."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("x.csv", "1,2")
+        archive.infolist()[0].filename = ""
+    with pytest.raises(UnreadableFileError, match="without a name"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
