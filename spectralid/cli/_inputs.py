@@ -26,6 +26,7 @@ __all__ = [
     "print_json",
     "progress",
     "read_input",
+    "read_one",
     "report_unread",
 ]
 
@@ -135,6 +136,24 @@ def read_input(name: str, args: argparse.Namespace) -> list[Spectrum] | Unread:
         raise  # A wrong option is wrong for every file.
     except (InputError, MissingDependencyError) as error:
         return Unread(shown, error)
+
+
+def read_one(name: str, args: argparse.Namespace) -> Spectrum:
+    """Read an input that holds one spectrum.
+
+    Raises
+    ------
+    InputError, MissingDependencyError
+        If it cannot be read.
+    ParameterError
+        If it holds several.
+    """
+    loaded = read_input(name, args)
+    if isinstance(loaded, Unread):
+        raise loaded.error
+    if len(loaded) != 1:
+        raise ParameterError("FILE", name, f"a file of one spectrum; it holds {len(loaded)}")
+    return loaded[0]
 
 
 def progress(items: Sequence[Any], unit: str) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,31 +60,30 @@ def stressed(
     manifest: Manifest, library: str, jobs: int | None, stresses: Sequence[Stress]
 ) -> tuple[Stressed, ...]:
     """Every sample of a manifest judged under each stress."""
-    from tqdm import tqdm
-
     from spectralid.library import open_library
     from spectralid.qa.robustness import stress_study
 
-    total, silent = len(manifest.samples) * len(stresses), not sys.stderr.isatty()
-    with open_library(library) as opened, tqdm(total=total, unit="sample", disable=silent) as bar:
-
-        def shown(done: int) -> None:
-            bar.update(done - bar.n)
-
+    with open_library(library) as opened, _watched(len(manifest.samples) * len(stresses)) as shown:
         return stress_study(manifest, opened, stresses, processes=jobs, progress=shown)
 
 
 def judged(manifest: Manifest, library: str, jobs: int | None) -> Study:
-    """Every sample of a manifest judged with a library, with a progress bar where somebody watches."""
-    from tqdm import tqdm
-
+    """Every sample of a manifest judged with a library."""
     from spectralid.library import open_library
     from spectralid.qa.study import run_study
 
-    total, silent = len(manifest.samples), not sys.stderr.isatty()
-    with open_library(library) as opened, tqdm(total=total, unit="sample", disable=silent) as bar:
+    with open_library(library) as opened, _watched(len(manifest.samples)) as shown:
+        return run_study(manifest, opened, processes=jobs, progress=shown)
+
+
+@contextlib.contextmanager
+def _watched(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar where somebody watches; takes the number of samples done."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="sample", disable=not sys.stderr.isatty()) as bar:
 
         def shown(done: int) -> None:
             bar.update(done - bar.n)
 
-        return run_study(manifest, opened, processes=jobs, progress=shown)
+        yield shown

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._calibration_record import add_signing_options, check_record, write_record
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import Unread, print_json, read_input
+from spectralid.cli._inputs import add_reading_options, print_json, read_one
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
 from spectralid.errors import ParameterError
 
@@ -63,28 +63,16 @@ def add_parser(subparsers: Any) -> None:
         description="Check positions and depths of the bands of a polystyrene film, about 0.04 mm thick.",
     )
     film.add_argument("file", metavar="FILE", help="spectrum of the film; '-' reads standard input")
-    _add_reading(film)
+    add_reading_options(film, files=False)
     film.add_argument("--json", action="store_true", help="print the result as JSON")
     film.set_defaults(run=_run_film)
-
-
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--technique",
-        choices=["raman", "ftir_atr", "ftir_transmission", "ftir"],
-        help="technique, if the file does not state it",
-    )
-    parser.add_argument(
-        "--laser-nm", type=float, metavar="NM", help="laser wavelength in nm, if it is not stated"
-    )
-    parser.add_argument("--format", metavar="NAME", help="file format, to skip recognition by content")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", help="spectrum of the standard, unless measured now"
     )
-    _add_reading(parser)
+    add_reading_options(parser, files=False)
     add_instrument_options(parser, required=False)
     parser.add_argument("--instrument", default="", help="maker and model, for the record")
     parser.add_argument("--serial", default="", help="serial number, for the record")
@@ -139,7 +127,7 @@ def _run_y(args: argparse.Namespace) -> int:
 def _run_film(args: argparse.Namespace) -> int:
     from spectralid.calibration import check_film
 
-    checks = check_film(_read(args))
+    checks = check_film(read_one(args.file, args))
     passed = all(check.passed for check in checks)
     if args.json:
         rows = [
@@ -179,17 +167,8 @@ def _standard_spectrum(args: argparse.Namespace) -> Spectrum:
     if measured_now:
         check_instrument(args)
         return measure(args)
-    spectrum = _read(args)
+    spectrum = read_one(args.file, args)
     return load_calibration(args.calibration).apply(spectrum) if args.calibration else spectrum
-
-
-def _read(args: argparse.Namespace) -> Spectrum:
-    loaded = read_input(args.file, args)
-    if isinstance(loaded, Unread):
-        raise loaded.error
-    if len(loaded) != 1:
-        raise ParameterError("FILE", args.file, f"a file of one spectrum; it holds {len(loaded)}")
-    return loaded[0]
 
 
 def _made(args: argparse.Namespace, record: AxisCalibration | IntensityCorrection, lines: list[str]) -> int:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import Unread, print_json, read_input
+from spectralid.cli._inputs import add_reading_options, print_json, read_one
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
     from spectralid.qa.performance import Figure, PerformanceCheck
-    from spectralid.spectrum import Spectrum
 
 __all__ = ["add_parser"]
 
@@ -32,10 +31,7 @@ def add_parser(subparsers: Any) -> None:
     add("--accepted", metavar="FILE", help="the same standard on the day the unit was accepted")
     add("--limits", type=Path, metavar="FILE", help="an agency's own limits (TOML)")
     add("--lot", default="", help="lot of the reference material")
-    add("--technique", choices=["raman", "ftir_atr", "ftir_transmission", "ftir"],
-        help="technique, if the file does not state it")  # fmt: skip
-    add("--laser-nm", type=float, metavar="NM", help="laser wavelength in nm, if it is not stated")
-    add("--format", metavar="NAME", help="file format, to skip recognition by content")
+    add_reading_options(parser, files=False)
     add("--records", type=Path, metavar="FOLDER", help="keep the record there, in the folder of the unit")
     add("--pdf", type=Path, metavar="FILE", help="one page for the unit's binder")
     add("--json", action="store_true", help="print the record as JSON")
@@ -52,12 +48,12 @@ def _run(args: argparse.Namespace) -> int:
     if measured_now == bool(args.file):
         raise ParameterError("FILE", args.file, "given, or else --port or --simulate")
     limits = load_limits(args.limits)
-    accepted = _read(args.accepted, args) if args.accepted else None
+    accepted = read_one(args.accepted, args) if args.accepted else None
     if measured_now:
         check_instrument(args)
         spectrum = measure(args)
     else:
-        spectrum = _read(args.file, args)
+        spectrum = read_one(args.file, args)
     check = check_performance(
         spectrum,
         args.standard,
@@ -78,15 +74,6 @@ def _run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(check)))
     return Exit.IDENTIFIED if check.passed else Exit.DEVICE
-
-
-def _read(file: str, args: argparse.Namespace) -> Spectrum:
-    loaded = read_input(file, args)
-    if isinstance(loaded, Unread):
-        raise loaded.error
-    if len(loaded) != 1:
-        raise ParameterError("FILE", file, f"a file of one spectrum; it holds {len(loaded)}")
-    return loaded[0]
 
 
 def _lines(check: PerformanceCheck) -> list[str]:

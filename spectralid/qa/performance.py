@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from spectralid import __version__
 from spectralid.errors import InputError, UnreadableFileError
 from spectralid.files import write_whole
+from spectralid.library.schema import canonical_json
 
 __all__ = ["FORMAT", "BandCheck", "CheckError", "Figure", "PerformanceCheck", "Status"]
 
@@ -142,8 +143,7 @@ class PerformanceCheck:
     @property
     def id(self) -> str:
         """SHA-256 (hex) of the record: what a packet names it by."""
-        text = json.dumps(self._plain(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return hashlib.sha256(canonical_json(self._plain())).hexdigest()
 
     def figure(self, name: str) -> Figure:
         """The figure of that name.

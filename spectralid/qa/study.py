@@ -133,11 +133,6 @@ class Study:
     policy: str
     software: str = f"spectralid {__version__}"
 
-    @property
-    def judged(self) -> tuple[Outcome, ...]:
-        """Those that gave a verdict."""
-        return tuple(outcome for outcome in self.outcomes if outcome.kind != NOT_READ)
-
 
 def run_study(
     manifest: Manifest,

@@ -9,17 +9,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from spectralid.reachback.columns import number, text
 from spectralid.reachback.tables import metadata
 
 __all__ = ["alert_cases", "alerts", "case_digests", "fingerprints"]
-
-
-def _text(name: str, *, null: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=null)
-
-
-def _number(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=False)
 
 
 # What was read of a case, and up to which entry of the audit log its packets were looked at.
@@ -27,9 +20,9 @@ case_digests: Final = sa.Table(
     "case_digests",
     metadata,
     sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), primary_key=True),
-    _number("version"),
-    _number("read_n"),
-    _text("mode"),  # mail, express, land, air, sea, other; empty: not stated
+    number("version"),
+    number("read_n"),
+    text("mode"),  # mail, express, land, air, sea, other; empty: not stated
     sa.Index(None, "version", "read_n"),
 )
 
@@ -39,16 +32,16 @@ fingerprints: Final = sa.Table(
     metadata,
     sa.Column("n", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False),
-    _text("item_ref"),
-    _text("technique"),  # raman, infrared
-    _text("unit"),  # which instrument
-    _number("scans"),
-    _number("left_out"),
-    _number("substances"),  # how many its results name
+    text("item_ref"),
+    text("technique"),  # raman, infrared
+    text("unit"),  # which instrument
+    number("scans"),
+    number("left_out"),
+    number("substances"),  # how many its results name
     sa.Column("noise", sa.Float, nullable=False),
     sa.Column("spread", sa.Float, nullable=True),
     sa.Column("unknown", sa.Boolean, nullable=False),  # no scan of it matched anything
-    _text("sha256"),
+    text("sha256"),
     sa.Column("slope", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("case_id", "item_ref", "technique"),
 )
@@ -57,14 +50,14 @@ alerts: Final = sa.Table(
     "alerts",
     metadata,
     sa.Column("alert_id", sa.Text, primary_key=True),
-    _text("kind"),  # first_sighting, increase, unknown_cluster, linked_seizures
-    _text("subject"),
-    _text("headline"),
-    _text("facts"),
-    _text("raised_utc"),
-    _text("acknowledged_by", null=True),
-    _text("acknowledged_utc", null=True),
-    _text("note", null=True),
+    text("kind"),  # first_sighting, increase, unknown_cluster, linked_seizures
+    text("subject"),
+    text("headline"),
+    text("facts"),
+    text("raised_utc"),
+    text("acknowledged_by", null=True),
+    text("acknowledged_utc", null=True),
+    text("note", null=True),
     sa.UniqueConstraint("kind", "subject"),
     sa.Index(None, "raised_utc"),
 )

@@ -6,13 +6,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from spectralid.reachback.columns import text
 from spectralid.reachback.tables import metadata
 
 __all__ = ["lab_results", "lab_samples", "lab_steps"]
-
-
-def _text(name: str, *, null: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=null)
 
 
 def _number() -> sa.Column[int]:
@@ -29,14 +26,14 @@ lab_samples: Final = sa.Table(
     metadata,
     _number(),
     _case(null=False),
-    _text("item_ref", null=True),
-    _text("laboratory"),
-    _text("sample_ref"),
-    _text("stage"),  # forward, regional
-    _text("sampling"),  # escalated, routine, qa_sample
-    _text("sent_utc"),
-    _text("recorded_utc"),
-    _text("by"),
+    text("item_ref", null=True),
+    text("laboratory"),
+    text("sample_ref"),
+    text("stage"),  # forward, regional
+    text("sampling"),  # escalated, routine, qa_sample
+    text("sent_utc"),
+    text("recorded_utc"),
+    text("by"),
     sa.Column("audit_n", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("laboratory", "sample_ref"),
     sa.Index(None, "case_id"),
@@ -48,30 +45,30 @@ lab_results: Final = sa.Table(
     "lab_results",
     metadata,
     _number(),
-    _text("laboratory"),
-    _text("sample_ref"),
-    _text("report_ref"),
-    _text("stage"),
-    _text("result"),  # confirmed, refuted, inconclusive
-    _text("methods"),
-    _text("categories"),
-    _text("substances"),
-    _text("precautions"),
+    text("laboratory"),
+    text("sample_ref"),
+    text("report_ref"),
+    text("stage"),
+    text("result"),  # confirmed, refuted, inconclusive
+    text("methods"),
+    text("categories"),
+    text("substances"),
+    text("precautions"),
     sa.Column("dangerous", sa.Boolean, nullable=False),
-    _text("said_case"),
-    _text("said_device"),
-    _text("said_seizure"),
-    _text("said_item"),
-    _text("corrects"),
-    _text("sampling"),
-    _text("analyst"),
-    _text("note"),
-    _text("measured_utc"),
-    _text("reported_utc"),
-    _text("received_utc"),
-    _text("by"),
-    _text("source"),  # form, csv, api, cli
-    _text("sha256"),
+    text("said_case"),
+    text("said_device"),
+    text("said_seizure"),
+    text("said_item"),
+    text("corrects"),
+    text("sampling"),
+    text("analyst"),
+    text("note"),
+    text("measured_utc"),
+    text("reported_utc"),
+    text("received_utc"),
+    text("by"),
+    text("source"),  # form, csv, api, cli
+    text("sha256"),
     sa.Column("audit_n", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("laboratory", "sample_ref", "report_ref", "sha256"),
     sa.Index(None, "received_utc"),
@@ -83,13 +80,13 @@ lab_steps: Final = sa.Table(
     metadata,
     sa.Column("result_n", sa.BigInteger, sa.ForeignKey("lab_results.n"), nullable=False),
     sa.Column("step", sa.BigInteger, nullable=False),
-    _text("what"),  # applied, waiting, noted, unmatched, dismissed
-    _text("why"),
+    text("what"),  # applied, waiting, noted, unmatched, dismissed
+    text("why"),
     _case(null=True),
-    _text("item_ref", null=True),
-    _text("answer_id", null=True),
-    _text("utc"),
-    _text("by"),
+    text("item_ref", null=True),
+    text("answer_id", null=True),
+    text("utc"),
+    text("by"),
     sa.Column("audit_n", sa.BigInteger, nullable=False),
     sa.PrimaryKeyConstraint("result_n", "step"),
     sa.Index(None, "case_id"),

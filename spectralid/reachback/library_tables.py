@@ -6,17 +6,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from spectralid.reachback.columns import number, text
 from spectralid.reachback.tables import metadata
 
 __all__ = ["candidate_votes", "candidates", "library_publications", "library_releases"]
-
-
-def _text(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=False)
-
-
-def _number(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=False)
 
 
 def _key(name: str) -> sa.Column[int]:
@@ -29,28 +22,28 @@ candidates: Final = sa.Table(
     metadata,
     _key("candidate"),
     sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False),
-    _text("device_id"),
-    _number("seq"),
-    _number("idx"),
-    _text("slug"),
-    _text("form"),
-    _text("compound"),
-    _text("technique"),
-    _text("status"),  # confirmed, presumptive
-    _text("basis"),
-    _text("provenance"),
-    _text("checks"),
-    _text("standing"),
-    _text("licence"),
-    _text("owner"),
-    _text("note"),
-    _text("measured_sha256"),  # of the spectrum as it was recorded
-    _text("spectrum_sha256"),  # of the spectrum as proposed
+    text("device_id"),
+    number("seq"),
+    number("idx"),
+    text("slug"),
+    text("form"),
+    text("compound"),
+    text("technique"),
+    text("status"),  # confirmed, presumptive
+    text("basis"),
+    text("provenance"),
+    text("checks"),
+    text("standing"),
+    text("licence"),
+    text("owner"),
+    text("note"),
+    text("measured_sha256"),  # of the spectrum as it was recorded
+    text("spectrum_sha256"),  # of the spectrum as proposed
     sa.Column("spectrum", sa.LargeBinary, nullable=False),
-    _text("sha256"),
-    _text("proposed_by"),
-    _text("proposed_utc"),
-    _number("audit_n"),
+    text("sha256"),
+    text("proposed_by"),
+    text("proposed_utc"),
+    number("audit_n"),
     sa.ForeignKeyConstraint(["device_id", "seq"], ["packets.device_id", "packets.seq"]),
     sa.UniqueConstraint("sha256"),
     sa.Index(None, "case_id"),
@@ -62,12 +55,12 @@ candidate_votes: Final = sa.Table(
     "candidate_votes",
     metadata,
     sa.Column("candidate", sa.BigInteger, sa.ForeignKey("candidates.candidate"), nullable=False),
-    _text("by"),
-    _text("vote"),  # approve, reject
-    _text("words"),
-    _text("sha256"),  # of the candidate they saw
-    _text("utc"),
-    _number("audit_n"),
+    text("by"),
+    text("vote"),  # approve, reject
+    text("words"),
+    text("sha256"),  # of the candidate they saw
+    text("utc"),
+    number("audit_n"),
     sa.PrimaryKeyConstraint("candidate", "by"),
 )
 
@@ -76,14 +69,14 @@ library_releases: Final = sa.Table(
     "library_releases",
     metadata,
     _key("number"),
-    _text("name"),
-    _text("version"),
-    _text("sha256"),
-    _text("file_sha256"),
-    _text("manifest"),
-    _text("made_by"),
-    _text("made_utc"),
-    _number("audit_n"),
+    text("name"),
+    text("version"),
+    text("sha256"),
+    text("file_sha256"),
+    text("manifest"),
+    text("made_by"),
+    text("made_utc"),
+    number("audit_n"),
 )
 
 # Those of them that were signed and handed out.
@@ -91,7 +84,7 @@ library_publications: Final = sa.Table(
     "library_publications",
     metadata,
     sa.Column("number", sa.BigInteger, sa.ForeignKey("library_releases.number"), primary_key=True),
-    _text("by"),
-    _text("utc"),
-    _number("audit_n"),
+    text("by"),
+    text("utc"),
+    number("audit_n"),
 )

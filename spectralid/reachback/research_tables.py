@@ -6,17 +6,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from spectralid.reachback.columns import number, text
 from spectralid.reachback.tables import metadata
 
 __all__ = ["research_hits", "research_reopened", "research_runs", "research_shards"]
-
-
-def _text(name: str, *, null: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=null)
-
-
-def _number(name: str, *, null: bool = False, default: str | None = None) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, nullable=null, server_default=default)
 
 
 def _run() -> sa.Column[str]:
@@ -27,22 +20,22 @@ research_runs: Final = sa.Table(
     "research_runs",
     metadata,
     sa.Column("run_id", sa.Text, primary_key=True),
-    _number("number"),
-    _text("state"),  # queued, running, done
-    _text("from_sha256", null=True),
-    _text("to_sha256"),
-    _text("library_name"),
-    _text("library_version"),
-    _text("changed"),
-    _text("removed"),
-    _text("suspects"),  # substances whose scans are all looked at again
-    _text("deadly"),
-    _text("engine_version"),
-    _text("made_by"),
-    _text("created_utc"),
-    _text("started_utc", null=True),
-    _text("finished_utc", null=True),
-    _number("upto", default="0"),
+    number("number"),
+    text("state"),  # queued, running, done
+    text("from_sha256", null=True),
+    text("to_sha256"),
+    text("library_name"),
+    text("library_version"),
+    text("changed"),
+    text("removed"),
+    text("suspects"),  # substances whose scans are all looked at again
+    text("deadly"),
+    text("engine_version"),
+    text("made_by"),
+    text("created_utc"),
+    text("started_utc", null=True),
+    text("finished_utc", null=True),
+    number("upto", default="0"),
     sa.UniqueConstraint("number"),
     sa.Index(None, "state"),
 )
@@ -51,18 +44,18 @@ research_shards: Final = sa.Table(
     "research_shards",
     metadata,
     _run(),
-    _text("kind"),
-    _number("start"),
-    _number("stop"),
-    _text("state"),  # open, claimed, done
-    _number("token", default="0"),
-    _text("holder", null=True),
-    _text("until_utc", null=True),
-    _number("pairs", null=True),
-    _number("judged", null=True),
-    _number("changed", null=True),
-    _text("done_utc", null=True),
-    _number("audit_n", null=True),
+    text("kind"),
+    number("start"),
+    number("stop"),
+    text("state"),  # open, claimed, done
+    number("token", default="0"),
+    text("holder", null=True),
+    text("until_utc", null=True),
+    number("pairs", null=True),
+    number("judged", null=True),
+    number("changed", null=True),
+    text("done_utc", null=True),
+    number("audit_n", null=True),
     sa.PrimaryKeyConstraint("run_id", "kind", "start"),
     sa.Index(None, "run_id", "state"),
 )
@@ -71,21 +64,21 @@ research_hits: Final = sa.Table(
     "research_hits",
     metadata,
     _run(),
-    _text("device_id"),
-    _number("seq"),
-    _number("idx"),
-    _text("library_sha256"),
+    text("device_id"),
+    number("seq"),
+    number("idx"),
+    text("library_sha256"),
     sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False),
-    _text("entry", null=True),  # the likest of what was searched for
+    text("entry", null=True),  # the likest of what was searched for
     sa.Column("cosine", sa.Float, nullable=True),
     sa.Column("partial", sa.Float, nullable=True),
-    _text("outcome"),  # same, minor, agrees, changed, failed
-    _text("effect"),  # none, noted, reopened
+    text("outcome"),  # same, minor, agrees, changed, failed
+    text("effect"),  # none, noted, reopened
     sa.Column("deadly", sa.Boolean, nullable=False),
-    _text("why"),
-    _text("before"),
-    _text("after"),
-    _text("utc"),
+    text("why"),
+    text("before"),
+    text("after"),
+    text("utc"),
     sa.PrimaryKeyConstraint("run_id", "device_id", "seq", "idx", "library_sha256"),
     sa.Index(None, "case_id"),
 )
@@ -96,8 +89,8 @@ research_reopened: Final = sa.Table(
     metadata,
     _run(),
     sa.Column("case_id", sa.Text, sa.ForeignKey("cases.case_id"), nullable=False),
-    _number("round"),
+    number("round"),
     sa.Column("deadly", sa.Boolean, nullable=False),
-    _text("due_utc"),
+    text("due_utc"),
     sa.PrimaryKeyConstraint("case_id", "round"),
 )
