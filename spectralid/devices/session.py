@@ -22,7 +22,7 @@ from spectralid.devices.laser import ArmToken, LaserOffUnconfirmedError, LaserRe
 from spectralid.devices.laser_watch import Orders, SignalWatch, next_order
 from spectralid.devices.plan import Progress, ScanPlan
 from spectralid.devices.profile import Profile
-from spectralid.devices.record import Calibration, Measurement, RetakeError
+from spectralid.devices.record import Calibration, Measurement
 from spectralid.devices.registry import open_device
 from spectralid.devices.run import ScanRun
 from spectralid.devices.state import Event, State, StateError, StateMachine
@@ -374,14 +374,49 @@ class Session:
         ParameterError
             If the plan does not fit the instrument.
         """
+        measured = self.measure(
+            plan,
+            token=token,
+            acknowledge_unknown_interlock=acknowledge_unknown_interlock,
+            light=light,
+            progress=progress,
+        )
+        return measured.spectrum(
+            axis_calibration=axis_calibration, intensity_calibration=intensity_calibration
+        )
+
+    def measure(
+        self,
+        plan: ScanPlan,
+        *,
+        token: ArmToken | None = None,
+        acknowledge_unknown_interlock: bool = False,
+        light: Callable[[bool], None] | None = None,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Measurement:
+        """Measure as `scan` does, and give the frames: for whoever judges the detector as well.
+
+        Parameters
+        ----------
+        plan, token, acknowledge_unknown_interlock, light, progress
+            As for `scan`.
+
+        Returns
+        -------
+        Measurement
+            Frames with and without light; its `Measurement.spectrum` is what `scan` gives.
+
+        Raises
+        ------
+        DeviceError, ParameterError
+            As for `scan`.
+        """
         if not self._scanning.acquire(blocking=False):
             raise StateError("A scan is running; wait for it or cancel it.")
         try:
             self._machine.fire(Event.ARM)
             try:
-                return self._run(plan, token, acknowledge_unknown_interlock, light, progress).spectrum(
-                    axis_calibration=axis_calibration, intensity_calibration=intensity_calibration
-                )
+                return self._run(plan, token, acknowledge_unknown_interlock, light, progress)
             except BaseException as error:
                 self._scan_failed(error)
                 raise
@@ -418,8 +453,6 @@ class Session:
         return run.without_laser(light, sequence=self._scans)
 
     def _scan_failed(self, error: BaseException) -> None:
-        if isinstance(error, RetakeError) and self.state is State.IDLE:
-            return  # the instrument did what it was told
         refused = isinstance(error, LaserRefusedError | ScanCancelledError)
         if self.state is State.ARMED and (refused or not isinstance(error, DeviceError)):
             self._machine.fire(Event.DISARM)  # nothing but questions has been asked
