@@ -20,10 +20,11 @@ import sqlalchemy as sa
 from spectralid.casework import enrolment as on_the_tablet
 from spectralid.casework.enrolment import Enrolment
 from spectralid.casework.store import CaseStore
-from spectralid.reachback import enrolment, migrate
-from spectralid.reachback.database import FILE, Database, open_database
-from spectralid.reachback.desk import Desk
-from spectralid.reachback.tls import Authority
+from spectralid.reachback.api.desk import Desk
+from spectralid.reachback.store import migrate
+from spectralid.reachback.store.database import FILE, Database, open_database
+from spectralid.reachback.tablets import enrolment
+from spectralid.reachback.tablets.tls import Authority
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 

@@ -24,14 +24,16 @@ from benchmarks.reachback._field import FENTANYL, HARMLESS, Tablet
 from benchmarks.reachback._year_arrivals import Seizure, moment
 from spectralid.casework import messages
 from spectralid.casework.clock import from_text, to_text
-from spectralid.reachback import answers, cases, decisions, ingest, leases, queue
-from spectralid.reachback.cases import State
-from spectralid.reachback.database import Database
-from spectralid.reachback.decisions import Decision, Outcome
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.bench.decisions import Decision, Outcome
+from spectralid.reachback.caseload import cases, leases, queue
+from spectralid.reachback.caseload.cases import State
+from spectralid.reachback.caseload.leases import Lease
 from spectralid.reachback.errors import StaleLeaseError
-from spectralid.reachback.leases import Lease
-from spectralid.reachback.serverkeys import ServerKeys
-from spectralid.reachback.tables import cases as case_table
+from spectralid.reachback.store.database import Database
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.store.tables import cases as case_table
+from spectralid.reachback.tablets import answers, ingest
 
 Spell = tuple[float, int, float]
 

@@ -29,9 +29,9 @@ from spectralid.devices.sim.samples import bundled_samples
 from spectralid.devices.sim.scenes import compose
 from spectralid.identify import Identifier
 from spectralid.library import open_library
-from spectralid.reachback.workbench import Sheet, Workbench
-from spectralid.reachback.workbench_material import Material, Scan
-from spectralid.reachback.workbench_views import fit_view
+from spectralid.reachback.bench.material import Material, Scan
+from spectralid.reachback.bench.views import fit_view
+from spectralid.reachback.bench.workbench import Sheet, Workbench
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
 
 MIXTURES = (

@@ -46,9 +46,12 @@ from spectralid.casework.facts import Draft
 from spectralid.casework.outbox import Backoff
 from spectralid.casework.store import CaseStore
 from spectralid.casework.sync import Sync
-from spectralid.reachback import audit, ingest, queue, serve, tables
-from spectralid.reachback.desk import Desk
+from spectralid.reachback.api import serve
+from spectralid.reachback.api.desk import Desk
+from spectralid.reachback.caseload import queue
 from spectralid.reachback.settings import Settings
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.tablets import ingest
 
 OUTAGE_MIN = 60.0
 DRAINED_MIN = 15.0

@@ -43,10 +43,12 @@ from benchmarks.reachback._server import (
 )
 from spectralid.casework.endpoint import PACKET_TYPE
 from spectralid.casework.store import CaseStore
-from spectralid.reachback import audit, enrolled, ingest, serve
-from spectralid.reachback.database import Database
-from spectralid.reachback.serverkeys import ServerKeys
+from spectralid.reachback.api import serve
 from spectralid.reachback.settings import Settings
+from spectralid.reachback.store import audit
+from spectralid.reachback.store.database import Database
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.tablets import enrolled, ingest
 
 _NO_LIMITS = "[limits]\ndevice_per_min = 1e6\ndevice_burst = 1000000\nall_per_s = 1e6\nall_burst = 1000000\n"
 SCANS = 3

@@ -25,10 +25,12 @@ import numpy as np  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spectralid.plot import save  # noqa: E402
-from spectralid.reachback import alerts, graph, laboratory, links, migrate, trends  # noqa: E402
-from spectralid.reachback.bulletin import bulletin_csv, bulletin_facts, bulletin_pdf  # noqa: E402
-from spectralid.reachback.database import open_database  # noqa: E402
-from spectralid.reachback.linkage_archive import Fingerprints  # noqa: E402
+from spectralid.reachback.intelligence import alerts, graph, links, trends  # noqa: E402
+from spectralid.reachback.intelligence.bulletin import bulletin_csv, bulletin_facts, bulletin_pdf  # noqa: E402
+from spectralid.reachback.intelligence.linkage_archive import Fingerprints  # noqa: E402
+from spectralid.reachback.lab import laboratory  # noqa: E402
+from spectralid.reachback.store import migrate  # noqa: E402
+from spectralid.reachback.store.database import open_database  # noqa: E402
 from tests.reachback.desk import Desk, says  # noqa: E402
 from tests.reachback.mixtures import scan  # noqa: E402
 

@@ -29,8 +29,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from spectralid.reachback import migrate
-from spectralid.reachback.database import Database, open_database
+from spectralid.reachback.store import migrate
+from spectralid.reachback.store.database import Database, open_database
 from tests.reachback import postgres
 from tests.reachback.faults.kills import Killing, fork_server
 

@@ -25,8 +25,8 @@ from securesystemslib.signer import CryptoSigner
 from spectralid import LibraryBuilder, Spectrum
 from spectralid.library import Compound, Tier, compare_libraries, merge_libraries, open_library, update
 from spectralid.library.update_sources import FolderSource
-from spectralid.reachback import regression, repository
-from spectralid.reachback.regression import HeldOut, Question
+from spectralid.reachback.releases import regression, repository
+from spectralid.reachback.releases.regression import HeldOut, Question
 
 AXIS = 150.0 + 3.0 * np.arange(1024)
 CANDIDATES = 20

@@ -38,8 +38,8 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 from linkage_real import Known, pairs, tablets, textiles  # noqa: E402
 from linkage_world import seizures  # noqa: E402
 
-from spectralid.reachback import linkage, linkage_fit  # noqa: E402
-from spectralid.reachback.fingerprint import VERSION, Fingerprint, pool, read_all  # noqa: E402
+from spectralid.reachback.intelligence import linkage, linkage_fit  # noqa: E402
+from spectralid.reachback.intelligence.fingerprint import VERSION, Fingerprint, pool, read_all  # noqa: E402
 
 MODEL = HERE.parents[1] / "spectralid/reachback/linkage.json"
 SEED = 20261122

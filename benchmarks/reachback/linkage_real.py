@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from spectralid import IntensityUnit, Spectrum, Technique
-from spectralid.reachback.fingerprint import Fingerprint, pool, read_all
+from spectralid.reachback.intelligence.fingerprint import Fingerprint, pool, read_all
 
 
 @dataclass(frozen=True)

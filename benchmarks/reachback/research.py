@@ -27,8 +27,8 @@ import numpy as np  # noqa: E402
 
 from spectralid.library import open_library  # noqa: E402
 from spectralid.library.schema import common_grid  # noqa: E402
-from spectralid.reachback.archive import SHARD_ROWS, Shard, ShardFile, derivatives, encode  # noqa: E402
-from spectralid.reachback.research_kernel import LEAST, Entries, search  # noqa: E402
+from spectralid.reachback.research.archive import SHARD_ROWS, Shard, ShardFile, derivatives, encode  # noqa: E402
+from spectralid.reachback.research.kernel import LEAST, Entries, search  # noqa: E402
 from spectralid.spectrum import Technique  # noqa: E402
 
 SUBSTANCES = 300

@@ -35,9 +35,7 @@ from benchmarks.reachback._year_arrivals import START, SURGE, WEEK_MIN, YEAR, Sp
 from benchmarks.reachback._year_desk import Habits, Spell, Tally, Year
 from spectralid.casework.clock import from_text
 from spectralid.proportion import clopper_pearson
-from spectralid.reachback import audit, enrolled
-from spectralid.reachback.database import Database
-from spectralid.reachback.plan import (
+from spectralid.reachback.capacity.plan import (
     Demand,
     Handling,
     Interim,
@@ -47,8 +45,11 @@ from spectralid.reachback.plan import (
     simulate,
     smallest_roster,
 )
-from spectralid.reachback.serverkeys import ServerKeys
-from spectralid.reachback.tables import cases, rounds
+from spectralid.reachback.store import audit
+from spectralid.reachback.store.database import Database
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.store.tables import cases, rounds
+from spectralid.reachback.tablets import enrolled
 
 GOAL = 0.99
 TABLETS = 300

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from spectralid.reachback.desk import Desk
+    from spectralid.reachback.api.desk import Desk
     from spectralid.reachback.settings import Settings
 
 __all__ = ["REACHBACK_FOLDER", "add_server_options", "console", "opened", "settings_of"]
@@ -49,7 +49,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[Desk]:
     """The server, for a command that does one thing."""
-    from spectralid.reachback.serve import open_desk
+    from spectralid.reachback.api.serve import open_desk
 
     desk = open_desk(args.data, settings_of(args))
     try:

@@ -18,7 +18,7 @@ from spectralid.cli._reachback import add_server_options, console, opened
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
-    from spectralid.reachback.desk import Desk
+    from spectralid.reachback.api.desk import Desk
 
 __all__ = ["add_parser"]
 
@@ -114,14 +114,14 @@ def add_parser(subparsers: Any) -> None:
 
 def _with_extra(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     # Says in a sentence what to install, where the packages of the server are not there.
-    from spectralid.reachback import tables  # noqa: F401
+    from spectralid.reachback.store import tables  # noqa: F401
 
     return run(args)
 
 
 def _init(args: argparse.Namespace) -> int:
-    from spectralid.reachback import accounts
-    from spectralid.reachback.tls import Authority
+    from spectralid.reachback.people import accounts
+    from spectralid.reachback.tablets.tls import Authority
 
     with opened(args) as desk:
         Authority.open(desk.folder, now=desk.now())
@@ -143,7 +143,7 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _account_add(args: argparse.Namespace) -> int:
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     with opened(args) as desk:
         code = accounts.add(
@@ -160,7 +160,7 @@ def _account_add(args: argparse.Namespace) -> int:
 
 
 def _account_change(args: argparse.Namespace) -> int:
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     with opened(args) as desk:
         done = accounts.change(
@@ -171,7 +171,7 @@ def _account_change(args: argparse.Namespace) -> int:
 
 
 def _account_reset(args: argparse.Namespace) -> int:
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     with opened(args) as desk:
         code = accounts.reset(
@@ -182,7 +182,7 @@ def _account_reset(args: argparse.Namespace) -> int:
 
 
 def _account_disable(args: argparse.Namespace) -> int:
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     with opened(args) as desk:
         accounts.disable(desk.db, args.account, why=args.why, by=console(), now=desk.now())
@@ -197,7 +197,7 @@ def _account_setup(args: argparse.Namespace) -> int:
 
 
 def _account_list(args: argparse.Namespace) -> int:
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     with opened(args) as desk:
         found = accounts.listed(desk.db)
@@ -215,7 +215,7 @@ def _account_list(args: argparse.Namespace) -> int:
 
 
 def _set_up(desk: Desk, account: str, code: str, password: str) -> None:
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     address = accounts.set_up(desk.db, desk.passwords, desk.vault, account, code, password, now=desk.now())
     print(address)
@@ -249,8 +249,8 @@ def _password(file: Path | None) -> str:
 
 
 def _device_enrol(args: argparse.Namespace) -> int:
-    from spectralid.reachback import enrolment
-    from spectralid.reachback.tls import Authority
+    from spectralid.reachback.tablets import enrolment
+    from spectralid.reachback.tablets.tls import Authority
 
     with args.request.open("rb") as file:
         request = file.read(_LARGEST)
@@ -277,7 +277,7 @@ def _device_enrol(args: argparse.Namespace) -> int:
 
 
 def _device_revoke(args: argparse.Namespace) -> int:
-    from spectralid.reachback import enrolment
+    from spectralid.reachback.tablets import enrolment
 
     with opened(args) as desk:
         enrolment.revoke(desk.db, args.device, why=args.why, by=console(), now=desk.now(), stolen=args.stolen)
@@ -286,7 +286,7 @@ def _device_revoke(args: argparse.Namespace) -> int:
 
 
 def _device_list(args: argparse.Namespace) -> int:
-    from spectralid.reachback import enrolled
+    from spectralid.reachback.tablets import enrolled
 
     with opened(args) as desk:
         found = enrolled.listed(desk.db)
@@ -300,7 +300,7 @@ def _device_list(args: argparse.Namespace) -> int:
 
 
 def _checkpoint(args: argparse.Namespace) -> int:
-    from spectralid.reachback import audit_reading
+    from spectralid.reachback.store import audit_reading
 
     with opened(args) as desk, desk.db.read() as tx:
         head, text = audit_reading.checkpoint(tx, desk.keys, now=desk.now())
@@ -313,7 +313,7 @@ def _checkpoint(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from spectralid.reachback import audit
+    from spectralid.reachback.store import audit
 
     with opened(args) as desk:
         held = [

@@ -14,7 +14,7 @@ from spectralid.cli._output import add_force_option, check_new
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
-    from spectralid.reachback.database import Database
+    from spectralid.reachback.store.database import Database
 
 __all__ = ["add_parser"]
 
@@ -56,8 +56,8 @@ def _add_record(parser: argparse.ArgumentParser) -> None:
 
 
 def _record(args: argparse.Namespace) -> Database:
-    from spectralid.reachback.database import FILE, open_database
-    from spectralid.reachback.migrate import upgrade
+    from spectralid.reachback.store.database import FILE, open_database
+    from spectralid.reachback.store.migrate import upgrade
 
     if args.database is None and not (args.folder / FILE).is_file():
         raise ParameterError("--folder", str(args.folder), "the folder of a server, with its database")
@@ -71,7 +71,12 @@ def _bulletin(args: argparse.Namespace) -> int:
     if form not in _FORMS:
         raise ParameterError("--output", str(args.output), "named .pdf, .csv or .json")
     check_new(args, args.output)
-    from spectralid.reachback.bulletin import bulletin_csv, bulletin_facts, bulletin_json, bulletin_pdf
+    from spectralid.reachback.intelligence.bulletin import (
+        bulletin_csv,
+        bulletin_facts,
+        bulletin_json,
+        bulletin_pdf,
+    )
 
     db = _record(args)
     try:
@@ -91,8 +96,8 @@ def _bulletin(args: argparse.Namespace) -> int:
 
 
 def _alerts(args: argparse.Namespace) -> int:
-    from spectralid.reachback import alerts
-    from spectralid.reachback.linkage_archive import Fingerprints
+    from spectralid.reachback.intelligence import alerts
+    from spectralid.reachback.intelligence.linkage_archive import Fingerprints
 
     db = _record(args)
     try:

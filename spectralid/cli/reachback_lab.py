@@ -15,8 +15,8 @@ from spectralid.cli._reachback import add_server_options, console, opened
 from spectralid.errors import ParameterError, RecordError
 
 if TYPE_CHECKING:
-    from spectralid.reachback.ages import Ages
-    from spectralid.reachback.scoreboard import Rate, Scoreboard
+    from spectralid.reachback.lab.ages import Ages
+    from spectralid.reachback.lab.scoreboard import Rate, Scoreboard
 
 __all__ = ["add_parser"]
 
@@ -97,7 +97,7 @@ def _time(args: argparse.Namespace) -> tuple[datetime, datetime]:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from spectralid.reachback.laboratory_csv import import_csv
+    from spectralid.reachback.lab.results_csv import import_csv
 
     data = _read(args.file)
     with opened(args) as desk:
@@ -123,7 +123,7 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _read(file: Path) -> bytes:
-    from spectralid.reachback.laboratory_csv import MOST_BYTES
+    from spectralid.reachback.lab.results_csv import MOST_BYTES
 
     try:
         with file.open("rb") as source:
@@ -133,7 +133,8 @@ def _read(file: Path) -> bytes:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from spectralid.reachback import laboratory, laboratory_csv
+    from spectralid.reachback.lab import laboratory
+    from spectralid.reachback.lab import results_csv as laboratory_csv
 
     if args.csv is not None:
         check_new(args, args.csv)
@@ -154,7 +155,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _overdue(args: argparse.Namespace) -> int:
-    from spectralid.reachback.ages import overdue
+    from spectralid.reachback.lab.ages import overdue
 
     with opened(args) as desk:
         found = overdue(desk.db, now=datetime.now(UTC), within=timedelta(hours=args.hours))
@@ -171,7 +172,7 @@ def _overdue(args: argparse.Namespace) -> int:
 
 
 def _ages(args: argparse.Namespace) -> int:
-    from spectralid.reachback import ages
+    from spectralid.reachback.lab import ages
 
     if args.csv is not None:
         check_new(args, args.csv)
@@ -196,7 +197,7 @@ def _print_ages(found: Ages) -> None:
 
 
 def _scoreboard(args: argparse.Namespace) -> int:
-    from spectralid.reachback.scoreboard import BY, figure, scoreboard
+    from spectralid.reachback.lab.scoreboard import BY, figure, scoreboard
 
     if args.figure_by not in BY:
         raise ParameterError("--figure-by", args.figure_by, "one of " + ", ".join(BY))

@@ -15,7 +15,7 @@ from spectralid.cli._output import add_force_option, check_new
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
-    from spectralid.reachback.plan import Demand, Handling, Plan, Roster
+    from spectralid.reachback.capacity.plan import Demand, Handling, Plan, Roster
 
 __all__ = ["add_parser"]
 
@@ -102,7 +102,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from spectralid.reachback.plan import simulate
+    from spectralid.reachback.capacity.plan import simulate
 
     if args.save_roster is not None and not args.find:
         raise ParameterError("--save-roster", str(args.save_roster), "given together with --find")
@@ -128,8 +128,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _find(args: argparse.Namespace, demand: Demand, handling: Handling) -> int:
     """The smallest roster of ordinary weeks and, if there is a surge, of its weeks; then both in a year."""
-    from spectralid.reachback.plan import simulate, smallest_roster
-    from spectralid.reachback.plan_files import roster_csv, roster_text
+    from spectralid.reachback.capacity.files import roster_csv, roster_text
+    from spectralid.reachback.capacity.plan import simulate, smallest_roster
 
     goal = 0.99 if args.goal is None else args.goal
     wanted = [("ordinary weeks", demand)]
@@ -182,8 +182,8 @@ def _find(args: argparse.Namespace, demand: Demand, handling: Handling) -> int:
 
 
 def _demand(args: argparse.Namespace) -> Demand:
-    from spectralid.reachback.plan import Demand, SizeMix
-    from spectralid.reachback.plan_files import read_arrivals
+    from spectralid.reachback.capacity.files import read_arrivals
+    from spectralid.reachback.capacity.plan import Demand, SizeMix
 
     sizes = SizeMix.parse(args.sizes)
     shape = None if args.arrivals is None else read_arrivals(args.arrivals)
@@ -196,7 +196,7 @@ def _demand(args: argparse.Namespace) -> Demand:
 
 
 def _handling(args: argparse.Namespace) -> Handling:
-    from spectralid.reachback.plan import Handling, Interim
+    from spectralid.reachback.capacity.plan import Handling, Interim
 
     interim = None if args.interim_min is None else Interim(args.interim_min, args.interim_before)
     return Handling(
@@ -211,8 +211,8 @@ def _handling(args: argparse.Namespace) -> Handling:
 
 
 def _roster(given: str, args: argparse.Namespace) -> Roster:
-    from spectralid.reachback.plan import HOURS, Roster
-    from spectralid.reachback.plan_files import read_chemists
+    from spectralid.reachback.capacity.files import read_chemists
+    from spectralid.reachback.capacity.plan import HOURS, Roster
 
     chemists = (int(given),) * HOURS if given.isdecimal() else read_chemists(given)
     return Roster(chemists=chemists, shift_h=args.shift, break_min=args.break_min)
@@ -223,12 +223,12 @@ def _report(args: argparse.Namespace, plan: Plan, more: dict[str, Any]) -> None:
     if args.json:
         print_json(plan.to_dict() | more)
     else:
-        from spectralid.reachback.plan_files import plan_text
+        from spectralid.reachback.capacity.files import plan_text
 
         print(plan_text(plan))
     if args.plot is not None:
         from spectralid.plot import save
-        from spectralid.reachback.plan_files import plan_figure
+        from spectralid.reachback.capacity.files import plan_figure
 
         save(plan_figure(plan), args.plot)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from securesystemslib.signer import CryptoSigner
 
-    from spectralid.reachback.desk import Desk
-    from spectralid.reachback.release import Release
+    from spectralid.reachback.api.desk import Desk
+    from spectralid.reachback.releases.release import Release
 
 __all__ = ["add_parser"]
 
@@ -115,7 +115,7 @@ def _rollout(args: argparse.Namespace) -> dict[str, Any]:
 
 def _init(args: argparse.Namespace) -> int:
     from spectralid.library.update import fingerprint
-    from spectralid.reachback import release, repository
+    from spectralid.reachback.releases import release, repository
 
     passphrase = _passphrase(args, new=True)
     named = {
@@ -146,7 +146,7 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _candidates(args: argparse.Namespace) -> int:
-    from spectralid.reachback import candidates
+    from spectralid.reachback.releases import candidates
 
     with opened(args) as desk:
         if args.number is not None:
@@ -178,7 +178,7 @@ def _plain(one: Any) -> dict[str, Any]:
 
 
 def _approve(args: argparse.Namespace) -> int:
-    from spectralid.reachback import approval, candidates
+    from spectralid.reachback.releases import approval, candidates
 
     with opened(args) as desk:
         person = _person(args, desk)
@@ -193,7 +193,7 @@ def _approve(args: argparse.Namespace) -> int:
 
 
 def _reject(args: argparse.Namespace) -> int:
-    from spectralid.reachback import approval
+    from spectralid.reachback.releases import approval
 
     with opened(args) as desk:
         approval.reject(desk.db, args.number, by=_person(args, desk), why=args.why, now=desk.now())
@@ -203,7 +203,7 @@ def _reject(args: argparse.Namespace) -> int:
 
 def _make(args: argparse.Namespace) -> int:
     import spectralid
-    from spectralid.reachback import regression, release
+    from spectralid.reachback.releases import regression, release
 
     with opened(args) as desk:
         folder = release.folder_of(desk.db)
@@ -235,7 +235,7 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _roll_out(args: argparse.Namespace) -> int:
-    from spectralid.reachback import release
+    from spectralid.reachback.releases import release
 
     with opened(args) as desk:
         folder = release.folder_of(desk.db)
@@ -245,7 +245,7 @@ def _roll_out(args: argparse.Namespace) -> int:
 
 
 def _withdraw(args: argparse.Namespace) -> int:
-    from spectralid.reachback import release
+    from spectralid.reachback.releases import release
 
     with opened(args) as desk:
         folder = release.folder_of(desk.db)
@@ -255,7 +255,7 @@ def _withdraw(args: argparse.Namespace) -> int:
 
 
 def _rotate(args: argparse.Namespace) -> int:
-    from spectralid.reachback import release, repository
+    from spectralid.reachback.releases import release, repository
 
     with opened(args) as desk:
         folder = release.folder_of(desk.db)
@@ -278,7 +278,7 @@ def _rotate(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    from spectralid.reachback import repository
+    from spectralid.reachback.releases import repository
 
     keyid = repository.make_key(args.file, _passphrase(args, new=True))
     print(f"Key {keyid}: {args.file} (encrypted) and {args.file}.pub (public).")
@@ -286,7 +286,7 @@ def _key(args: argparse.Namespace) -> int:
 
 
 def _sign(args: argparse.Namespace) -> int:
-    from spectralid.reachback import repository
+    from spectralid.reachback.releases import repository
 
     signer = repository.read_key(args.key, _passphrase(args))
     count = repository.sign(args.staged, signer)
@@ -295,7 +295,7 @@ def _sign(args: argparse.Namespace) -> int:
 
 
 def _publish(args: argparse.Namespace) -> int:
-    from spectralid.reachback import release
+    from spectralid.reachback.releases import release
 
     with opened(args) as desk:
         done = release.publish(
@@ -315,10 +315,10 @@ def _publish(args: argparse.Namespace) -> int:
 
 def _search_again(desk: Desk) -> Any:
     """What is called for each release: the archive is searched again against what changed."""
-    from spectralid.reachback import research
+    from spectralid.reachback.research import runs
 
     def hook(release: Release, library: Path, before: Path) -> None:
-        run = research.start(
+        run = runs.start(
             desk.db,
             library,
             release.new_references,
@@ -333,7 +333,7 @@ def _search_again(desk: Desk) -> Any:
 
 
 def _refresh(args: argparse.Namespace) -> int:
-    from spectralid.reachback import release, repository
+    from spectralid.reachback.releases import release, repository
 
     with opened(args) as desk:
         folder = release.repository_of(release.folder_of(desk.db))
@@ -353,7 +353,7 @@ def _refresh(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from spectralid.reachback import candidates, release, repository
+    from spectralid.reachback.releases import candidates, release, repository
 
     with opened(args) as desk:
         folder, now = release.folder_of(desk.db), desk.now()
@@ -421,7 +421,7 @@ def _passphrase(args: argparse.Namespace, *, new: bool = False) -> str:
 def _online_passphrase(desk: Desk) -> str:
     """Of the keys that this machine signs with by itself; made the first time."""
     from spectralid.files import write_whole
-    from spectralid.reachback import release
+    from spectralid.reachback.releases import release
 
     path = release.folder_of(desk.db) / _KEYS / _PASSPHRASE
     if not path.exists():
@@ -431,14 +431,14 @@ def _online_passphrase(desk: Desk) -> str:
 
 
 def _online_files(desk: Desk, role: str) -> list[Path]:
-    from spectralid.reachback import release
+    from spectralid.reachback.releases import release
 
     folder = release.folder_of(desk.db) / _KEYS
     return sorted(folder.glob(f"{role}-*.key"), key=lambda path: int(path.stem.rpartition("-")[2]))
 
 
 def _new_online_key(desk: Desk, role: str) -> CryptoSigner:
-    from spectralid.reachback import release, repository
+    from spectralid.reachback.releases import release, repository
 
     passphrase = _online_passphrase(desk)
     path = release.folder_of(desk.db) / _KEYS / f"{role}-{len(_online_files(desk, role)) + 1}.key"
@@ -448,7 +448,7 @@ def _new_online_key(desk: Desk, role: str) -> CryptoSigner:
 
 def _online(desk: Desk, *, staged: bool = False) -> Mapping[str, CryptoSigner]:
     """The keys of the server that count: those in force, or those of a root that waits."""
-    from spectralid.reachback import release, repository
+    from spectralid.reachback.releases import release, repository
 
     place = release.repository_of(release.folder_of(desk.db))
     passphrase = _online_passphrase(desk)
@@ -465,9 +465,9 @@ def _online(desk: Desk, *, staged: bool = False) -> Mapping[str, CryptoSigner]:
 
 def _person(args: argparse.Namespace, desk: Desk) -> str:
     """Whose token it is; nobody approves in another's name."""
-    from spectralid.reachback import sessions
     from spectralid.reachback.errors import ForbiddenError, SignInError
-    from spectralid.reachback.roles import may
+    from spectralid.reachback.people import sessions
+    from spectralid.reachback.people.roles import may
 
     account = sessions.of_token(desk.db, args.token_file.read_text(encoding="ascii").strip(), now=desk.now())
     if account is None:
@@ -486,7 +486,7 @@ def _console() -> str:
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
-    from spectralid.reachback.repository import ROLES
+    from spectralid.reachback.releases.repository import ROLES
 
     role, _, rest = text.partition("=")
     if role not in ROLES or not rest:
@@ -495,7 +495,7 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 
 def _waits(folder: Path) -> None:
-    from spectralid.reachback import release
+    from spectralid.reachback.releases import release
 
     for path in sorted((release.repository_of(folder) / "staged").glob("*.json")):
         print(f"Waits for signatures: {path}")

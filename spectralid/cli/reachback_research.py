@@ -14,8 +14,8 @@ from spectralid.cli._inputs import print_json
 from spectralid.cli._reachback import add_server_options, opened
 
 if TYPE_CHECKING:
-    from spectralid.reachback.desk import Desk
-    from spectralid.reachback.research import Progress
+    from spectralid.reachback.api.desk import Desk
+    from spectralid.reachback.research.runs import Progress
 
 __all__ = ["add_parser"]
 
@@ -65,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ParameterError("--follow", args.follow, "more than 0")
     with opened(args) as desk:
         if args.release is not None:
-            from spectralid.reachback.research import start_for_release
+            from spectralid.reachback.research.runs import start_for_release
 
             start_for_release(desk.db, args.release, by="command", now=desk.now())
         while True:
@@ -78,20 +78,20 @@ def _run(args: argparse.Namespace) -> int:
 def _once(args: argparse.Namespace, desk: Desk) -> int:
     with _Bar() as bar:
         if args.dask is not None:
-            from spectralid.reachback import research_dask
+            from spectralid.reachback.research import cluster
 
-            client = research_dask.connect(args.dask, args.processes)
+            client = cluster.connect(args.dask, args.processes)
             try:
                 _until_done(
                     desk,
-                    lambda: research_dask.work(desk.db, desk.keys, client, now=desk.now, progress=bar.show),
+                    lambda: cluster.work(desk.db, desk.keys, client, now=desk.now, progress=bar.show),
                 )
             finally:
                 client.close()
         elif args.processes > 1:
             return _processes(args, desk, bar)
         else:
-            from spectralid.reachback import research
+            from spectralid.reachback.research import runs as research
 
             _until_done(desk, lambda: research.work(desk.db, desk.keys, now=desk.now, progress=bar.show))
     return Exit.IDENTIFIED
@@ -99,7 +99,7 @@ def _once(args: argparse.Namespace, desk: Desk) -> int:
 
 def _until_done(desk: Desk, work: Callable[[], int]) -> None:
     """Work, and wait for what others have: it comes back if they were killed."""
-    from spectralid.reachback import research
+    from spectralid.reachback.research import runs as research
 
     while work() or research.pending(desk.db):
         time.sleep(_LOOK_S)
@@ -109,7 +109,7 @@ def _processes(args: argparse.Namespace, desk: Desk, bar: _Bar) -> int:
     """Workers beside each other; what one that breaks off has is left to the others."""
     from multiprocessing import get_context
 
-    from spectralid.reachback import research
+    from spectralid.reachback.research import runs as research
 
     context = get_context("spawn")
     workers = [context.Process(target=_worker, args=(args,)) for _ in range(args.processes)]
@@ -124,7 +124,7 @@ def _processes(args: argparse.Namespace, desk: Desk, bar: _Bar) -> int:
 
 
 def _worker(args: argparse.Namespace) -> None:
-    from spectralid.reachback import research
+    from spectralid.reachback.research import runs as research
 
     with opened(args) as desk:
         _until_done(desk, lambda: research.work(desk.db, desk.keys, now=desk.now))
@@ -155,7 +155,7 @@ class _Bar:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from spectralid.reachback import research
+    from spectralid.reachback.research import runs as research
 
     with opened(args) as desk:
         runs = research.listed(desk.db)
@@ -175,7 +175,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _archive(args: argparse.Namespace) -> int:
-    from spectralid.reachback.archive import Archive
+    from spectralid.reachback.research.archive import Archive
 
     with opened(args) as desk, _Bar() as bar:
         archive = Archive(desk.db)

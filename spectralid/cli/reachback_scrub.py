@@ -41,7 +41,8 @@ def add_parser(subparsers: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from datetime import UTC, datetime
 
-    from spectralid.reachback import audit, copies, scrub
+    from spectralid.reachback.store import audit, copies
+    from spectralid.reachback.tablets import scrub
 
     if args.rescue is not None:
         return _rescue(args)
@@ -68,8 +69,8 @@ _WORDS: Final = {
 
 
 def _rescue(args: argparse.Namespace) -> int:
-    from spectralid.reachback.database import open_database
-    from spectralid.reachback.scrub import rescue
+    from spectralid.reachback.store.database import open_database
+    from spectralid.reachback.tablets.scrub import rescue
 
     db = open_database(settings_of(args).database or None, args.data)
     try:

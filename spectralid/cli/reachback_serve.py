@@ -11,7 +11,7 @@ from spectralid.cli._exit import Exit
 from spectralid.cli._reachback import add_server_options, settings_of
 
 if TYPE_CHECKING:
-    from spectralid.reachback.serve import Addresses
+    from spectralid.reachback.api.serve import Addresses
 
 __all__ = ["add_parser"]
 
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     import logging
 
-    from spectralid.reachback.serve import open_desk, serve
+    from spectralid.reachback.api.serve import open_desk, serve
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     settings = settings_of(args)

@@ -30,7 +30,7 @@ from spectralid.reachback.errors import ReachbackError
 if TYPE_CHECKING:
     import httpx
 
-    from spectralid.reachback.workbench_material import Material
+    from spectralid.reachback.bench.material import Material
     from spectralid.spectrum import Spectrum
 
 __all__ = [
@@ -90,7 +90,7 @@ def _refused(message: str, status: int, code: str, draft: int | None, retry: flo
 
 @dataclass(frozen=True, slots=True)
 class QueueLine:
-    """A case of the queue; see `spectralid.reachback.queue.Entry`."""
+    """A case of the queue; see `spectralid.reachback.caseload.queue.Entry`."""
 
     case_id: str
     device_id: str
@@ -312,7 +312,7 @@ class Client:
     def material(self, case_id: str) -> Material:
         """The packets of a case, read: spectra exactly as they were measured, strips, notes, photos."""
         from spectralid.casework.packet import open_packet
-        from spectralid.reachback.workbench_material import read_material
+        from spectralid.reachback.bench.material import read_material
 
         numbers = [one["seq"] for one in self.case(case_id).packets]
         # The server has verified the signatures; its keys of the tablets are not known here.
@@ -362,7 +362,7 @@ class Client:
         first_look: str = "",
         seen: int | None = None,
     ) -> Outcome:
-        """Decide a case; see `spectralid.reachback.decisions.Decision`.
+        """Decide a case; see `spectralid.reachback.bench.decisions.Decision`.
 
         Raises
         ------

@@ -18,14 +18,19 @@ import sqlalchemy as sa
 
 from spectralid.casework.packet import Packet, open_packet
 from spectralid.errors import ParameterError
-from spectralid.reachback import answers, audit, cases, classification, copies, csv_out, decisions, laboratory
+from spectralid.reachback import classification, csv_out
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.caseload import cases
 from spectralid.reachback.errors import NotFoundError
-from spectralid.reachback.lab_reports import Result
+from spectralid.reachback.lab import laboratory
+from spectralid.reachback.lab.reports import Result
 from spectralid.reachback.redaction import Redactor, substance_name
-from spectralid.reachback.tables import packets
+from spectralid.reachback.store import audit, copies
+from spectralid.reachback.store.tables import packets
+from spectralid.reachback.tablets import answers
 
 if TYPE_CHECKING:
-    from spectralid.reachback.database import Database
+    from spectralid.reachback.store.database import Database
     from spectralid.spectrum import Spectrum
 
 __all__ = ["FORMS", "Export", "Form", "export"]
@@ -208,7 +213,7 @@ def _read(db: Database, case_id: str, *, persons: bool, spectra: bool, key: byte
 
 
 def _spectra(packet: Packet) -> Iterator[Spectrum]:
-    from spectralid.reachback.workbench_material import read_material
+    from spectralid.reachback.bench.material import read_material
 
     for scan in read_material([packet]).scans:
         if scan.role == "sample" and scan.spectrum is not None:

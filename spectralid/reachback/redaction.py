@@ -21,7 +21,7 @@ from spectralid.casework.clock import to_text
 from spectralid.casework.messages import parse_utc
 from spectralid.errors import SpectralIDError
 from spectralid.reachback import classification
-from spectralid.reachback.lab_reports import Result
+from spectralid.reachback.lab.reports import Result
 
 __all__ = ["Redactor", "substance_name"]
 

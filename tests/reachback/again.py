@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import sqlalchemy as sa
 
-from spectralid.reachback import answers, audit, research, tables
-from spectralid.reachback.decisions import Decision
-from spectralid.reachback.research_judge import Answer, Judged
-from spectralid.reachback.research_tables import research_hits
+from spectralid.reachback.bench.decisions import Decision
+from spectralid.reachback.research import runs
+from spectralid.reachback.research.judge import Answer, Judged
+from spectralid.reachback.research.tables import research_hits
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.tablets import answers
 from tests.reachback.desk import says
 from tests.reachback.world import NAMES, library, pure, values
 
@@ -47,11 +49,11 @@ class Field:
 
     def start(self, **options):
         options = {"before": self.before, "by": "lib", "now": self.desk.time, **options}
-        return research.start(self.desk.db, self.after, **options)
+        return runs.start(self.desk.db, self.after, **options)
 
     def work(self, **options):
         options = {"now": self.desk.now, "shard_rows": SOME, **options}
-        return research.work(self.desk.db, self.desk.keys, **options)
+        return runs.work(self.desk.db, self.desk.keys, **options)
 
     def hits(self, **wanted):
         chosen = sa.select(research_hits)

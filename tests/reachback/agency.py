@@ -15,8 +15,8 @@ from securesystemslib.signer import CryptoSigner
 from spectralid import LibraryBuilder, Spectrum
 from spectralid.library import Compound, Tier, open_library, update
 from spectralid.library.update_sources import FolderSource, HttpSource
-from spectralid.reachback import repository
-from spectralid.reachback.repository import Target
+from spectralid.reachback.releases import repository
+from spectralid.reachback.releases.repository import Target
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

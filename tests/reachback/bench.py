@@ -9,7 +9,7 @@ import numpy as np
 from spectralid import LibraryBuilder, Spectrum
 from spectralid.casework.compose import instrument_facts, spectrum_blobs, spectrum_entry
 from spectralid.library import Compound, ReferenceLibrary, Tier
-from spectralid.reachback import laboratory
+from spectralid.reachback.lab import laboratory
 from spectralid.spectrum import Acquisition
 
 AXIS = np.arange(180.0, 2600.0, 3.0)

@@ -12,8 +12,8 @@ pytest.importorskip("alembic", reason="the server needs the extra [reachback]")
 
 import sqlalchemy as sa
 
-from spectralid.reachback import migrate
-from spectralid.reachback.database import FILE, open_database
+from spectralid.reachback.store import migrate
+from spectralid.reachback.store.database import FILE, open_database
 from tests.reachback import postgres
 from tests.reachback.desk import Desk
 

@@ -14,9 +14,11 @@ from spectralid.casework.ids import next_id
 from spectralid.casework.keys import SigningKey
 from spectralid.casework.manifest import GENESIS
 from spectralid.casework.packet import Blob, open_packet, seal
-from spectralid.reachback import cases, decisions, enrolled, ingest, leases, queue
-from spectralid.reachback.decisions import Decision
-from spectralid.reachback.serverkeys import ServerKeys
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.bench.decisions import Decision
+from spectralid.reachback.caseload import cases, leases, queue
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.tablets import enrolled, ingest
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 _values = itertools.count(1)

@@ -18,11 +18,12 @@ import os
 import warnings
 from datetime import timedelta
 
-from spectralid.reachback import accounts, enrolment, sessions
-from spectralid.reachback.access import PEER
-from spectralid.reachback.api import GROUPS, create_app
-from spectralid.reachback.desk import Desk as ServerDesk
+from spectralid.reachback.api.app import GROUPS, create_app
+from spectralid.reachback.api.desk import Desk as ServerDesk
+from spectralid.reachback.people import accounts, sessions
 from spectralid.reachback.settings import Accounts, Limits, Settings
+from spectralid.reachback.tablets import enrolment
+from spectralid.reachback.tablets.tls import PEER
 
 with warnings.catch_warnings():
     # It asks for another package of the same author.

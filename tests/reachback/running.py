@@ -7,7 +7,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
-from spectralid.reachback import serve
+from spectralid.reachback.api import serve
 from spectralid.reachback.settings import Desk, Devices
 from tests.reachback.http import QUICK
 
@@ -16,7 +16,7 @@ PORTS = {"desk": Desk(port=0), "devices": Devices(port=0)}
 
 @contextmanager
 def running(folder, settings=QUICK, **more):
-    """A server in a folder; gives its `Desk` (of spectralid.reachback.desk) and its addresses."""
+    """A server in a folder; gives its `Desk` (of spectralid.reachback.api.desk) and its addresses."""
     desk = serve.open_desk(folder, replace(settings, **{**PORTS, **more}))
     told, stopped = threading.Event(), []
     found = {}

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from spectralid.casework.clock import to_text
 from spectralid.proportion import clopper_pearson
-from spectralid.reachback import alerts, trends
-from spectralid.reachback.alerts import FALSE_ALARMS, WEEKS, chance, increases, significant
 from spectralid.reachback.classification import classify
 from spectralid.reachback.errors import ConflictError, DecisionError, NotFoundError
-from spectralid.reachback.linkage_archive import Fingerprints
-from spectralid.reachback.tables import audit, case_links
-from spectralid.reachback.trends import Finding, Seizure
+from spectralid.reachback.intelligence import alerts, trends
+from spectralid.reachback.intelligence.alerts import FALSE_ALARMS, WEEKS, chance, increases, significant
+from spectralid.reachback.intelligence.linkage_archive import Fingerprints
+from spectralid.reachback.intelligence.trends import Finding, Seizure
+from spectralid.reachback.store.tables import audit, case_links
 from tests.reachback.mixtures import scan
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)  # a Wednesday

@@ -4,8 +4,9 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.casework import messages
-from spectralid.reachback import answers, tables
 from spectralid.reachback.errors import BadPacketError, NotFoundError
+from spectralid.reachback.store import tables
+from spectralid.reachback.tablets import answers
 from tests.reachback.desk import Tablet
 
 

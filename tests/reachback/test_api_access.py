@@ -7,8 +7,8 @@ import re
 import pytest
 from fastapi.routing import APIRoute
 
-from spectralid.reachback import roles
-from spectralid.reachback.access import Requires
+from spectralid.reachback.api.access import Requires
+from spectralid.reachback.people import roles
 
 HUMAN = roles.ACCOUNT_ROLES
 

@@ -7,11 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.errors import ParameterError
-from spectralid.reachback import accounts, audit, roles, sessions
-from spectralid.reachback.access import COOKIE
-from spectralid.reachback.accounts import Passwords
+from spectralid.reachback.api.access import COOKIE
 from spectralid.reachback.errors import ReachbackError
+from spectralid.reachback.people import accounts, roles, sessions
+from spectralid.reachback.people.accounts import Passwords
 from spectralid.reachback.settings import Accounts, Limits, Settings
+from spectralid.reachback.store import audit
 from tests.reachback.http import QUICK, Server
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

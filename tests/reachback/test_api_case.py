@@ -7,8 +7,8 @@ import struct
 import pytest
 
 from spectralid.casework.packet import Blob
-from spectralid.reachback import audit, audit_reading
-from spectralid.reachback.roles import ACCOUNT_ROLES
+from spectralid.reachback.people.roles import ACCOUNT_ROLES
+from spectralid.reachback.store import audit, audit_reading
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 SAID = {
@@ -231,7 +231,7 @@ def test_what_a_browser_is_told_about_itself(server, ada):
 
 
 def test_a_defect_says_nothing_of_itself(server, client_as, monkeypatch):
-    from spectralid.reachback import queue
+    from spectralid.reachback.caseload import queue
 
     def broken(*_, **__):
         raise RuntimeError("secret of the server")
@@ -243,7 +243,7 @@ def test_a_defect_says_nothing_of_itself(server, client_as, monkeypatch):
 
 
 def test_no_database_is_busy_and_not_a_defect(server, ada, monkeypatch):
-    from spectralid.reachback import queue
+    from spectralid.reachback.caseload import queue
     from spectralid.reachback.errors import UnavailableError
 
     def away(*_, **__):
@@ -309,7 +309,7 @@ def test_figures(server, client_as):
 def test_roles_of_the_body_and_of_the_table_are_the_same():
     from typing import get_args
 
-    from spectralid.reachback import api_admin
+    from spectralid.reachback.api import admin as api_admin
 
     assert get_args(api_admin._Role) == ACCOUNT_ROLES
 

@@ -12,8 +12,8 @@ import pytest
 
 import spectralid.reachback as reachback
 from spectralid.errors import ParameterError
-from spectralid.reachback import accounts
 from spectralid.reachback.client import Client, RefusedError, UnreachableError, connect
+from spectralid.reachback.people import accounts
 from tests.reachback.desk import Tablet
 from tests.reachback.http import QUICK
 from tests.reachback.running import running
@@ -44,7 +44,7 @@ def signed_in(live, name, *roles):
 
 
 def sent(desk, name, **scan):
-    from spectralid.reachback import enrolled, ingest
+    from spectralid.reachback.tablets import enrolled, ingest
 
     tablet = Tablet(name)
     now = datetime.now(UTC)

@@ -12,7 +12,8 @@ import pytest
 from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, Phase, given, settings
 
-from spectralid.reachback import enrolled, roles
+from spectralid.reachback.people import roles
+from spectralid.reachback.tablets import enrolled
 from tests.reachback.test_api_access import actions, walk
 
 with warnings.catch_warnings():

@@ -14,9 +14,9 @@ from spectralid.casework import dsse, messages
 from spectralid.casework.clock import to_text
 from spectralid.casework.manifest import dumps
 from spectralid.casework.packet import MAX_PACKET
-from spectralid.reachback import enrolled, enrolment, ingest, instrument_checks
-from spectralid.reachback import waiting as waiting_room
+from spectralid.reachback.api import waiting as waiting_room
 from spectralid.reachback.settings import Limits, Settings
+from spectralid.reachback.tablets import enrolled, enrolment, ingest, instrument_checks
 from tests.reachback.http import QUICK, Server
 
 BOTH = pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -277,7 +277,7 @@ def test_whoever_waits_is_told_at_once_and_holds_no_thread(server):
 
 
 def with_peer(server, device_id):
-    from spectralid.reachback.access import PEER
+    from spectralid.reachback.tablets.tls import PEER
 
     der = server.certificate(device_id)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spectralid.reachback import roles
+from spectralid.reachback.people import roles
 from tests.reachback.test_api_access import operations
 
 FILE = Path(__file__).parents[2] / "docs" / "reachback.md"

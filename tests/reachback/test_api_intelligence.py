@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spectralid.reachback import alerts
-from spectralid.reachback.linkage_archive import Fingerprints
+from spectralid.reachback.intelligence import alerts
+from spectralid.reachback.intelligence.linkage_archive import Fingerprints
 from tests.reachback.mixtures import scan
 
 RECIPE = {1: 0.5, 2: 0.3, 3: 0.2}

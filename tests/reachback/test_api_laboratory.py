@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from spectralid.reachback import laboratory
 from spectralid.reachback.exports import FORMS
+from spectralid.reachback.lab import laboratory
 
 REPORT = {
     "laboratory": "Forward 1", "sample_ref": "F-1", "result": "confirmed", "methods": ["gc-ms"],

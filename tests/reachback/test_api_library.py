@@ -14,8 +14,9 @@ from spectralid.casework.enrolment import enrolled
 from spectralid.casework.store import CaseStore
 from spectralid.cli import main
 from spectralid.library.installed import open_installed
-from spectralid.reachback import audit, candidates, regression, release, repository
-from spectralid.reachback.regression import Line, Regression
+from spectralid.reachback.releases import candidates, regression, release, repository
+from spectralid.reachback.releases.regression import Line, Regression
+from spectralid.reachback.store import audit
 from tests.reachback import bench
 from tests.reachback.agency import Agency
 from tests.reachback.bench import SUBSTANCES, spectrum
@@ -179,7 +180,7 @@ def run(tmp_path, capsys):
 
 def test_the_commands_from_keys_to_a_tablet_with_a_certificate(run, tmp_path, prepared, capsys, unjudged):
     """Keys, candidate, two approvals, release, signature, publication; then a tablet asks by its own line."""
-    from spectralid.reachback import serve
+    from spectralid.reachback.api import serve
     from tests.reachback.desk import Desk
     from tests.reachback.http import QUICK, Server
     from tests.reachback.running import running
@@ -268,7 +269,8 @@ def test_a_library_that_answers_worse_is_refused_by_the_command(run, tmp_path, p
     folder = tmp_path / "server"
     shutil.copytree(prepared, folder)
     run("init", "--keys", tmp_path / "keys", "--passphrase-file", tmp_path / "pass")
-    from spectralid.reachback import approval, serve
+    from spectralid.reachback.api import serve
+    from spectralid.reachback.releases import approval
     from tests.reachback.desk import Desk
     from tests.reachback.http import QUICK
 

@@ -22,12 +22,14 @@ from spectralid.casework.keys import SigningKey
 from spectralid.casework.store import CaseStore
 from spectralid.casework.sync import Sync
 from spectralid.errors import ParameterError
-from spectralid.reachback import cases, decisions, enrolled, enrolment, leases
-from spectralid.reachback.decisions import Decision
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.bench.decisions import Decision
+from spectralid.reachback.caseload import cases, leases
 from spectralid.reachback.errors import BadPacketError, ReachbackError
 from spectralid.reachback.settings import Desk, Settings
-from spectralid.reachback.tables import packets
-from spectralid.reachback.tls import Authority
+from spectralid.reachback.store.tables import packets
+from spectralid.reachback.tablets import enrolled, enrolment
+from spectralid.reachback.tablets.tls import Authority
 from tests.casework.record import scan, with_item
 from tests.casework.server_double import Authority as OtherAuthority
 from tests.reachback.running import running

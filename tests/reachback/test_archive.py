@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from spectralid.identify.similarity import derivative_cosine, derivative_window, first_derivative
 from spectralid.library.schema import common_grid
 from spectralid.preprocess.resample import resample
-from spectralid.reachback import tables
-from spectralid.reachback.archive import PREPARATION, Archive, DamagedShardError, derivatives, encode
 from spectralid.reachback.errors import ConflictError
+from spectralid.reachback.research.archive import PREPARATION, Archive, DamagedShardError, derivatives, encode
+from spectralid.reachback.store import tables
 from tests.reachback.world import AXIS, NAMES, pure, values
 
 

@@ -9,8 +9,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from spectralid.casework import messages
 from spectralid.casework.clock import to_text
-from spectralid.reachback import answers, audit, leases, queue, tables
+from spectralid.reachback.caseload import leases, queue
 from spectralid.reachback.errors import ConflictError, SeparationError, StaleLeaseError
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.tablets import answers
 from tests.reachback.desk import Desk, says
 
 CHEMISTS = ("ada", "bea", "cai")

@@ -7,9 +7,9 @@ from spectralid.casework import dsse, messages
 from spectralid.casework.errors import PacketError
 from spectralid.casework.facts import Checkpoint
 from spectralid.casework.manifest import GENESIS, dumps
-from spectralid.reachback import audit, tables
-from spectralid.reachback.serverkeys import ServerKeys
-from spectralid.reachback.tables import APPEND_ONLY
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.store.tables import APPEND_ONLY
 
 
 @pytest.fixture

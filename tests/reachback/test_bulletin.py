@@ -11,7 +11,8 @@ import pytest
 
 from spectralid.cli import main
 from spectralid.errors import ParameterError
-from spectralid.reachback import bulletin, laboratory
+from spectralid.reachback.intelligence import bulletin
+from spectralid.reachback.lab import laboratory
 from tests.reachback.desk import says
 from tests.reachback.mixtures import scan
 

@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.library import Compound
-from spectralid.reachback import approval, audit, candidates
-from spectralid.reachback.candidates import CandidateError
 from spectralid.reachback.errors import ConflictError, NotFoundError, SeparationError
-from spectralid.reachback.library_tables import candidate_votes
+from spectralid.reachback.releases import approval, candidates
+from spectralid.reachback.releases.candidates import CandidateError
+from spectralid.reachback.releases.tables import candidate_votes
+from spectralid.reachback.store import audit
 from tests.reachback import bench
 from tests.reachback.bench import SUBSTANCES, compound, spectrum
 from tests.reachback.desk import says

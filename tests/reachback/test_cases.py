@@ -5,9 +5,10 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.casework.clock import to_text
-from spectralid.reachback import audit, cases, tables
-from spectralid.reachback.cases import STEPS, State
+from spectralid.reachback.caseload import cases
+from spectralid.reachback.caseload.cases import STEPS, State
 from spectralid.reachback.errors import NotFoundError, TransitionError
+from spectralid.reachback.store import audit, tables
 from tests.reachback.desk import says
 
 EVENTS = sorted({event for _, event in STEPS})

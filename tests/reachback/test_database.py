@@ -5,9 +5,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from spectralid.reachback import audit, migrate, tables
-from spectralid.reachback.database import open_database
 from spectralid.reachback.errors import ReachbackError, SchemaTooNewError, StorageFullError, UnavailableError
+from spectralid.reachback.store import audit, migrate, tables
+from spectralid.reachback.store.database import open_database
 from tests.reachback.desk import START
 
 

@@ -1,8 +1,9 @@
 import pytest
 
-from spectralid.reachback import answers, decisions
-from spectralid.reachback.decisions import Decision
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.bench.decisions import Decision
 from spectralid.reachback.errors import DecisionError, StaleLeaseError, TransitionError
+from spectralid.reachback.tablets import answers
 from tests.reachback.desk import says
 
 

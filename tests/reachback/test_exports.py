@@ -9,11 +9,13 @@ import sqlalchemy as sa
 
 from spectralid.casework.manifest import GENESIS
 from spectralid.errors import ParameterError
-from spectralid.reachback import classification, exports, laboratory, tables
+from spectralid.reachback import classification, exports
 from spectralid.reachback.errors import NotFoundError
 from spectralid.reachback.exports import FORMS
-from spectralid.reachback.lab_reports import Substance
+from spectralid.reachback.lab import laboratory
+from spectralid.reachback.lab.reports import Substance
 from spectralid.reachback.redaction import Redactor
+from spectralid.reachback.store import tables
 from tests.reachback.desk import says
 
 NAME = "Zebulon Quartermain"

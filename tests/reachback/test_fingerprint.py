@@ -7,7 +7,7 @@ import pytest
 
 from spectralid import IntensityUnit, Spectrum, Technique
 from spectralid.errors import InvalidSpectrumError, TechniqueError
-from spectralid.reachback import fingerprint as fp
+from spectralid.reachback.intelligence import fingerprint as fp
 from tests.reachback.mixtures import AXIS, spectrum
 
 MIX = {1: 0.6, 2: 0.4}

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from spectralid.reachback import graph
-from spectralid.reachback.linkage_archive import Similar
+from spectralid.reachback.intelligence import graph
+from spectralid.reachback.intelligence.linkage_archive import Similar
 
 NAMESPACE = "{http://graphml.graphdrawing.org/xmlns}"
 

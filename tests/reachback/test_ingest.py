@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from spectralid.casework import dsse, messages
 from spectralid.casework.packet import MAX_PACKET, PAYLOAD_TYPE
-from spectralid.reachback import audit, enrolled, ingest, tables
 from spectralid.reachback.errors import (
     BadPacketError,
     DeviceRefusedError,
@@ -18,6 +17,8 @@ from spectralid.reachback.errors import (
     TooLargeError,
     UnknownFormatError,
 )
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.tablets import enrolled, ingest
 from tests.reachback.desk import Tablet
 
 
@@ -248,7 +249,7 @@ def test_a_vendors_file_is_kept_and_not_opened(desk):
 
 
 def test_the_same_numbers_link_two_seizures_and_merge_none(desk):
-    from spectralid.reachback import cases
+    from spectralid.reachback.caseload import cases
 
     one = desk.scan("S-1", values=(1.0, 7.25, 3.0))
     two = desk.scan("S-9", desk.other, values=(1.0, 7.25, 3.0))

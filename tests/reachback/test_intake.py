@@ -14,11 +14,12 @@ import sqlalchemy as sa
 
 from spectralid.casework import messages
 from spectralid.casework.packet import open_packet
-from spectralid.reachback import audit, enrolled, ingest, storing, tables
 from spectralid.reachback.errors import DeviceRefusedError, StorageFullError, UnavailableError
-from spectralid.reachback.intake import Line, Waiting
-from spectralid.reachback.projections import project
-from spectralid.reachback.storing import Arriving, Clash, Ingested
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.store.intake import Line, Waiting
+from spectralid.reachback.tablets import enrolled, ingest, storing
+from spectralid.reachback.tablets.projections import project
+from spectralid.reachback.tablets.storing import Arriving, Clash, Ingested
 from tests.reachback.desk import Tablet
 
 
@@ -310,8 +311,8 @@ CRASH = """
 import os, sys, threading
 from datetime import UTC, datetime
 from spectralid.reachback import ingest, storing
-from spectralid.reachback.database import open_database
-from spectralid.reachback.serverkeys import ServerKeys
+from spectralid.reachback.store.database import open_database
+from spectralid.reachback.store.serverkeys import ServerKeys
 
 folder, url, when = sys.argv[1], sys.argv[2] or None, sys.argv[3]
 db = open_database(url, folder)

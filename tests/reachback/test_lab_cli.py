@@ -7,7 +7,7 @@ import pytest
 
 from spectralid.cli import main
 from spectralid.cli._exit import Exit
-from spectralid.reachback import laboratory
+from spectralid.reachback.lab import laboratory
 from tests.reachback.desk import Desk
 
 

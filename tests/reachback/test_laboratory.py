@@ -7,9 +7,13 @@ import sqlalchemy as sa
 
 from spectralid.casework import messages
 from spectralid.casework.clock import to_text
-from spectralid.reachback import answers, audit, cases, lab_tables, laboratory, tables
+from spectralid.reachback.caseload import cases
 from spectralid.reachback.errors import ConflictError, NotFoundError
-from spectralid.reachback.lab_reports import LabConflictError, LabReportError, Report, Substance
+from spectralid.reachback.lab import laboratory
+from spectralid.reachback.lab import tables as lab_tables
+from spectralid.reachback.lab.reports import LabConflictError, LabReportError, Report, Substance
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.tablets import answers
 from tests.reachback.desk import says
 
 GCMS = ("GC-MS",)
@@ -108,7 +112,7 @@ def test_a_refuted_result_reopens_the_case_and_reaches_linked_seizures(desk, lab
 
 def leased(desk, case_id):
     row = desk.case(case_id)
-    from spectralid.reachback.leases import Lease
+    from spectralid.reachback.caseload.leases import Lease
 
     return Lease(case_id, row["token"], row["holder"], row["until_utc"], "adjudicate")
 
@@ -421,7 +425,7 @@ def test_the_tables_are_those_of_the_migration(empty):
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    from spectralid.reachback import migrate
+    from spectralid.reachback.store import migrate
 
     migrate.upgrade(empty)
     mine = {"lab_results", "lab_samples", "lab_steps"}

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from spectralid.casework import messages
-from spectralid.reachback import answers, audit, laboratory
-from spectralid.reachback.cases import State
+from spectralid.reachback.caseload.cases import State
 from spectralid.reachback.errors import ConflictError
-from spectralid.reachback.lab_reports import LabConflictError, Report, Substance
+from spectralid.reachback.lab import laboratory
+from spectralid.reachback.lab.reports import LabConflictError, Report, Substance
+from spectralid.reachback.store import audit
+from spectralid.reachback.tablets import answers
 from tests.reachback.conftest import fresh
 from tests.reachback.desk import Desk, says
 

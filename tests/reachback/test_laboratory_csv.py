@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spectralid.reachback import csv_out, laboratory, laboratory_csv
-from spectralid.reachback.lab_reports import LabReportError
+from spectralid.reachback import csv_out
+from spectralid.reachback.lab import laboratory, results_csv
+from spectralid.reachback.lab.reports import LabReportError
 
 HEADER = (
     "Laboratory,Sample Ref,Report-Ref,Result,Methods,Substances,Shares_percent,Uncertainties_percent,"
@@ -18,7 +19,7 @@ HEADER = (
 
 def imported(desk, data, **options):
     data = data.encode() if isinstance(data, str) else data
-    return laboratory_csv.import_csv(desk.db, desk.keys, data, by="lab-ann", now=desk.time, **options)
+    return results_csv.import_csv(desk.db, desk.keys, data, by="lab-ann", now=desk.time, **options)
 
 
 def table(*lines):
@@ -74,7 +75,7 @@ def test_dialects_of_one_file_give_the_same_reports(encoding, mark):
     ]
     target = io.StringIO(newline="")
     csv.writer(target, delimiter=mark).writerows(rows)
-    ((line, report),), bad, ignored = laboratory_csv.read(target.getvalue().encode(encoding))
+    ((line, report),), bad, ignored = results_csv.read(target.getvalue().encode(encoding))
     assert (line, bad, ignored) == (2, [], ())
     assert (report.laboratory, report.sample_ref, report.note) == ("Köln", "Σ-1", rows[1][-1])
     assert [one.share for one in report.substances] == [0.125, 0.003]
@@ -83,7 +84,7 @@ def test_dialects_of_one_file_give_the_same_reports(encoding, mark):
 
 
 def test_a_line_may_end_early():
-    good, bad, _ = laboratory_csv.read(b"sample_ref,laboratory,methods,result,note\nS,L,MS,refuted\nS,L\n")
+    good, bad, _ = results_csv.read(b"sample_ref,laboratory,methods,result,note\nS,L,MS,refuted\nS,L\n")
     assert [(line, report.result, report.note) for line, report in good] == [(2, "refuted", "")]
     assert [one.line for one in bad] == [3]
 
@@ -116,13 +117,13 @@ def test_a_report_that_is_there_with_other_contents_is_a_bad_line(desk):
 )
 def test_what_is_no_such_file_is_refused_whole(data):
     with pytest.raises(LabReportError):
-        laboratory_csv.read(data)
+        results_csv.read(data)
 
 
 def test_a_file_that_is_too_long_is_refused(monkeypatch):
-    monkeypatch.setattr(laboratory_csv, "_MOST_LINES", 2)
+    monkeypatch.setattr(results_csv, "_MOST_LINES", 2)
     with pytest.raises(LabReportError, match="more than 2 lines"):
-        laboratory_csv.read(table(*["Lab,S-1,,confirmed,GC-MS,,,,,"] * 3).encode())
+        results_csv.read(table(*["Lab,S-1,,confirmed,GC-MS,,,,,"] * 3).encode())
 
 
 @settings(max_examples=150, deadline=None)
@@ -130,7 +131,7 @@ def test_a_file_that_is_too_long_is_refused(monkeypatch):
 def test_no_bytes_bring_anything_but_reports_and_sentences(data):
     for beginning in (b"", table().encode()):
         try:
-            good, bad, _ = laboratory_csv.read(beginning + data)
+            good, bad, _ = results_csv.read(beginning + data)
         except LabReportError:
             continue
         assert all(one.why for one in bad)
@@ -148,6 +149,6 @@ def test_no_cell_that_goes_out_is_a_formula(text):
 def test_results_go_out_with_what_became_of_them(desk):
     case_id = desk.answered()
     imported(desk, table(f"=1+1,S-1,R-1,confirmed,GC-MS,lactose,,,{case_id},"))
-    rows = list(csv.DictReader(io.StringIO(laboratory_csv.listing(laboratory.listed(desk.db)).decode())))
+    rows = list(csv.DictReader(io.StringIO(results_csv.listing(laboratory.listed(desk.db)).decode())))
     assert rows[0]["laboratory"] == "'=1+1"
     assert (rows[0]["what"], rows[0]["swgdrug"], rows[0]["substances"]) == ("applied", "A B", "Lactose")

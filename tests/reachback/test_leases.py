@@ -1,6 +1,6 @@
 import pytest
 
-from spectralid.reachback import leases, queue
+from spectralid.reachback.caseload import leases, queue
 from spectralid.reachback.errors import (
     CaseChangedError,
     LeaseTakenError,

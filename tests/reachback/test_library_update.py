@@ -16,9 +16,9 @@ from spectralid.library import update
 from spectralid.library.installed import installed, open_installed
 from spectralid.library.update import UpdateError, is_for
 from spectralid.library.update_sources import FolderSource, HttpSource, SourceError
-from spectralid.reachback import repository
 from spectralid.reachback.errors import ConflictError, NotFoundError
-from spectralid.reachback.repository import KeyRefusedError
+from spectralid.reachback.releases import repository
+from spectralid.reachback.releases.repository import KeyRefusedError
 from tests.reachback.agency import START, Agency, Device, Server, build, source_of
 
 

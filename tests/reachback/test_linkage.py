@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from spectralid.errors import TechniqueError
-from spectralid.reachback import linkage, linkage_fit
-from spectralid.reachback.fingerprint import pool, read
+from spectralid.qa.likelihood_ratios import cllr, cllr_min
+from spectralid.reachback.intelligence import linkage, linkage_fit
+from spectralid.reachback.intelligence.fingerprint import pool, read
 from tests.reachback.mixtures import spectrum
 
 
@@ -150,18 +151,18 @@ def gaussians(d, n=4000, seed=1):
 
 
 def test_cost_is_nothing_for_the_perfect_and_one_bit_for_the_silent():
-    assert linkage_fit.cllr(np.zeros(5), np.zeros(9)) == pytest.approx(1.0)
-    assert linkage_fit.cllr(np.full(5, 9.0), np.full(5, -9.0)) < 1e-8
+    assert cllr(np.zeros(5), np.zeros(9)) == pytest.approx(1.0)
+    assert cllr(np.full(5, 9.0), np.full(5, -9.0)) < 1e-8
     same, different = gaussians(2.0)
-    assert linkage_fit.cllr(same, different) == pytest.approx(linkage_fit.cllr_min(same, different), abs=0.02)
+    assert cllr(same, different) == pytest.approx(cllr_min(same, different), abs=0.02)
 
 
 def test_miscalibration_shows_as_the_difference_to_the_least_cost():
     same, different = gaussians(2.0)
     for wrong in (lambda x: 3 * x, lambda x: x + 1.5):
-        cost, least = linkage_fit.cllr(wrong(same), wrong(different)), linkage_fit.cllr_min(same, different)
+        cost, least = cllr(wrong(same), wrong(different)), cllr_min(same, different)
         assert cost > least + 0.1
-        assert linkage_fit.cllr_min(wrong(same), wrong(different)) == pytest.approx(least)
+        assert cllr_min(wrong(same), wrong(different)) == pytest.approx(least)
 
 
 def test_the_least_cost_is_that_of_the_best_monotone_calibration():
@@ -171,7 +172,7 @@ def test_the_least_cost_is_that_of_the_best_monotone_calibration():
     x = np.linspace(-9, 9, 20_001)
     density = np.exp(-0.5 * (x - d / 2) ** 2) / math.sqrt(2 * math.pi)
     theory = float(np.sum(density * np.log2(1 + np.exp(-d * x))) * (x[1] - x[0]))
-    assert linkage_fit.cllr_min(same, different) == pytest.approx(theory, abs=0.01)
+    assert cllr_min(same, different) == pytest.approx(theory, abs=0.01)
 
 
 def test_bounds_grow_with_independent_cases_and_hold_for_noise():
@@ -188,7 +189,7 @@ def test_bounds_grow_with_independent_cases_and_hold_for_noise():
 def test_cross_entropy_at_even_odds_is_the_cost():
     same, different = gaussians(2.0)
     at = linkage_fit.cross_entropy(same, different, np.array([0.0, 2.0]))
-    assert at[0] == pytest.approx(linkage_fit.cllr(same, different))
+    assert at[0] == pytest.approx(cllr(same, different))
     assert at[1] < at[0]
 
 

@@ -8,11 +8,11 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from spectralid.reachback import linkage_archive, links
 from spectralid.reachback.errors import NotFoundError
-from spectralid.reachback.intelligence_tables import case_digests, fingerprints
-from spectralid.reachback.linkage_archive import Fingerprints, catch_up, is_behind
-from spectralid.reachback.tables import audit, case_links, metadata
+from spectralid.reachback.intelligence import linkage_archive, links
+from spectralid.reachback.intelligence.linkage_archive import Fingerprints, catch_up, is_behind
+from spectralid.reachback.intelligence.tables import case_digests, fingerprints
+from spectralid.reachback.store.tables import audit, case_links, metadata
 from tests.reachback.mixtures import scan
 
 RECIPE = {1: 0.5, 2: 0.3, 3: 0.2}

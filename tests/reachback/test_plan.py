@@ -12,7 +12,15 @@ import pytest
 
 from spectralid.cli._main import main
 from spectralid.errors import ParameterError, UnreadableFileError
-from spectralid.reachback.plan import (
+from spectralid.reachback.capacity.desk import Kind, Log, Work, run
+from spectralid.reachback.capacity.files import (
+    plan_figure,
+    plan_text,
+    read_arrivals,
+    read_chemists,
+    roster_csv,
+)
+from spectralid.reachback.capacity.plan import (
     HOURS,
     Demand,
     Handling,
@@ -22,8 +30,6 @@ from spectralid.reachback.plan import (
     simulate,
     smallest_roster,
 )
-from spectralid.reachback.plan_desk import Kind, Log, Work, run
-from spectralid.reachback.plan_files import plan_figure, plan_text, read_arrivals, read_chemists, roster_csv
 
 ONE = SizeMix.parse("1:1")
 BURSTS = SizeMix.parse("1:0.7,2-9:0.25,10-40:0.05")

@@ -11,8 +11,8 @@ from scipy.stats import binomtest
 
 from spectralid import Spectrum, write
 from spectralid.library import Compound, LibraryBuilder, ReferenceLibrary
-from spectralid.reachback import candidates, regression
-from spectralid.reachback.regression import Answered, HeldOut, HeldOutError, Question
+from spectralid.reachback.releases import candidates, regression
+from spectralid.reachback.releases.regression import Answered, HeldOut, HeldOutError, Question
 from tests.reachback import bench
 from tests.reachback.bench import SUBSTANCES, spectrum
 

@@ -13,11 +13,11 @@ pytest.importorskip("tuf", reason="signed releases need the extra [reachback]")
 from spectralid.library import open_library
 from spectralid.library.installed import open_installed
 from spectralid.library.update_sources import FolderSource
-from spectralid.reachback import approval, candidates, regression, release, repository
 from spectralid.reachback.errors import NotFoundError
-from spectralid.reachback.regression import HeldOut, Question, Regression, WorseError
-from spectralid.reachback.release import ReleaseError
-from spectralid.reachback.repository import KeyRefusedError
+from spectralid.reachback.releases import approval, candidates, regression, release, repository
+from spectralid.reachback.releases.regression import HeldOut, Question, Regression, WorseError
+from spectralid.reachback.releases.release import ReleaseError
+from spectralid.reachback.releases.repository import KeyRefusedError
 from tests.reachback import bench
 from tests.reachback.agency import Agency, Device
 from tests.reachback.bench import SUBSTANCES, compound, spectrum

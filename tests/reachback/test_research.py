@@ -13,9 +13,13 @@ from spectralid.casework import messages
 from spectralid.casework.clock import from_text
 from spectralid.errors import ParameterError
 from spectralid.library import open_library
-from spectralid.reachback import answers, queue, research, research_effects, tables
+from spectralid.reachback.caseload import queue
 from spectralid.reachback.errors import NotFoundError
-from spectralid.reachback.research_judge import Answer, judge
+from spectralid.reachback.research import effects as research_effects
+from spectralid.reachback.research import runs
+from spectralid.reachback.research.judge import Answer, judge
+from spectralid.reachback.store import tables
+from spectralid.reachback.tablets import answers
 from tests.reachback.again import OLD, SOME, Field, stub
 from tests.reachback.desk import says
 from tests.reachback.world import AXIS, values
@@ -43,9 +47,9 @@ def test_a_release_reopens_the_cases_whose_answers_it_changes(field):
     waiting = field.scan(("novelamine", 1.0))
     desk.passes(days=30)
     run_id = field.start()
-    assert research.get(desk.db, run_id).state == "queued"
+    assert runs.get(desk.db, run_id).state == "queued"
     field.work()
-    run = research.get(desk.db, run_id)
+    run = runs.get(desk.db, run_id)
     assert (run.state, run.spectra, run.searched, run.changed, run.removed) == ("done", 5, 5, 2, 0)
     assert (run.answers_changed, run.reopened, run.agree) == (4, 3, 0)
     assert {desk.case(c)["state"] for c in (unknown, part, deadly)} == {"REOPENED"}
@@ -66,14 +70,14 @@ def test_a_release_reopens_the_cases_whose_answers_it_changes(field):
     assert warning["precautions"]
     assert field.notices(known) == field.notices(waiting) == []
     assert desk.case(deadly)["high_hazard"]
-    (found,) = research.of_case(desk.db, part)
+    (found,) = runs.of_case(desk.db, part)
     assert found["before"]["named"] == []
     assert found["after"]["named"] == ["lactose", "novelamine"]
     assert found["library"] == "test 2"
     # Again: nothing is left to do, and nothing is done twice.
     assert field.start() == run_id
     assert field.work() == 0
-    assert research.get(desk.db, run_id) == run
+    assert runs.get(desk.db, run_id) == run
     assert len(field.notices(unknown)) == 1
     # The tablet reads what it is told.
     inbox = answers.after(desk.db, desk.keys, "tablet-2", 0, now=desk.time)
@@ -102,12 +106,12 @@ def test_the_first_pass_loses_no_scan_whose_answer_changes(field):
     field.work(judge=remembered)
     assert len(known) < 5
     with field.desk.db.read() as tx:
-        run = research._run(tx, run_id)
-        refs = [research.ScanRef(*row) for row in tx.execute(sa.select(*list(tables.spectra.primary_key)))]
-    target = research.target_of(field.desk.db, run)
+        run = runs._run(tx, run_id)
+        refs = [runs.ScanRef(*row) for row in tx.execute(sa.select(*list(tables.spectra.primary_key)))]
+    target = runs.target_of(field.desk.db, run)
     wanted = set()
     for ref in refs:
-        scan, spectrum = research.read_scan(field.desk.db, ref)
+        scan, spectrum = runs.read_scan(field.desk.db, ref)
         found = known.get(spectrum.sha256) or judge(spectrum, scan.recorded, target.libraries)
         if found.outcome == "changed":
             wanted.add((ref.device_id, ref.seq))
@@ -133,7 +137,7 @@ def test_scans_named_by_a_reference_that_was_wrong_are_looked_at_again(desk, tmp
     assert desk.case(right)["state"] == "ANSWERED"
     assert {hit["case_id"]: hit["outcome"] for hit in field.hits()} == {wrong: "changed", by_hand: "same"}
     assert "No longer borne out: mannitol." in field.notices(wrong)[0]["words"]
-    assert research.get(desk.db, run_id).removed == 1
+    assert runs.get(desk.db, run_id).removed == 1
 
 
 @one_kind
@@ -240,8 +244,8 @@ def test_what_is_deadly_has_hours_and_not_a_day(field):
 
 def test_what_changed_is_found_by_comparing_the_libraries(field):
     with field.desk.db.read() as tx:
-        run = research._run(tx, field.start())
-    target = research.target_of(field.desk.db, run)
+        run = runs._run(tx, field.start())
+    target = runs.target_of(field.desk.db, run)
     slugs = {i.id: i.compound_slug for i in open_library(field.after).references}
     assert {slugs[one] for one in target.changed} == {"novelamine", "fentanyl-x"}
     assert target.removed == target.suspects == ()
@@ -252,7 +256,7 @@ def test_a_release_that_changes_nothing_changes_nothing(field):
     field.answer(field.scan(("lactose", 1.0), named=("lactose",)), "lactose")
     run_id = field.start(before=field.after)
     field.work(judge=lambda *_: pytest.fail("nothing is looked at"))
-    run = research.get(field.desk.db, run_id)
+    run = runs.get(field.desk.db, run_id)
     assert (run.state, run.searched, run.judged) == ("done", 1, 0)
 
 
@@ -264,14 +268,14 @@ def test_what_cannot_be_started(field, tmp_path):
     with pytest.raises(ParameterError, match="at least one"):
         field.start(before=None)
     with pytest.raises(NotFoundError):
-        research.get(field.desk.db, "R-none")
+        runs.get(field.desk.db, "R-none")
 
 
 def test_scans_are_read_as_they_were_measured(field):
     field.scan(("lactose", 1.0), named=("lactose",))
     with field.desk.db.read() as tx:
-        ref = research.ScanRef(*tx.execute(sa.select(*list(tables.spectra.primary_key))).one())
-    scan, spectrum = research.read_scan(field.desk.db, ref)
+        ref = runs.ScanRef(*tx.execute(sa.select(*list(tables.spectra.primary_key))).one())
+    scan, spectrum = runs.read_scan(field.desk.db, ref)
     assert scan.recorded == Answer("identified", "unknown", ("lactose",))
     assert np.allclose(spectrum.axis, AXIS)
     assert np.allclose(spectrum.intensity, values(("lactose", 1.0), seed=1), atol=1e-6)

@@ -11,8 +11,8 @@ import pytest
 
 pytest.importorskip("distributed", reason="the cluster needs the extra [archive]")
 
-from spectralid.reachback import research, research_dask
-from spectralid.reachback.archive import Archive
+from spectralid.reachback.research import cluster, runs
+from spectralid.reachback.research.archive import Archive
 from tests.reachback.again import SOME, Field, many, reopened, stub
 
 FACTS = ("device_id", "seq", "idx", "case_id", "entry", "cosine", "partial", "outcome", "effect", "after")
@@ -32,7 +32,7 @@ def dies_once(marker, spectrum, recorded, libraries):
 def client():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = research_dask.connect(None, 3)
+        made = cluster.connect(None, 3)
         yield made
         made.shutdown()
 
@@ -56,24 +56,24 @@ def test_a_cluster_with_a_worker_killed_gives_what_one_machine_gives(field, clie
     archive.path(archive.file_of("raman", 5)).write_bytes(b"torn")
     marker = tmp_path / "killed"
     before = set(client.run(os.getpid).values())
-    done = research_dask.work(
+    done = cluster.work(
         field.desk.db, field.desk.keys, client, now=field.desk.now, shard_rows=SOME,
         judge=functools.partial(dies_once, str(marker)),
     )  # fmt: skip
     assert marker.exists()
     assert before - set(client.run(os.getpid).values())
     assert done == 5
-    run = research.get(field.desk.db, run_id)
+    run = runs.get(field.desk.db, run_id)
     assert (run.state, run.searched) == ("done", 17)
     assert reopened(field) == sorted(changing)
     on_cluster = results(field, run_id)
     assert len(on_cluster) == len({(hit["device_id"], hit["seq"]) for hit in on_cluster})
     # The same release anew on one machine, on the same record: what is found is the same to the last bit.
-    target = research.target_of(field.desk.db, run_row(field, run_id))
+    target = runs.target_of(field.desk.db, run_row(field, run_id))
     found = []
     for start in range(0, 17, SOME):
-        part = research.Part(run_id, "raman", start, min(start + SOME, 17), 0)
-        found += research._found(field.desk.db, archive, part, target)
+        part = runs.Part(run_id, "raman", start, min(start + SOME, 17), 0)
+        found += runs._found(field.desk.db, archive, part, target)
     alone = {
         (one.ref.device_id, one.ref.seq, one.ref.idx): (one.entry, one.cosine, one.partial) for one in found
     }
@@ -82,12 +82,12 @@ def test_a_cluster_with_a_worker_killed_gives_what_one_machine_gives(field, clie
     }
     assert there == alone
     for hit in on_cluster:
-        ref = research.ScanRef(hit["device_id"], hit["seq"], hit["idx"])
-        scan, spectrum = research.read_scan(field.desk.db, ref)
+        ref = runs.ScanRef(hit["device_id"], hit["seq"], hit["idx"])
+        scan, spectrum = runs.read_scan(field.desk.db, ref)
         assert stub(spectrum, scan.recorded, target.libraries).outcome == hit["outcome"]
     field.sound()
 
 
 def run_row(field, run_id):
     with field.desk.db.read() as tx:
-        return research._run(tx, run_id)
+        return runs._run(tx, run_id)

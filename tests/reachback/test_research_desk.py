@@ -9,10 +9,11 @@ import pytest
 
 from spectralid.cli import main
 from spectralid.library import open_library
-from spectralid.reachback import release, research
-from spectralid.reachback.archive import Archive
-from spectralid.reachback.library_tables import library_releases
-from spectralid.reachback.research_judge import HYSTERESIS, Answer, difference
+from spectralid.reachback.releases import release
+from spectralid.reachback.releases.tables import library_releases
+from spectralid.reachback.research import runs
+from spectralid.reachback.research.archive import Archive
+from spectralid.reachback.research.judge import HYSTERESIS, Answer, difference
 from tests.reachback.again import Field, stub
 
 # --- what counts as another answer -------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def test_several_processes_of_the_command(field, command):
     field.start()
     field.desk.db.close()
     assert command("run", "--processes", 2)[0] == 0
-    (run,) = research.listed(field.desk.db)
+    (run,) = runs.listed(field.desk.db)
     assert (run.state, run.searched) == ("done", 3)
 
 
@@ -181,4 +182,4 @@ def test_the_libraries_of_a_run_are_kept(field):
     field.before.unlink()
     field.answer(field.scan(("novelamine", 1.0)), "lactose", verdict="identified")
     field.work(judge=stub)
-    assert research.get(field.desk.db, run_id).answers_changed == 1
+    assert runs.get(field.desk.db, run_id).answers_changed == 1

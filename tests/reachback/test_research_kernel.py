@@ -11,8 +11,8 @@ from spectralid.identify.retrieval import MINIMUM_OVERLAP, MINIMUM_SHARE, Retrie
 from spectralid.identify.similarity import derivative_cosine, derivative_window, first_derivative
 from spectralid.library import Compound, LibraryBuilder, open_library
 from spectralid.library.schema import common_grid
-from spectralid.reachback.archive import Shard, derivatives, encode
-from spectralid.reachback.research_kernel import CLOSE, LEAST, LEAST_DEADLY, Entries, entries_of, search
+from spectralid.reachback.research.archive import Shard, derivatives, encode
+from spectralid.reachback.research.kernel import CLOSE, LEAST, LEAST_DEADLY, Entries, entries_of, search
 from spectralid.spectrum import Spectrum, Technique
 from tests.reachback.world import BANDS, NAMES, library, pure
 

@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from spectralid.casework.clock import to_text
 from spectralid.errors import LibraryError
 from spectralid.library import open_library
-from spectralid.reachback import research, tables
-from spectralid.reachback.archive import Archive
-from spectralid.reachback.database import open_database
-from spectralid.reachback.research_tables import research_shards
-from spectralid.reachback.serverkeys import ServerKeys
+from spectralid.reachback.research import runs as research
+from spectralid.reachback.research.archive import Archive
+from spectralid.reachback.research.tables import research_shards
+from spectralid.reachback.store import tables
+from spectralid.reachback.store.database import open_database
+from spectralid.reachback.store.serverkeys import ServerKeys
 from tests.reachback.again import OLD, SOME, Field, many, reopened, stub
 from tests.reachback.world import NAMES, library
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectralid.proportion import clopper_pearson
-from spectralid.reachback import ages, laboratory, scoreboard
-from spectralid.reachback.lab_reports import Substance
-from spectralid.reachback.scoreboard import Claim, compare
+from spectralid.reachback.lab import ages, laboratory, scoreboard
+from spectralid.reachback.lab.reports import Substance
+from spectralid.reachback.lab.scoreboard import Claim, compare
 from tests.reachback.desk import START, says
 
 DAY = timedelta(days=1)
@@ -275,7 +275,7 @@ def test_every_age_is_measured(desk):
 
 def test_a_result_counts_as_shown_when_the_server_learns_of_it(desk):
     from spectralid.casework import messages
-    from spectralid.reachback import answers
+    from spectralid.reachback.tablets import answers
 
     case_id = desk.answered()
     desk.passes(hours=1)

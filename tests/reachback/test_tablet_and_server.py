@@ -4,7 +4,7 @@ import pytest
 
 from spectralid.casework import inbox
 from spectralid.casework.store import CaseStore
-from spectralid.reachback import answers, enrolled
+from spectralid.reachback.tablets import answers, enrolled
 from tests.casework.record import Clock, scan, with_item
 from tests.reachback.desk import Desk
 

@@ -10,10 +10,11 @@ import pytest
 from spectralid.casework.clock import to_text
 from spectralid.errors import ParameterError
 from spectralid.proportion import clopper_pearson
-from spectralid.reachback import laboratory, trends
 from spectralid.reachback.classification import classify
-from spectralid.reachback.linkage_archive import catch_up
-from spectralid.reachback.trends import Finding, Seizure
+from spectralid.reachback.intelligence import trends
+from spectralid.reachback.intelligence.linkage_archive import catch_up
+from spectralid.reachback.intelligence.trends import Finding, Seizure
+from spectralid.reachback.lab import laboratory
 from tests.reachback.desk import says
 
 FENTANYL = "opioid / fentanyl-related"

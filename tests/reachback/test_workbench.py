@@ -11,9 +11,9 @@ from spectralid.casework.packet import Blob, open_packet
 from spectralid.errors import InputError, ParameterError
 from spectralid.identify import Identifier
 from spectralid.library import Compound, Tier
-from spectralid.reachback.workbench import BlindError, Workbench, problem_of
-from spectralid.reachback.workbench_material import case_material, picture_type, read_material
-from spectralid.reachback.workbench_words import looked_for
+from spectralid.reachback.bench.material import case_material, picture_type, read_material
+from spectralid.reachback.bench.words import looked_for
+from spectralid.reachback.bench.workbench import BlindError, Workbench, problem_of
 from tests.identify.builders import GRID, library, raman, substance, with_noise
 from tests.reachback.desk import Tablet
 

@@ -10,7 +10,7 @@ pytest.importorskip("sqlalchemy", reason="the server needs the extra [reachback]
 from benchmarks.reachback import _year_arrivals as arrivals
 from benchmarks.reachback import year
 from benchmarks.reachback._year_desk import Habits
-from spectralid.reachback.plan import Roster, SizeMix
+from spectralid.reachback.capacity.plan import Roster, SizeMix
 
 ROSTERS = (Roster.constant(2, break_min=30), Roster.constant(4, break_min=30))
 

@@ -12,7 +12,8 @@ sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks" / "reachb
 
 from linkage_real import pairs, tablets, textiles
 
-from spectralid.reachback import linkage, linkage_fit
+from spectralid.qa.likelihood_ratios import cllr, cllr_min
+from spectralid.reachback.intelligence import linkage
 
 
 def ratios(known):
@@ -35,20 +36,20 @@ def test_tablets_of_another_strength_are_told_apart(of_tablets):
     same, other = found["batch"][:, 0], found["other"][:, 0]
     assert (other > 0).mean() <= 0.05
     assert np.median(same) > 0 > np.median(other)
-    assert linkage_fit.cllr(same, other) < 0.6
+    assert cllr(same, other) < 0.6
 
 
 def test_fewer_tablets_say_less_and_are_still_worth_something(of_tablets):
     found = of_tablets[2]
     same, other = found["batch"][:, 0], found["other"][:, 0]
     assert (other > 0).mean() <= 0.2
-    assert linkage_fit.cllr_min(same, other) < 0.8
+    assert cllr_min(same, other) < 0.8
 
 
 def test_batches_of_one_recipe_are_not_told_apart(of_tablets):
     """Nor should they be: the proposition is one mixture, and a maker of medicines weighs alike."""
     found = of_tablets[5]
-    assert linkage_fit.cllr_min(found["batch"][:, 0], found["recipe"][:, 0]) > 0.7
+    assert cllr_min(found["batch"][:, 0], found["recipe"][:, 0]) > 0.7
 
 
 def test_no_ratio_of_different_mixtures_is_high(of_tablets, shared_data):

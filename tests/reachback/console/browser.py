@@ -11,9 +11,9 @@ from pathlib import Path
 import pyotp
 import uvicorn
 
-from spectralid.reachback import accounts
-from spectralid.reachback.database import FILE, open_database
-from spectralid.reachback.workbench_room import EngineRoom
+from spectralid.reachback.bench.room import EngineRoom
+from spectralid.reachback.people import accounts
+from spectralid.reachback.store.database import FILE, open_database
 from tests.reachback.desk import Desk
 from tests.reachback.http import Server
 

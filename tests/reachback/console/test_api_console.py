@@ -8,9 +8,11 @@ import threading
 import pytest
 
 from spectralid.casework.packet import Blob
-from spectralid.reachback import leases, tables, workbench_looks
+from spectralid.reachback.bench import looks
+from spectralid.reachback.bench.room import EngineRoom
+from spectralid.reachback.caseload import leases
 from spectralid.reachback.errors import UnavailableError
-from spectralid.reachback.workbench_room import EngineRoom
+from spectralid.reachback.store import tables
 from tests.reachback.console import world
 
 
@@ -88,7 +90,7 @@ def test_a_first_look_is_one_and_stays(chemist, case_id, client_as, desk):
     assert client_as("auditor").get(f"/v1/cases/{case_id}/bench").json()["blind"] is False
     # A new round asks again.
     with desk.db.read() as tx:
-        assert workbench_looks.of(tx, case_id, 2, chemist.account) is None
+        assert looks.of(tx, case_id, 2, chemist.account) is None
 
 
 def test_fits_by_sliders_marks_rest_and_limits(chemist, case_id):

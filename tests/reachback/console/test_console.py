@@ -13,8 +13,10 @@ from contextlib import contextmanager
 import pytest
 
 from spectralid.casework import messages
-from spectralid.reachback import answers, decisions, leases
-from spectralid.reachback.database import FILE
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.caseload import leases
+from spectralid.reachback.store.database import FILE
+from spectralid.reachback.tablets import answers
 from tests.reachback.console import browser as console
 from tests.reachback.console import world
 from tests.reachback.desk import says
@@ -593,7 +595,7 @@ def test_a_wrong_code_is_said_and_nothing_else(page, site):
 
 
 def test_a_set_up_shows_the_second_factor_once(page, site):
-    from spectralid.reachback import accounts
+    from spectralid.reachback.people import accounts
 
     now, settings = site.desk.time, site.server.here.settings.accounts
     code = accounts.add(site.db, "fay", roles=["chemist"], sites=None, by="admin", now=now, settings=settings)

@@ -6,7 +6,7 @@ import re
 import warnings
 from pathlib import Path
 
-from spectralid.reachback import decisions
+from spectralid.reachback.bench import decisions
 from tests.reachback.console import world
 
 ROOT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from spectralid.reachback import laboratory
+from spectralid.reachback.lab import laboratory
 from tests.reachback.console import browser as console
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from spectralid.casework import inbox, messages, outbox
-from spectralid.reachback import answers, tables
+from spectralid.reachback.store import tables
+from spectralid.reachback.tablets import answers
 
 
 def hand_over(desk, store):

@@ -21,8 +21,10 @@ import sqlalchemy as sa
 
 from spectralid.casework import messages
 from spectralid.casework.packet import open_packet
-from spectralid.reachback import audit, cases, ingest, tables
-from spectralid.reachback.database import Database
+from spectralid.reachback.caseload import cases
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.store.database import Database
+from spectralid.reachback.tablets import ingest
 from tests.reachback.desk import Desk, Tablet
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,10 +18,11 @@ from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.packet import Blob
 from spectralid.casework.store import CaseStore, Draft
 from spectralid.casework.sync import Sync
-from spectralid.reachback import audit, enrolment, ingest, tables
-from spectralid.reachback.database import Database
-from spectralid.reachback.serverkeys import ServerKeys
-from spectralid.reachback.tls import Authority
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.store.database import Database
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.tablets import enrolment, ingest
+from spectralid.reachback.tablets.tls import Authority
 from tests.casework.field import QUICK, FakeClock
 from tests.reachback.faults.proxy import Proxy
 from tests.reachback.running import running

@@ -16,8 +16,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from spectralid.reachback import serve
-from spectralid.reachback.api import GROUPS
+from spectralid.reachback.api import serve
+from spectralid.reachback.api.app import GROUPS
 from spectralid.reachback.settings import Desk, Devices
 from tests.reachback.faults import guards
 from tests.reachback.faults.worker import dies_at

@@ -85,7 +85,7 @@ def _untranslated() -> Any:
 
 
 def _clash() -> Any:
-    from spectralid.reachback.storing import Clash
+    from spectralid.reachback.tablets.storing import Clash
 
     return lambda self, there: Clash(there["seq"], there["packet_id"])
 
@@ -93,7 +93,7 @@ def _clash() -> Any:
 def _active_anyway() -> Any:
     import sqlalchemy as sa
 
-    from spectralid.reachback.tables import devices
+    from spectralid.reachback.store.tables import devices
 
     state = sa.literal("active").label("state")
     some = devices.c.device_id.in_(sa.bindparam("some", expanding=True))
@@ -107,7 +107,7 @@ def _keys_anyway() -> Any:
 def _raw_as_it_is() -> Any:
     import sqlalchemy as sa
 
-    from spectralid.reachback.tables import packets
+    from spectralid.reachback.store.tables import packets
 
     def raw_of(tx: Any, device_id: str, seq: int) -> bytes:
         where = (packets.c.device_id == device_id, packets.c.seq == seq)
@@ -124,7 +124,7 @@ def _not_aside() -> Any:
 
 
 def _any_lease() -> Any:
-    from spectralid.reachback import cases
+    from spectralid.reachback.caseload import cases
 
     return lambda tx, case_id, token, chemist, *, now: cases.get(tx, case_id)
 
@@ -161,25 +161,25 @@ def _never_polls() -> Any:
 _TRANSACTION = Guard(
     "one transaction",
     "packet, case, audit entry and receipt are stored together or not at all",
-    {"spectralid.reachback.database:_sqlite_begin": _returns(None)},
+    {"spectralid.reachback.store.database:_sqlite_begin": _returns(None)},
 )
 _REPLAY = Guard(
     "the same receipt again",
     "bytes that are here already get the receipt that they got before",
     {
-        "spectralid.reachback.ingest:_Ingest._replay": _returns(None),
-        "spectralid.reachback.storing:_Group._replay": _clash,
+        "spectralid.reachback.tablets.ingest:_Ingest._replay": _returns(None),
+        "spectralid.reachback.tablets.storing:_Group._replay": _clash,
     },
 )
 _SAID_BEFORE = Guard(
     "503 in place of the driver's error",
     "a database that goes away is 'try again', never a failure of the request for good",
-    {"spectralid.reachback.database:Database._translated": _untranslated},
+    {"spectralid.reachback.store.database:Database._translated": _untranslated},
 )
 _FULL = Guard(
     "a full disk is told from a busy one",
     "507, so that somebody makes room",
-    {"spectralid.reachback.database:_FULL": _value(())},
+    {"spectralid.reachback.store.database:_FULL": _value(())},
 )
 _BALLAST = Guard(
     "the tablet's ballast",
@@ -194,22 +194,22 @@ _STOPPED = Guard(
 _HASHED = Guard(
     "hash on reading",
     "a packet is compared with its SHA-256 whenever it is read",
-    {"spectralid.reachback.copies:raw_of": _raw_as_it_is},
+    {"spectralid.reachback.store.copies:raw_of": _raw_as_it_is},
 )
 _SCRUB = Guard(
     "scrub",
     "every packet is compared with what its receipt vouches for",
-    {"spectralid.reachback.scrub:_check": lambda: lambda *_: []},
+    {"spectralid.reachback.tablets.scrub:_check": lambda: lambda *_: []},
 )
 _MEND = Guard(
     "the sound copy is kept",
     "a packet handed over again takes the place of its damaged row",
-    {"spectralid.reachback.copies:mend": _returns(False)},
+    {"spectralid.reachback.store.copies:mend": _returns(False)},
 )
 _REVISIONS = Guard(
     "the version of a database is asked",
     "one made by a newer version is refused and left alone",
-    {"spectralid.reachback.migrate:revisions": _returns(())},
+    {"spectralid.reachback.store.migrate:revisions": _returns(())},
 )
 _STORE_VERSION = Guard(
     "the version of a store is asked",
@@ -224,7 +224,7 @@ _TOTAL = Guard(
 _ASIDE = Guard(
     "what cannot be taken in is put aside",
     "both bodies of one number are kept, and it is on record",
-    {"spectralid.reachback.ingest:_Ingest._aside": _not_aside},
+    {"spectralid.reachback.tablets.ingest:_Ingest._aside": _not_aside},
 )
 _SIGNED = Guard(
     "only a signed receipt counts",
@@ -245,24 +245,24 @@ _ACTIVE = Guard(
     "a revoked tablet is not let in",
     "asked before and again within the transaction",
     {
-        "spectralid.reachback.enrolled:Keys.of_active": _keys_anyway,
-        "spectralid.reachback.storing:_DEVICES": _active_anyway,
+        "spectralid.reachback.tablets.enrolled:Keys.of_active": _keys_anyway,
+        "spectralid.reachback.tablets.storing:_DEVICES": _active_anyway,
     },
 )
 _TOKEN = Guard(
     "fencing token",
     "who no longer has a case does not write over who has it",
-    {"spectralid.reachback.leases:check": _any_lease},
+    {"spectralid.reachback.caseload.leases:check": _any_lease},
 )
 _DRAFT = Guard(
     "the draft is kept",
     "what was written under a lease that ended is not lost",
-    {"spectralid.reachback.leases:keeping_draft": _no_draft},
+    {"spectralid.reachback.caseload.leases:keeping_draft": _no_draft},
 )
 _LINKED = Guard(
     "linked seizures are told",
     "what the laboratory refutes for one is news for those linked to it",
-    {"spectralid.reachback.answers:notify_linked": _returns(())},
+    {"spectralid.reachback.tablets.answers:notify_linked": _returns(())},
 )
 _LATE = Guard(
     "late answers are marked",
@@ -272,32 +272,32 @@ _LATE = Guard(
 _POLL = Guard(
     "the poll",
     "notifications only wake it; it looks by itself every 5 s",
-    {"spectralid.reachback.waiting:Waiting._poll": _never_polls},
+    {"spectralid.reachback.api.waiting:Waiting._poll": _never_polls},
 )
 _ASKED = Guard(
     "tablets are asked again",
     "after a restore, for all that may be lost",
-    {"spectralid.reachback.answers:ask_again": _returns(None)},
+    {"spectralid.reachback.tablets.answers:ask_again": _returns(None)},
 )
 _RENUMBER = Guard(
     "answers get numbers above those a tablet holds",
     "a number given out before the restore is not given to another answer",
-    {"spectralid.reachback.answers:_renumber": _returns(None)},
+    {"spectralid.reachback.tablets.answers:_renumber": _returns(None)},
 )
 _WITNESSES = Guard(
     "checkpoints held by tablets",
     "an end cut off, or a chain written anew, is seen against them",
-    {"spectralid.reachback.audit:against": lambda: lambda *_: []},
+    {"spectralid.reachback.store.audit:against": lambda: lambda *_: []},
 )
 _CHAINED = Guard(
     "the hash of each entry",
     "is made again and compared when the log is verified",
-    {"spectralid.reachback.audit:_sha256": lambda: lambda row: row.get("sha256", "0" * 64)},
+    {"spectralid.reachback.store.audit:_sha256": lambda: lambda row: row.get("sha256", "0" * 64)},
 )
 _DEADLY = Guard(
     "a strip counts by itself",
     "a positive one for what kills in traces makes the case urgent, whatever the spectrum says",
-    {"spectralid.reachback.projections:_deadly": _returns(False)},
+    {"spectralid.reachback.tablets.projections:_deadly": _returns(False)},
 )
 _SPREAD = Guard(
     "pauses are spread",

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from spectralid.casework.store import CaseStore
 from spectralid.cli import main
-from spectralid.reachback import audit, copies, enrolled, scrub, tables
 from spectralid.reachback.errors import DamagedError, NotFoundError
+from spectralid.reachback.store import audit, copies, tables
+from spectralid.reachback.tablets import enrolled, scrub
 from tests.casework.record import Clock, scan, with_item
 from tests.reachback.conftest import fresh
 from tests.reachback.desk import Desk

@@ -9,7 +9,9 @@ import pytest
 from spectralid.casework import inbox
 from spectralid.casework.clock import from_text, to_text
 from spectralid.casework.store import CaseStore
-from spectralid.reachback import answers, audit, cases, enrolled, queue
+from spectralid.reachback.caseload import cases, queue
+from spectralid.reachback.store import audit
+from spectralid.reachback.tablets import answers, enrolled
 from tests.casework.record import Clock, scan, with_item
 from tests.reachback.desk import START
 from tests.reachback.faults.direct import hand_over, look, rows

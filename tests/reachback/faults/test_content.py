@@ -9,7 +9,7 @@ import pytest
 
 from spectralid.casework.errors import PacketError
 from spectralid.casework.packet import Blob
-from spectralid.reachback import queue
+from spectralid.reachback.caseload import queue
 from spectralid.reachback.errors import BadPacketError
 from tests.reachback.desk import says
 from tests.reachback.faults.direct import rows

@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.casework import messages
-from spectralid.reachback import audit, enrolled, ingest, tables
 from spectralid.reachback.errors import BadPacketError, DeviceRefusedError, KeyReusedError
+from spectralid.reachback.store import audit, tables
+from spectralid.reachback.tablets import enrolled, ingest
 from tests.reachback.desk import Tablet
 from tests.reachback.faults.direct import rows
 

@@ -9,9 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from spectralid.casework.packet import Blob
-from spectralid.reachback import answers, audit, leases, migrate, tables
-from spectralid.reachback.database import open_database
+from spectralid.reachback.caseload import leases
 from spectralid.reachback.errors import StorageFullError
+from spectralid.reachback.store import audit, migrate, tables
+from spectralid.reachback.store.database import open_database
+from spectralid.reachback.tablets import answers
 from tests.reachback import postgres
 from tests.reachback.conftest import fresh
 from tests.reachback.desk import Desk, says

@@ -10,9 +10,10 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from spectralid.reachback import audit, ingest, migrate, tables
-from spectralid.reachback.database import open_database
 from spectralid.reachback.errors import UnavailableError
+from spectralid.reachback.store import audit, migrate, tables
+from spectralid.reachback.store.database import open_database
+from spectralid.reachback.tablets import ingest
 from tests.reachback import postgres
 from tests.reachback.desk import Desk
 

@@ -15,9 +15,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the server needs the extra [reachback]")
 pytest.importorskip("uvicorn", reason="the server needs the extra [reachback]")
 
-from spectralid.reachback import migrate
-from spectralid.reachback.database import open_database
-from spectralid.reachback.serverkeys import ServerKeys
+from spectralid.reachback.store import migrate
+from spectralid.reachback.store.database import open_database
+from spectralid.reachback.store.serverkeys import ServerKeys
 from tests.reachback.faults.line import Served, Tablet
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="servers are forked")

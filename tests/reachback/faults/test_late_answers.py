@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spectralid.casework import inbox
 from spectralid.casework.store import CaseStore
-from spectralid.reachback import answers, enrolled
+from spectralid.reachback.tablets import answers, enrolled
 from tests.casework.record import Clock, item, scan, seizure
 from tests.reachback.faults.direct import hand_over, look, rows
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 pytest.importorskip("fastapi", reason="the server needs the extra [reachback]")
 
-from spectralid.reachback import waiting as waiting_module
+from spectralid.reachback.api import waiting as waiting_module
 
 
 def listening(db):

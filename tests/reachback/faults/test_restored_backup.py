@@ -10,8 +10,9 @@ import pytest
 
 from spectralid.casework import inbox, outbox
 from spectralid.casework.store import CaseStore
-from spectralid.reachback import answers, audit, enrolled, ingest
-from spectralid.reachback.database import FILE, open_database
+from spectralid.reachback.store import audit
+from spectralid.reachback.store.database import FILE, open_database
+from spectralid.reachback.tablets import answers, enrolled, ingest
 from tests.casework.record import Clock, scan, with_item
 from tests.reachback.conftest import fresh
 from tests.reachback.desk import Desk

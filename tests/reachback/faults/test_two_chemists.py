@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from spectralid.reachback import leases, queue
+from spectralid.reachback.caseload import leases, queue
 from spectralid.reachback.errors import ConflictError, StaleLeaseError
 from tests.reachback.desk import says
 from tests.reachback.faults.direct import rows

@@ -29,11 +29,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from spectralid.casework import messages  # noqa: F401  (before the fork)
-from spectralid.reachback import answers, decisions, ingest, leases
-from spectralid.reachback.database import Database, open_database
-from spectralid.reachback.decisions import Decision
+from spectralid.reachback.bench import decisions
+from spectralid.reachback.bench.decisions import Decision
+from spectralid.reachback.caseload import leases
 from spectralid.reachback.errors import TransitionError
-from spectralid.reachback.serverkeys import ServerKeys
+from spectralid.reachback.store.database import Database, open_database
+from spectralid.reachback.store.serverkeys import ServerKeys
+from spectralid.reachback.tablets import answers, ingest
 from tests.reachback.faults import guards
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
