@@ -1,0 +1,1 @@
+"""The chemist's bench: a case's material, the engine at hand, first looks, decisions."""

@@ -1,0 +1,1 @@
+"""The capacity plan: how many chemists, and when."""

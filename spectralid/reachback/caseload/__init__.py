@@ -1,0 +1,1 @@
+"""Cases: their states and their hour, the queue, and leases under fencing tokens."""

@@ -1,0 +1,1 @@
+"""What seizures have to do with each other: fingerprints, linkage, graph, trends, alerts, bulletins."""

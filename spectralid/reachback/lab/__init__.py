@@ -1,0 +1,1 @@
+"""The laboratory loop: samples, results, corrections, the scoreboard, ages."""

@@ -1,0 +1,1 @@
+"""Re-search: the archive of scans against what changed in a library."""

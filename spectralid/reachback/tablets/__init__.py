@@ -1,0 +1,1 @@
+"""What comes from tablets and goes to them: enrolment, ingest, daily checks, answers."""
