@@ -53,6 +53,7 @@ def calibrate_axis(
     instrument: str = "",
     serial: str = "",
     time: str = "",
+    peaks: tuple[Peak, ...] | None = None,
 ) -> AxisCalibration:
     """Calibrate the wavenumber axis of an instrument from its spectrum of a standard.
 
@@ -71,6 +72,8 @@ def calibrate_axis(
         Excitation in nm; by default what the spectrum states.
     instrument, serial, time : str, optional
         For the record; by default what the spectrum states.
+    peaks : tuple of Peak, optional
+        Its bands, if somebody has found them already (`find_peaks`, of the spectrum `upright`).
 
     Returns
     -------
@@ -95,8 +98,8 @@ def calibrate_axis(
     if space == "wavelength" and not laser:
         raise ParameterError("laser_nm", laser_nm, "given for a correction in wavelengths")
 
-    peaks = usable(find_peaks(upright(spectrum)))
-    lines, matched = _matched(peaks, standard, spectrum)
+    bands = usable(find_peaks(upright(spectrum)) if peaks is None else peaks)
+    lines, matched = _matched(bands, standard, spectrum)
     true = np.array([line.position_cm1 for line in lines])
     found = np.array([peak.position_cm1 for peak in matched])
     own = np.array([peak.sd_cm1 for peak in matched])

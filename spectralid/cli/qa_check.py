@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import add_reading_options, print_json, read_one
+from spectralid.cli._inputs import Unread, add_reading_options, print_json, read_input, read_one
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
+    from spectralid.qa.check import Darkness
     from spectralid.qa.performance import Figure, PerformanceCheck
 
 __all__ = ["add_parser"]
@@ -29,6 +31,10 @@ def add_parser(subparsers: Any) -> None:
     add("file", metavar="FILE", nargs="?", help="spectrum of the standard, unless measured now")
     add("--standard", required=True, metavar="NAME", help="polystyrene, acetaminophen, polystyrene-film …")
     add("--accepted", metavar="FILE", help="the same standard on the day the unit was accepted")
+    add("--dark", nargs="+", default=[], metavar="FILE", help="two dark frames or more, in counts, laser off")
+    add("--accepted-dark", nargs="+", default=[], metavar="FILE", help="those of the day it was accepted")
+    add("--adc-max", type=int, default=65535, metavar="COUNTS",
+        help="largest count of the detector (default: 65535)")  # fmt: skip
     add("--limits", type=Path, metavar="FILE", help="an agency's own limits (TOML)")
     add("--lot", default="", help="lot of the reference material")
     add_reading_options(parser, files=False)
@@ -49,6 +55,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ParameterError("FILE", args.file, "given, or else --port or --simulate")
     limits = load_limits(args.limits)
     accepted = read_one(args.accepted, args) if args.accepted else None
+    dark, accepted_dark = (_darkness(files, args) for files in (args.dark, args.accepted_dark))
     if measured_now:
         check_instrument(args)
         spectrum = measure(args)
@@ -59,6 +66,8 @@ def _run(args: argparse.Namespace) -> int:
         args.standard,
         limits=limits,
         accepted=accepted,
+        dark=dark,
+        accepted_dark=accepted_dark,
         lot=args.lot,
         time=spectrum.acquisition.time or datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -74,6 +83,21 @@ def _run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(check)))
     return Exit.IDENTIFIED if check.passed else Exit.DEVICE
+
+
+def _darkness(files: Sequence[str], args: argparse.Namespace) -> Darkness | None:
+    """What the detector shows without light, from files of one frame or of several."""
+    from spectralid.qa.check import Darkness
+
+    if not files:
+        return None
+    frames = []
+    for file in files:
+        loaded = read_input(file, args)
+        if isinstance(loaded, Unread):
+            raise loaded.error
+        frames += loaded
+    return Darkness.of_spectra(frames, args.adc_max)
 
 
 def _lines(check: PerformanceCheck) -> list[str]:

@@ -21,7 +21,7 @@ from spectralid.calibration.standards import AxisStandard, axis_standard
 from spectralid.identify.quality import SignalQuality, signal_quality
 from spectralid.qa.limits import Limits, TechniqueLimits, load_limits
 from spectralid.qa.performance import BandCheck, CheckError, Figure, PerformanceCheck
-from spectralid.spectrum import FloatArray, Spectrum, Technique
+from spectralid.spectrum import FloatArray, IntensityUnit, Spectrum, Technique
 
 if TYPE_CHECKING:
     from spectralid.calibration import AxisCalibration
@@ -38,6 +38,14 @@ _PITCH_CM1: Final = 3.0
 # The fit tells no uncertainty of a height; a band this weak says nothing about relative intensity.
 _WEAK: Final = 0.1
 _SAME_BAND_CM1: Final = 8.0
+# A pixel that stands out of its neighbours in the dark by this share of the range is hot.
+_HOT: Final = 0.01
+_NEIGHBOURS: Final = 51
+_SAME_EXPOSURE: Final = 0.05
+# Frames, and noise in counts, in which a living pixel does not stand still by chance (below 1 in 2,000).
+_FRAMES_TO_MOVE: Final = 6
+_NOISE_TO_MOVE: Final = 2.0
+_TWO_FRAMES: Final = "The check needs two dark frames or more; take them with the laser off."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,14 @@ class Darkness:
     ----------
     mean, noise : float
         Mean count, and the median standard deviation of a pixel from frame to frame.
-    dead_share : float
-        Share of pixels that never move, 0 … 1.
+    dead_share, hot_share : float
+        Share of pixels that never move, and of those that stand out by 1 % of the detector's range, 0 … 1.
     temperature_c : float or None
         Of the detector, where it says.
     adc_max : float
         Largest count the detector gives.
+    integration_ms : float or None
+        Exposure of a frame, where it is known.
     """
 
     mean: float
@@ -61,9 +71,11 @@ class Darkness:
     dead_share: float
     temperature_c: float | None
     adc_max: float
+    hot_share: float = 0.0
+    integration_ms: float | None = None
 
     @classmethod
-    def of(cls, dark: Frames, sample: Frames, adc_max: int) -> Darkness:
+    def of(cls, dark: Frames, sample: Frames | None, adc_max: int) -> Darkness:
         """From dark frames and those of the standard; at least two dark frames.
 
         Raises
@@ -73,16 +85,109 @@ class Darkness:
         """
         from spectralid.devices.frames import dead_pixels
 
-        if len(dark.counts) < 2:
-            raise CheckError("The check needs two dark frames or more; take them with the laser off.")
-        temperatures = dark.temperatures_c + sample.temperatures_c
+        taken = [dark] if sample is None else [dark, sample]
+        temperatures = [value for frames in taken for value in frames.temperatures_c]
+        exposures = {frame.integration_ms for frame in dark.raw}
+        return cls._of(
+            dark.counts,
+            float(dead_pixels(taken, adc_max).mean()) if sample is not None else None,
+            temperatures,
+            adc_max,
+            exposures.pop() if len(exposures) == 1 else None,
+        )
+
+    @classmethod
+    def of_spectra(cls, frames: Sequence[Spectrum], adc_max: int) -> Darkness:
+        """From dark frames that were saved as spectra, in counts; at least two.
+
+        Without a frame that saw light, a pixel is dead if it shows 0 or the largest count in every frame, or
+        stands still in six and more of a detector that is noisy enough to move it.
+
+        Parameters
+        ----------
+        frames : sequence of Spectrum
+            One a frame, none averaged or subtracted.
+        adc_max : int
+            Largest count the detector gives.
+
+        Raises
+        ------
+        CheckError
+            If there is one only, they are not counts, or not of one detector and exposure.
+        """
+        if not frames:
+            raise CheckError(_TWO_FRAMES)
+        first = frames[0]
+        for frame in frames:
+            # Plain text states no unit.
+            if frame.unit not in (IntensityUnit.COUNTS, IntensityUnit.ARBITRARY):
+                raise CheckError(f"Dark frames are counts; {frame.name or 'one'} is in {frame.unit}.")
+            if frame.axis.size != first.axis.size:
+                raise CheckError(
+                    f"Dark frames are of one detector; one has {first.axis.size} points, another "
+                    f"{frame.axis.size}."
+                )
+            if frame.acquisition.serial != first.acquisition.serial:
+                raise CheckError(
+                    f"Dark frames are of one unit; one is of {first.acquisition.serial!r}, another of "
+                    f"{frame.acquisition.serial!r}."
+                )
+            if frame.acquisition.integration_ms != first.acquisition.integration_ms:
+                raise CheckError("Dark frames must have one exposure; these have several.")
+        told = [_temperature(frame) for frame in frames]
+        counts = np.array([frame.intensity for frame in frames])
+        return cls._of(
+            counts[:, np.isfinite(counts).all(axis=0)],
+            None,
+            [value for value in told if value is not None],
+            adc_max,
+            first.acquisition.integration_ms,
+        )
+
+    @classmethod
+    def _of(
+        cls,
+        counts: FloatArray,
+        dead_share: float | None,
+        temperatures: Sequence[float],
+        adc_max: int,
+        integration_ms: float | None,
+    ) -> Darkness:
+        if len(counts) < 2 or not counts.shape[1]:
+            raise CheckError(_TWO_FRAMES)
+        level = counts.mean(axis=0)
+        noise = float(np.median(counts.std(axis=0, ddof=1)))
+        if dead_share is None:
+            dead = np.all(counts == 0, axis=0) | np.all(counts >= adc_max, axis=0)
+            if len(counts) >= _FRAMES_TO_MOVE and noise >= _NOISE_TO_MOVE:
+                dead |= np.ptp(counts, axis=0) == 0
+            dead_share = float(dead.mean())
         return cls(
-            float(dark.mean.mean()),
-            float(np.median(dark.counts.std(axis=0, ddof=1))),
-            float(dead_pixels([dark, sample], adc_max).mean()),
+            float(level.mean()),
+            noise,
+            dead_share,
             float(np.mean(temperatures)) if temperatures else None,
             float(adc_max),
+            float(np.mean(level - _neighbours(level) > _HOT * adc_max)),
+            integration_ms,
         )
+
+
+def _neighbours(level: FloatArray) -> FloatArray:
+    """Median of the pixels around each: the dark of a detector need not be even."""
+    width = min(_NEIGHBOURS, level.size // 2 * 2 - 1)
+    if width < 3:
+        return np.full(level.size, float(np.median(level)))
+    padded = np.pad(level, width // 2, mode="reflect")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1))
+
+
+def _temperature(frame: Spectrum) -> float | None:
+    """Of the detector, as our own records of a scan state it."""
+    try:
+        return float(frame.acquisition.metadata["temperature_c"])
+    except (KeyError, ValueError):
+        return None
 
 
 def check_performance(
@@ -137,11 +242,13 @@ def check_performance(
     limits = limits or load_limits()
     allowed = limits.of(spectrum.technique)
     quality = signal_quality(spectrum)
-    calibration, bands, why = _axis(spectrum, standard, allowed)
+    # Fits of all bands take most of the time of a check: they are made once.
+    peaks = find_peaks(upright(spectrum))
+    calibration, bands, why = _axis(spectrum, peaks, standard, allowed)
     figures = (
         *_axis_figures(calibration, bands, allowed, why),
-        *_signal_figures(quality, allowed),
-        *_against_accepted(spectrum, accepted, standard, allowed),
+        *_signal_figures(spectrum, quality, allowed),
+        *_against_accepted(spectrum, peaks, accepted, standard, allowed),
         *_dark_figures(dark, accepted_dark, allowed),
     )
     acquisition = spectrum.acquisition
@@ -191,13 +298,13 @@ def judged(
 
 
 def _axis(
-    spectrum: Spectrum, standard: AxisStandard, allowed: TechniqueLimits
+    spectrum: Spectrum, peaks: tuple[Peak, ...], standard: AxisStandard, allowed: TechniqueLimits
 ) -> tuple[AxisCalibration | None, tuple[BandCheck, ...], str]:
     try:
-        calibration = calibrate_axis(spectrum, standard, order=1)
+        calibration = calibrate_axis(spectrum, standard, order=1, peaks=peaks)
     except CalibrationError:
         try:
-            calibration = calibrate_axis(spectrum, standard, order=0)
+            calibration = calibrate_axis(spectrum, standard, order=0, peaks=peaks)
         except CalibrationError as error:
             return None, (), str(error)
     strength = {line.position_cm1: line.strength for line in standard.lines}
@@ -264,31 +371,41 @@ def _axis_figures(
 # --- signal and detector -----------------------------------------------------------------------------------
 
 
-def _signal_figures(quality: SignalQuality, allowed: TechniqueLimits) -> Iterator[Figure]:
+def _signal_figures(spectrum: Spectrum, quality: SignalQuality, allowed: TechniqueLimits) -> Iterator[Figure]:
     if quality.snr is None:
         yield Figure("snr", None, note="the spectrum shows no noise: smoothed, or too few points")
     else:
         yield judged("snr", quality.snr, low=allowed.snr)
-    yield judged("saturated_points", float(quality.saturated_points), high=allowed.saturated_points)
+    # A full pixel is no flat top any more once its own dark was subtracted; the scan's own record knows.
+    full = max(quality.saturated_points, "saturated" in spectrum.acquisition.flags)
+    yield judged("saturated_points", float(full), high=allowed.saturated_points)
 
 
 def _dark_figures(
     dark: Darkness | None, accepted: Darkness | None, allowed: TechniqueLimits
 ) -> Iterator[Figure]:
-    names = ("dark_level", "dark_noise", "dead_pixels", "temperature")
+    names = ("dark_level", "dark_noise", "dead_pixels", "hot_pixels", "temperature")
     if dark is None:
         for name in names:
             yield Figure(name, None, note="no dark frames were given")
         return
+    why = ""
     if accepted is None:
-        yield Figure("dark_level", dark.mean, "counts", note=_NOT_ACCEPTED)
-        yield Figure("dark_noise", dark.noise, "counts", note=_NOT_ACCEPTED)
+        why = "no dark frames of the accepted unit to compare with"
+    elif dark.integration_ms and accepted.integration_ms:
+        now, then = dark.integration_ms, accepted.integration_ms
+        if not math.isclose(now, then, rel_tol=_SAME_EXPOSURE):
+            why = f"exposed {now:g} ms, {then:g} ms when accepted"
+    if accepted is None or why:
+        yield Figure("dark_level", dark.mean, "counts", note=why)
+        yield Figure("dark_noise", dark.noise, "counts", note=why)
     else:
         most = accepted.mean + allowed.dark_rise * dark.adc_max
         yield judged("dark_level", dark.mean, high=most, unit="counts")
         noisiest = allowed.dark_noise_ratio * accepted.noise
         yield judged("dark_noise", dark.noise, high=noisiest, unit="counts")
     yield judged("dead_pixels", 100 * dark.dead_share, high=100 * allowed.dead_share, unit="%")
+    yield judged("hot_pixels", 100 * dark.hot_share, high=100 * allowed.hot_share, unit="%")
     if dark.temperature_c is None:
         yield Figure("temperature", None, "°C", note="the instrument gives none")
     else:
@@ -300,21 +417,25 @@ def _dark_figures(
 
 
 def _against_accepted(
-    spectrum: Spectrum, accepted: Spectrum | None, standard: AxisStandard, allowed: TechniqueLimits
+    spectrum: Spectrum,
+    peaks: tuple[Peak, ...],
+    accepted: Spectrum | None,
+    standard: AxisStandard,
+    allowed: TechniqueLimits,
 ) -> Iterator[Figure]:
-    now = _bands_of(spectrum, standard)
+    now = _bands_of(peaks, standard)
     strongest = max(now, key=lambda peak: peak.height, default=None)
     width = strongest.width_cm1 if strongest else None
     if accepted is None:
         yield Figure("resolution", width, "cm⁻¹", note=_NOT_ACCEPTED)
-        for name in ("relative_intensity", "strength", "self_match"):
+        for name in ("relative_intensity", "strength", "background", "self_match"):
             yield Figure(name, None, note=_NOT_ACCEPTED)
         return
-    then = _bands_of(accepted, standard)
+    then = _bands_of(find_peaks(upright(accepted)), standard)
     pairs = [(peak, near) for peak in now if (near := _nearest(then, peak)) is not None]
     if not pairs:
         lost = "none of the bands of the accepted unit is there"
-        for name in ("resolution", "relative_intensity", "strength"):
+        for name in ("resolution", "relative_intensity", "strength", "background"):
             yield judged(name, None, note=lost)
     else:
         first, first_then = max(pairs, key=lambda pair: pair[1].height)
@@ -328,15 +449,20 @@ def _against_accepted(
         )
         yield _relative_intensity(pairs, allowed)
         yield _strength(spectrum, accepted, first, first_then, allowed)
+        yield judged(
+            "background",
+            _background(spectrum, first) - _background(accepted, first_then),
+            high=allowed.background_rise,
+            note="level under the bands over that of the accepted day, in heights of the strongest band",
+        )
     yield judged("self_match", _likeness(spectrum, accepted), low=allowed.self_match)
 
 
-def _bands_of(spectrum: Spectrum, standard: AxisStandard) -> list[Peak]:
-    peaks = usable(find_peaks(upright(spectrum)))
+def _bands_of(peaks: tuple[Peak, ...], standard: AxisStandard) -> list[Peak]:
     places = [line.position_cm1 for line in standard.lines if line.strength >= _JUDGED_STRENGTH]
     return [
         peak
-        for peak in peaks
+        for peak in usable(peaks)
         if min(abs(peak.position_cm1 - place) for place in places) <= 2 * _SAME_BAND_CM1
     ]
 
@@ -374,6 +500,11 @@ def _strength(
         elif which == "integration_ms" and here != there:
             return Figure("strength", None, note="the exposure of one of the two is not known")
     return judged("strength", ratio, low=allowed.strength_ratio, high=1 / allowed.strength_ratio)
+
+
+def _background(spectrum: Spectrum, strongest: Peak) -> float:
+    """Median of a spectrum over the height of its strongest band: bands cover the smaller part."""
+    return float(np.nanmedian(upright(spectrum).intensity)) / strongest.height
 
 
 def _likeness(spectrum: Spectrum, accepted: Spectrum) -> float | None:

@@ -32,6 +32,8 @@ class TechniqueLimits:
     dark_rise: float
     dark_noise_ratio: float
     dead_share: float
+    hot_share: float
+    background_rise: float
     saturated_points: float
     temperature_c: tuple[float, float]
 

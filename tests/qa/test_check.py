@@ -67,7 +67,7 @@ def test_a_sound_unit_passes(accepted: Spectrum, day: int) -> None:
     check = checked(unit(day), accepted)
     assert check.passed, check.rules
     assert all(figure.status == "passed" for figure in check.figures)
-    assert check.limits_version == "spectralid-1"
+    assert check.limits_version == "spectralid-2"
     assert (check.lot, check.serial) == ("PS-7", "A-1")
 
 
@@ -112,6 +112,7 @@ def test_a_saturated_band_is_found(accepted: Spectrum) -> None:
         ({"mean": 9000.0}, "dark_level"),
         ({"noise": 40.0}, "dark_noise"),
         ({"dead_share": 0.02}, "dead_pixels"),
+        ({"hot_share": 0.02}, "hot_pixels"),
         ({"temperature_c": 61.0}, "temperature"),
     ],
 )
@@ -132,8 +133,8 @@ def test_without_the_accepted_day_what_wears_is_not_done_and_said() -> None:
     assert check.passed
     undone = {figure.name for figure in check.figures if figure.status == "not done"}
     assert undone == {
-        "resolution", "relative_intensity", "strength", "self_match", "dark_level", "dark_noise",
-        "dead_pixels", "temperature",
+        "resolution", "relative_intensity", "strength", "background", "self_match", "dark_level",
+        "dark_noise", "dead_pixels", "hot_pixels", "temperature",
     }  # fmt: skip
     assert all(figure.note for figure in check.figures if figure.status == "not done")
 
@@ -175,7 +176,7 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: str) -> None:
         ("snr = 50.0", ""),
         ("snr = 50.0", "snr = 50.0\nsnow = 1"),
         ("temperature_c = [-10.0, 50.0]", "temperature_c = [50.0, -10.0]"),
-        ('version = "spectralid-1"', "version = 1"),
+        ('version = "spectralid-2"', "version = 1"),
         ("[infrared]", "[ultraviolet]"),
         ("[raman]", "[raman"),
     ],
@@ -190,7 +191,7 @@ def test_wrong_limits_are_refused(tmp_path: Path, old: str, new: str) -> None:
 
 
 def test_an_agency_judges_by_its_own_limits(tmp_path: Path, accepted: Spectrum) -> None:
-    text = BUILT_IN.read_text(encoding="utf-8").replace("spectralid-1", "north-3")
+    text = BUILT_IN.read_text(encoding="utf-8").replace("spectralid-2", "north-3")
     file = tmp_path / "limits.toml"
     file.write_text(text.replace("shift_cm1 = 2.5", "shift_cm1 = 0.5"), encoding="utf-8")
     check = check_performance(unit(3, shift=1.2), "polystyrene", accepted=accepted, limits=load_limits(file))

@@ -55,7 +55,7 @@ def test_a_failed_check_marks_every_later_result(unit, item, acetaminophen):  # 
     after, manifest = scanned(unit, item, acetaminophen)
     assert manifest["instrument_check"] == "failed"
     assert manifest["ipv"] == {
-        "id": failed.id, "time": manifest["ipv"]["time"], "passed": False, "limits_version": "spectralid-1",
+        "id": failed.id, "time": manifest["ipv"]["time"], "passed": False, "limits_version": "spectralid-2",
     }  # fmt: skip
     assert after.escalate
     assert "instrument_not_verified" in after.escalation
