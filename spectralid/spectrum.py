@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from spectralid.errors import InvalidSpectrumError, ParameterError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "Acquisition",
@@ -516,6 +519,30 @@ class Spectrum:
         if flags:
             changes["acquisition"] = self.acquisition.with_flags(*flags)
         return self.replace(**changes)
+
+    def plot(self, *others: Spectrum, title: str = "") -> Figure:
+        """Figure of the spectrum, with others over it.
+
+        Parameters
+        ----------
+        *others : Spectrum
+            At most three, of the same ordinate.
+        title : str
+            Heading; the name of the spectrum if not given.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ParameterError
+            If there are too many, or they do not share an ordinate.
+        """
+        # An import upwards (.importlinter), so that a spectrum can be looked at wherever there is one.
+        from spectralid.plot import spectrum_figure
+
+        return spectrum_figure((self, *others), title=title)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain, JSON-ready form with values; missing points become ``None``."""

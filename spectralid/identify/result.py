@@ -139,6 +139,24 @@ class Identification:
     def __hash__(self) -> int:
         return hash((self.spectrum_sha256, self.library_sha256, self.method))
 
+    def __repr__(self) -> str:
+        label = f" of {self.spectrum_name!r}" if self.spectrum_name else ""
+        return (
+            f"<Identification{label} {self.technique.value}, library {self.library_name!r} "
+            f"{self.library_version}: {self._found()}>"
+        )
+
+    def _found(self) -> str:
+        """The components of the fit, else the likest candidates, in a few words."""
+        if self.analysis:
+            parts = ", ".join(f"{one.compound_name} {one.share:.0%}" for one in self.analysis.components)
+            # Components of a fit are no answer: without this they would read like one.
+            unknown = self.confidence.unknown if self.confidence else None
+            beside = "" if unknown is None else f"; something the library lacks {unknown:.0%}"
+            return f"fit of {parts or 'nothing of the library'}{beside}"
+        likest = ", ".join(f"{one.compound_name} {one.score:.2f}" for one in self.candidates[:3])
+        return f"likest {likest}" if likest else "nothing compared"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # A mappingproxy does not pickle; results travel back from worker processes.
         values = {f.name: getattr(self, f.name) for f in fields(self)}

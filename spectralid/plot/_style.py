@@ -44,11 +44,12 @@ def axis_name(spectrum: Spectrum) -> tuple[str, str]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure that needs no display and leaves pyplot's global state alone."""
+    """An empty figure that needs no display and leaves pyplot's global state alone; a notebook shows it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    from spectralid.plot._shown import ShownFigure
+
+    figure = ShownFigure(figsize=(width, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

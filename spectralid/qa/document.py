@@ -76,7 +76,7 @@ class Document:
     title: str
     blocks: tuple[Block, ...]
 
-    def save(self, path: Path, *, paper: str = "a4") -> None:
+    def save(self, path: str | Path, *, paper: str = "a4") -> None:
         """Write it as the extension says: ``.html`` or ``.pdf``; the same document gives the same bytes.
 
         Raises
@@ -86,6 +86,7 @@ class Document:
         MissingDependencyError
             If a PDF is asked for and the extra for reports is not installed.
         """
+        path = Path(path)
         if path.suffix.lower() == ".html":
             from spectralid.qa.document_html import html
 

@@ -122,6 +122,12 @@ class Audit:
     confusable: tuple[Confusable, ...]
     coverage: tuple[Coverage, ...]
 
+    def __repr__(self) -> str:
+        return (
+            f"<Audit of {self.library!r} {self.version}, {self.references} references: {len(self.findings)} "
+            f"findings, {len(self.confusable)} pairs hard to tell apart>"
+        )
+
 
 def audit_library(
     library: ReferenceLibrary,

@@ -90,6 +90,9 @@ class Manifest:
     sha256: str
     samples: tuple[Sample, ...]
 
+    def __repr__(self) -> str:
+        return f"<Manifest {self.file!r}: {len(self.samples)} samples, SHA-256 {self.sha256[:12]}…>"
+
 
 def read_manifest(path: str | Path) -> Manifest:
     """Read a manifest.

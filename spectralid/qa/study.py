@@ -133,6 +133,13 @@ class Study:
     policy: str
     software: str = f"spectralid {__version__}"
 
+    def __repr__(self) -> str:
+        unread = sum(one.kind == NOT_READ for one in self.outcomes)
+        return (
+            f"<Study {self.manifest.file!r}: {len(self.outcomes)} samples"
+            f"{f' ({unread} not read)' if unread else ''}, library {self.library!r} {self.library_version}>"
+        )
+
 
 def run_study(
     manifest: Manifest,

@@ -92,6 +92,9 @@ class Verdict:
     cautions: tuple[str, ...] = ()
     catalog: Catalog = field(default_factory=Catalog.load, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        return f"<Verdict {self.kind.value}, presumptive, alarm {self.alarm.value}: {self.headline}>"
+
     @property
     def presumptive(self) -> bool:
         """Always true: a field measurement confirms nothing."""

@@ -2,4 +2,27 @@
 
 Nothing in here is shared with the code that judges its spectra: line shapes, axis error, background and noise
 are modelled independently of preprocessing and matching, which would otherwise be tested against themselves.
+
+`simulate` gives one scan as a spectrum, `Simulator` an instrument on a serial port. Names load when first
+used.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectralid.devices.sim.launch import Simulator as Simulator
+    from spectralid.devices.sim.samples import simulated_substances as simulated_substances
+    from spectralid.devices.sim.scanning import simulate as simulate
+
+_WHERE = {"Simulator": "launch", "simulate": "scanning", "simulated_substances": "samples"}
+
+__all__ = ["Simulator", "simulate", "simulated_substances"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,14 @@ from spectralid import _bundled
 from spectralid.devices.sim.emission import SampleBand
 from spectralid.errors import FileError, ParameterError
 
-__all__ = ["bundled_samples", "find_sample", "known_sample", "read_curve", "read_samples"]
+__all__ = [
+    "bundled_samples",
+    "find_sample",
+    "known_sample",
+    "read_curve",
+    "read_samples",
+    "simulated_substances",
+]
 
 # A sum of Gaussians a little wider than their distance follows a curve to about 1 %; the width is before the
 # resolution of a measurement is taken off, which leaves 3 cm⁻¹.
@@ -66,6 +73,11 @@ def read_samples(file: Path) -> dict[str, tuple[SampleBand, ...]]:
 def bundled_samples() -> dict[str, tuple[SampleBand, ...]]:
     """All samples of the bundled band table, by lower-case substance."""
     return read_samples(_bundled.path("libraries", "bands", "wasatch_bands.csv"))
+
+
+def simulated_substances() -> tuple[str, ...]:
+    """Names of what the simulator can measure without a band table of one's own, sorted."""
+    return tuple(sorted(bundled_samples()))
 
 
 def find_sample(substance: str) -> tuple[SampleBand, ...]:
