@@ -39,7 +39,7 @@ QUICK = Settings(
 
 
 GROUPS_WANTED = tuple(filter(None, os.environ.get("REACHBACK_GROUPS", "").split(","))) or GROUPS
-"""``REACHBACK_GROUPS=api_health,api_case``: without what somebody is just writing."""
+"""``REACHBACK_GROUPS=health,case``: without what somebody is just writing."""
 
 
 class Server:

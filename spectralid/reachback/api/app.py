@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -27,18 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "create_app"]
 
 GROUPS: Final = (
-    "api_health",
-    "api_session",
-    "api_device",
-    "api_case",
-    "api_admin",
-    "api_audit",
-    "api_laboratory",
-    "api_exports",
-    "api_library",
-    "api_research",
-    "api_intelligence",
-    "api_console",
+    "health",
+    "session",
+    "device",
+    "case",
+    "admin",
+    "audit",
+    "laboratory",
+    "exports",
+    "library",
+    "research",
+    "intelligence",
+    "console",
 )
 """Modules of this package with a ``router``, and perhaps ``STATIC``: pairs of an address and a folder of
 files for everybody. What comes first wins where addresses overlap."""
@@ -108,12 +107,7 @@ def create_app(desk: Desk, groups: Sequence[str] = GROUPS) -> FastAPI:
 
 
 def _modules(groups: Sequence[str]) -> list[ModuleType]:
-    found = []
-    for name in groups:
-        full = f"{__package__}.{name}"
-        if importlib.util.find_spec(full) is not None:
-            found.append(importlib.import_module(full))
-    return found
+    return [importlib.import_module(f"{__package__}.{name}") for name in groups]
 
 
 def _describe(app: FastAPI) -> None:
