@@ -38,6 +38,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 from linkage_real import Known, pairs, tablets, textiles  # noqa: E402
 from linkage_world import seizures  # noqa: E402
 
+from spectralid.qa.likelihood_ratios import pooled  # noqa: E402
 from spectralid.reachback.intelligence import linkage, linkage_fit  # noqa: E402
 from spectralid.reachback.intelligence.fingerprint import VERSION, Fingerprint, pool, read_all  # noqa: E402
 
@@ -223,7 +224,7 @@ def figures(folder: Path, sets: dict[str, Ratios]) -> None:
         left.set(xlim=(-2.5, 2.5), ylim=(0, 1.02), ylabel="share with more", xlabel="log₁₀ likelihood ratio")
         left.set_title(title, loc="left", fontweight="bold", fontsize="medium")
         left.legend(frameon=False, fontsize="small", loc="lower left")
-        best = tuple(np.clip(values, -99, 99) for values in linkage_fit.pooled(same, different))
+        best = tuple(np.clip(values, -99, 99) for values in pooled(same, different))
         for (a, b), color, style, label in (
             ((np.zeros(1), np.zeros(1)), MEASURED, ":", "without ratios"),
             ((same, different), OTHERS[0], "-", "with ratios"),

@@ -2,8 +2,8 @@
 
 References
 ----------
-Vergeer et al., Sci. Justice 56 (2016) 482 (empirical bounds); Ramos and Gonzalez-Rodriguez, Forensic Sci. Int.
-230 (2013) 156 (empirical cross-entropy); of the cost see `spectralid.qa.likelihood_ratios`.
+Vergeer et al., Sci. Justice 56 (2016) 482 (empirical bounds); Ramos and Gonzalez-Rodriguez, Forensic Sci.
+Int. 230 (2013) 156 (empirical cross-entropy); of the cost see `spectralid.qa.likelihood_ratios`.
 """
 
 from __future__ import annotations
