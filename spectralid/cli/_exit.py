@@ -18,17 +18,32 @@ class Exit(IntEnum):
     """
 
     IDENTIFIED = 0
+    """Done; of an identification: identified."""
     INTERNAL = 1
+    """A defect of spectralid itself."""
     USAGE = 2
+    """Wrong usage: an option or argument is not what is allowed."""
     UNREADABLE = 3
+    """An input could not be read, or an output not written."""
     LIBRARY = 4
+    """The reference library is damaged or unsuitable."""
     DEVICE = 5
+    """The instrument or the line to it failed; of a check or chart: the unit is not in order."""
     MIXTURE = 10
+    """A mixture."""
     FAMILY = 11
+    """A family of substances, no single one."""
     INCONCLUSIVE = 12
+    """Inconclusive."""
     NO_MATCH = 13
+    """No match in this library."""
     POOR_SIGNAL = 14
+    """The signal is too poor to tell."""
     DIFFERENT = 20
+    """``library diff`` found differences."""
     GOAL_MISSED = 21
+    """A study or plan missed its goal, or there is something to look at (``reachback plan``, ``qa``)."""
     INTERRUPTED = 130
+    """Ctrl-C; what was already written is kept."""
     PIPE_CLOSED = 141
+    """Whoever read the output has gone."""

@@ -1,0 +1,67 @@
+"""How the site is built: ``python -m sphinx -b html docs build/site``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import spectralid  # noqa: E402
+
+project = "spectralid"
+author = "the spectralid project"
+copyright = "the spectralid project, Apache-2.0"
+release = version = spectralid.__version__
+
+extensions = [
+    "myst_nb",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_argparse_cli",
+    "reference",
+]
+exclude_patterns = ["_ext", "_build", "examples"]
+nitpicky = True
+# Names in the docstrings stand in single back-ticks; what is a public name becomes a link.
+default_role = "py:obj"
+
+# Markdown as the pages were written: headings have anchors, so that links to them work as on a code host.
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+# The notebooks are run by their own tests; the site shows what is stored in them.
+nb_execution_mode = "off"
+
+autosummary_generate = False
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "furo"
+html_title = f"spectralid {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+html_copy_source = False
+html_theme_options = {"top_of_page_buttons": []}
+
+
+def _bring_notebooks() -> None:
+    """Copy the notebooks below the folder Sphinx reads."""
+    here = HERE / "notebooks"
+    here.mkdir(exist_ok=True)
+    wanted = {one.name: one for one in (HERE.parent / "notebooks").glob("*.ipynb")}
+    for stale in here.glob("*.ipynb"):
+        if stale.name not in wanted:
+            stale.unlink()
+    for name, source in wanted.items():
+        if not (here / name).exists() or (here / name).read_bytes() != source.read_bytes():
+            shutil.copyfile(source, here / name)
+
+
+_bring_notebooks()
