@@ -38,6 +38,7 @@ __all__ = [
     "Done",
     "Endpoint",
     "Inbox",
+    "Reported",
     "Retry",
     "Server",
     "ServerTime",
@@ -77,6 +78,14 @@ class Delivered:
     """The server has the packet: it signed a receipt for exactly these bytes."""
 
     receipt: messages.Receipt
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Reported:
+    """The server has the record of a check: it signed a receipt for exactly these bytes."""
+
+    receipt: messages.CheckReceipt
     replayed: bool
 
 
@@ -134,6 +143,9 @@ class Server(Protocol):
 
     def deliver(self, raw: bytes, *, sha256: str, seq: int) -> Delivered | Retry | Attention:
         """Hand over one packet."""
+
+    def report(self, raw: bytes, *, sha256: str, ipv_id: str) -> Reported | Retry | Attention:
+        """Hand over the record of a check."""
 
     def inbox(
         self, after: int, *, wait_s: float, interrupted: Callable[[], bool]
@@ -220,6 +232,44 @@ class Endpoint:
         if reply.status in (200, 201):
             return self._receipt(reply, sha256, seq)
         return _refused_packet(reply)
+
+    def report(self, raw: bytes, *, sha256: str, ipv_id: str) -> Reported | Retry | Attention:
+        """Hand over the record of a check.
+
+        Parameters
+        ----------
+        raw : bytes
+            The envelope, exactly as it was signed.
+        sha256, ipv_id : str
+            Its SHA-256, and the name of the check.
+
+        Returns
+        -------
+        Reported or Retry or Attention
+            Reported only with a verified receipt for exactly this record.
+        """
+        reply = self._request(
+            "POST",
+            "/v1/ipv",
+            limit=_RECEIPT_LIMIT,
+            content=raw,
+            headers={"Content-Type": "application/json"},
+        )
+        if not isinstance(reply, _Reply):
+            return reply
+        if reply.status not in (200, 201):
+            return _refused_packet(reply)
+        if not reply.is_json:
+            return _stranger(reply)
+        try:
+            receipt = messages.parse_check_receipt(reply.body, self._trust)
+        except PacketError as error:
+            return Retry("receipt-not-trusted", f"The receipt was not taken: {error}", "link")
+        if (receipt.ipv_sha256, receipt.ipv_id) != (sha256, ipv_id):
+            return Retry(
+                "receipt-of-other", "The receipt is for another check; this one is not confirmed.", "packet"
+            )
+        return Reported(receipt, replayed=reply.status == 200)
 
     def inbox(
         self, after: int, *, wait_s: float, interrupted: Callable[[], bool]

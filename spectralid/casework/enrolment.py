@@ -25,7 +25,7 @@ from spectralid.casework.clock import to_text
 from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.errors import PacketError, RecordError, SignatureError
 from spectralid.casework.keys import PublicKey
-from spectralid.casework.manifest import dumps, loads
+from spectralid.casework.manifest import dumps, loads, prepare
 from spectralid.casework.messages import Trust, parse_utc
 from spectralid.errors import MissingDependencyError
 from spectralid.files import write_whole
@@ -75,6 +75,9 @@ class _File(msgspec.Struct, frozen=True, kw_only=True):
     ca_pem: _Pem
     server_keys: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
     certificate_pem: _Pem | None = None
+
+
+prepare(_File)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from spectralid.casework import messages, outbox
+from spectralid.casework import instrument_checks, messages, outbox
 from spectralid.casework.clock import to_text
 from spectralid.casework.errors import PacketError, UnknownReferenceError
 
@@ -200,6 +200,8 @@ def take_message(store: CaseStore, raw: bytes, trust: messages.Trust) -> Taken:
             return Taken(message, take_answer(store, message))
         case messages.Receipt():
             return Taken(message, outbox.take_receipt(store, message))
+        case messages.CheckReceipt():
+            return Taken(message, instrument_checks.take_receipt(store, message))
         case messages.Missing():
             offered, gone = outbox.offer_again(store, message)
             return Taken(message, offered > 0, offered, gone)

@@ -1,14 +1,15 @@
 """What a server says to a tablet, and what the tablet says back: small signed messages (``.sidmsg``).
 
-=========  ===========================================================================  ======================
-message    says                                                                         signed by
-=========  ===========================================================================  ======================
-receipt/1  the server holds exactly this packet; the tablet may let go of it one day    server
-answer/1   what a chemist or a laboratory concluded; numbered per device without gaps   server
-time/1     what time it is                                                              server
-missing/1  the server lost these packets (it was restored): hand them over again        server
-shown/1    this answer was shown to the officer                                         device
-=========  ===========================================================================  ======================
+=============  ===========================================================================  ==================
+message        says                                                                         signed by
+=============  ===========================================================================  ==================
+receipt/1      the server holds exactly this packet; the tablet may let go of it one day    server
+ipv-receipt/1  the server holds exactly this record of an instrument's check                server
+answer/1       what a chemist or a laboratory concluded; numbered per device without gaps   server
+time/1         what time it is                                                              server
+missing/1      the server lost these packets (it was restored): hand them over again        server
+shown/1        this answer was shown to the officer                                         device
+=============  ===========================================================================  ==================
 
 All are DSSE envelopes (`spectralid.casework.dsse`), whichever way they come. Fields not named here are
 allowed.
@@ -37,6 +38,7 @@ except ImportError:
 __all__ = [
     "SUFFIX",
     "Answer",
+    "CheckReceipt",
     "Message",
     "Missing",
     "MissingPacket",
@@ -46,6 +48,7 @@ __all__ = [
     "kept",
     "parse",
     "parse_answer",
+    "parse_check_receipt",
     "parse_receipt",
     "parse_time",
     "parse_utc",
@@ -97,6 +100,29 @@ class Receipt(_Struct, frozen=True, kw_only=True):
     server_utc: _Utc
     audit_n: _Natural
     checkpoint: _Text
+
+
+class CheckReceipt(_Struct, frozen=True, kw_only=True):
+    """The server's word that it holds the record of a check (`spectralid.casework.instrument_checks`).
+
+    Attributes
+    ----------
+    raw : bytes
+        The envelope, as it came: the proof.
+    ipv_sha256, device_id, ipv_id
+        Which record.
+    server_utc : str
+        When the receipt was given, by the server.
+    audit_n : int
+        Entry of the server's audit log that tells of it.
+    """
+
+    schema: Literal["spectralid.ipv-receipt/1"]
+    ipv_sha256: _Sha256
+    device_id: _Name
+    ipv_id: _Id
+    server_utc: _Utc
+    audit_n: _Natural
 
 
 class Answer(_Struct, frozen=True, kw_only=True):
@@ -167,13 +193,16 @@ class Missing(_Struct, frozen=True, kw_only=True):
     packets: Annotated[tuple[MissingPacket, ...], msgspec.Meta(min_length=1, max_length=2000)]
 
 
-Message = Receipt | Answer | TimeMessage | Missing
-_M = TypeVar("_M", Receipt, Answer, TimeMessage, Missing)
+Message = Receipt | CheckReceipt | Answer | TimeMessage | Missing
+_M = TypeVar("_M", Receipt, CheckReceipt, Answer, TimeMessage, Missing)
 
-_TYPES: Final[Mapping[str, type[Receipt] | type[Answer] | type[TimeMessage] | type[Missing]]] = {
+_TYPES: Final[
+    Mapping[str, type[Receipt] | type[CheckReceipt] | type[Answer] | type[TimeMessage] | type[Missing]]
+] = {
     f"application/vnd.spectralid.{name}+json": kind
     for name, kind in (
         ("receipt", Receipt),
+        ("ipv-receipt", CheckReceipt),
         ("answer", Answer),
         ("time", TimeMessage),
         ("missing", Missing),
@@ -211,7 +240,7 @@ def parse(raw: bytes, trust: Trust) -> Message:
 
     Returns
     -------
-    Receipt or Answer or TimeMessage or Missing
+    Receipt or CheckReceipt or Answer or TimeMessage or Missing
 
     Raises
     ------
@@ -238,6 +267,11 @@ def parse(raw: bytes, trust: Trust) -> Message:
 def parse_receipt(raw: bytes, trust: Trust) -> Receipt:
     """A receipt; anything else is refused as by `parse`."""
     return _only(Receipt, parse(raw, trust))
+
+
+def parse_check_receipt(raw: bytes, trust: Trust) -> CheckReceipt:
+    """A receipt of a check; anything else is refused as by `parse`."""
+    return _only(CheckReceipt, parse(raw, trust))
 
 
 def parse_answer(raw: bytes, trust: Trust) -> Answer:

@@ -21,6 +21,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from spectralid.casework import instrument_checks
 from spectralid.casework.clock import from_text, to_text
 from spectralid.casework.errors import PacketError, UnknownReferenceError
 from spectralid.casework.messages import Missing, Receipt, kept, parse_utc
@@ -158,7 +159,7 @@ def retry_now(store: CaseStore, packet_id: str | None = None) -> None:
     Parameters
     ----------
     packet_id : str, optional
-        Only this one; all by default.
+        Only this one; all, and the records of checks, by default.
     """
     with store.transaction() as tx:
         tx.execute(
@@ -166,6 +167,8 @@ def retry_now(store: CaseStore, packet_id: str | None = None) -> None:
             "WHERE state IN ('queued', 'attention') AND (? IS NULL OR packet_id = ?)",
             (packet_id, packet_id),
         )
+        if packet_id is None:
+            instrument_checks.retry_now(tx)
         tx.execute("DELETE FROM sync_state WHERE key = 'link'")
 
 
@@ -328,6 +331,8 @@ def offer_again(store: CaseStore, notice: Missing) -> tuple[int, int]:
             elif state_now == "received" and _receipt_before(receipt, notice.server_utc):
                 _queue_again(tx, packet_id)
                 offered.append(packet_id)
+        # What it lost of the checks it does not know; those are small, and known ones change nothing there.
+        instrument_checks.offer_again(tx, before_utc=notice.server_utc)
         told = json.dumps(gone)
         news = gone and tx.execute("SELECT value FROM sync_state WHERE key = 'gone'").fetchone() != (told,)
         if news:
@@ -338,7 +343,7 @@ def offer_again(store: CaseStore, notice: Missing) -> tuple[int, int]:
     return len(offered), len(gone)
 
 
-def offer_lost(store: CaseStore, *, why: str, but: int) -> int:
+def offer_lost(store: CaseStore, *, why: str, but: int | None) -> int:
     """Queue every receipted packet that is still held: the server's log went back behind what it had signed.
 
     Which ones it lost cannot be told from here; those it has are answered by the receipt it gave before.
@@ -349,7 +354,7 @@ def offer_lost(store: CaseStore, *, why: str, but: int) -> int:
         Of the device.
     why : str
         For the custody log.
-    but : int
+    but : int or None
         Number of the packet whose receipt showed it: that one the server has.
 
     Returns
@@ -360,11 +365,12 @@ def offer_lost(store: CaseStore, *, why: str, but: int) -> int:
     with store.transaction() as tx:
         held = tx.execute(
             "SELECT o.packet_id FROM outbox o JOIN packets p ON p.packet_id = o.packet_id "
-            "WHERE o.state = 'received' AND typeof(p.raw) <> 'null' AND o.seq <> ?",
+            "WHERE o.state = 'received' AND typeof(p.raw) <> 'null' AND o.seq IS NOT ?",
             (but,),
         ).fetchall()
         for (packet_id,) in held:
             _queue_again(tx, packet_id)
+        instrument_checks.offer_again(tx)
         store.custody.append(tx, "offered again", {"packets": len(held), "why": why})
     return len(held)
 

@@ -1,7 +1,8 @@
 """The tables of the store, and how older ones become today's.
 
 Two chains that only grow (`packets`, `custody`), projections of the packets for the screen (`seizures`,
-`items`, `spectra`), and what is exchanged with reachback. The triggers keep a mistake in a program from
+`items`, `spectra`), the checks of the
+instruments, and what is exchanged with reachback. The triggers keep a mistake in a program from
 changing a chain; against somebody who means to, the chains themselves are there.
 """
 
@@ -127,5 +128,28 @@ _FIRST: Final = (
     "INSERT INTO trusted_time (id) VALUES (1)",
 )
 
+# Checks of the instruments; the bytes that were signed never change and never go.
+_CHECKS: Final = (
+    """CREATE TABLE checks (
+        ipv_id TEXT NOT NULL UNIQUE,
+        serial TEXT NOT NULL,
+        made_utc TEXT NOT NULL,
+        outcome TEXT NOT NULL CHECK (outcome IN ('passed', 'failed', 'skipped')),
+        raw BLOB NOT NULL,
+        sha256 TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'received', 'attention')),
+        tries INTEGER NOT NULL DEFAULT 0,
+        next_try_utc TEXT,
+        code TEXT NOT NULL DEFAULT '',
+        reason TEXT NOT NULL DEFAULT '',
+        receipt BLOB,
+        received_utc TEXT)""",
+    "CREATE INDEX checks_open ON checks (state) WHERE state <> 'received'",
+    """CREATE TRIGGER checks_stay BEFORE DELETE ON checks
+        BEGIN SELECT RAISE(ABORT, 'records of checks are never deleted'); END""",
+    """CREATE TRIGGER checks_fixed BEFORE UPDATE OF ipv_id, serial, made_utc, outcome, raw, sha256 ON checks
+        BEGIN SELECT RAISE(ABORT, 'records of checks are never changed'); END""",
+)
+
 # Statements that bring a store from version n to n + 1, n being the place here. Only ever appended to.
-STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _CHECKS)

@@ -1,4 +1,4 @@
-"""Exchange with the server, for as long as the tablet runs: packets out, answers in, acknowledgements out.
+"""Exchange with the server, for as long as the tablet runs: packets and checks out, answers in and confirmed.
 
 Being offline for weeks is normal. A line that does not work is tried again after a pause that grows to a few
 minutes and is spread at random; the times are on record, so a restart neither hurries nor forgets them. What
@@ -8,6 +8,7 @@ one packet trips over holds up that packet only. Nothing here is waited for by a
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import logging
 import random
@@ -17,9 +18,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from spectralid.casework import inbox, messages, outbox
+from spectralid.casework import inbox, instrument_checks, messages, outbox
 from spectralid.casework.clock import to_text
-from spectralid.casework.endpoint import LONGEST_POLL_S, Attention, Delivered, Done, Inbox, Retry, Server
+from spectralid.casework.endpoint import (
+    LONGEST_POLL_S,
+    Attention,
+    Delivered,
+    Done,
+    Inbox,
+    Reported,
+    Retry,
+    Server,
+)
 from spectralid.casework.enrolment import trust_of
 from spectralid.casework.errors import PacketError, RecordError, StoreError
 from spectralid.casework.outbox import Backoff
@@ -54,6 +64,8 @@ class SyncReport:
         Packets that were tried and are tried again later.
     attention : tuple of str
         Packets the server refused for good.
+    checks : tuple of str
+        Checks of instruments the server gave a receipt for.
     answers : tuple of str
         Answers that are new.
     acknowledged : tuple of str
@@ -71,6 +83,7 @@ class SyncReport:
     delivered: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     attention: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
@@ -87,6 +100,7 @@ class _Round:
     delivered: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     attention: list[str] = field(default_factory=list)
+    checks: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -98,6 +112,7 @@ class _Round:
             delivered=tuple(self.delivered),
             held=tuple(self.held),
             attention=tuple(self.attention),
+            checks=tuple(self.checks),
             answers=tuple(self.answers),
             acknowledged=tuple(self.acknowledged),
             refused=tuple(self.refused),
@@ -237,7 +252,7 @@ class Sync:
             return 0.0
         # A server that answers a long poll at once, with nothing new, must not be asked at once again.
         spent_s = (self.store.clock.monotonic_ns() - begun) / 1e9
-        due_s = outbox.wait_s(self.store, self._now(), without=self._not_on_record)
+        due_s = self._due_s()
         return max(0.0, min(LONGEST_POLL_S - spent_s, LONGEST_POLL_S if due_s is None else due_s))
 
     def _tell(self, act: Callable[[], SyncReport]) -> SyncReport:
@@ -249,7 +264,7 @@ class Sync:
         return report
 
     def once(self) -> SyncReport:
-        """One round without waiting for answers: time, inbox, packets, acknowledgements.
+        """One round without waiting for answers: time, inbox, packets, acknowledgements, checks.
 
         Does nothing while a pause lasts; `spectralid.casework.outbox.retry_now` ends it.
 
@@ -276,12 +291,13 @@ class Sync:
                 self._fetch(done, wait_s=0.0)
                 more = self._send(done, stopping)
             self._acknowledge(done)
+            self._report(done, stopping)
 
         return self._while_it_works(exchange)
 
     def _listen(self) -> SyncReport:
         """Wait for an answer, at most until something is due."""
-        due_s = outbox.wait_s(self.store, self._now(), without=self._not_on_record)
+        due_s = self._due_s()
         wait_s = LONGEST_POLL_S if due_s is None else min(due_s, LONGEST_POLL_S)
         if wait_s <= 0:
             return SyncReport(online=self.online)
@@ -295,6 +311,13 @@ class Sync:
             done.failure = down.outcome
         self._note_link(done)
         return done.report(online=self.online)
+
+    def _due_s(self) -> float | None:
+        """Seconds until something is to be sent; ``None`` when nothing waits."""
+        now = self._now()
+        packets = outbox.wait_s(self.store, now, without=self._not_on_record)
+        checks = [outbox.pause_until(now, text) for text in instrument_checks.waiting(self.store)]
+        return min([*checks, *([] if packets is None else [packets])], default=None)
 
     def _now(self) -> dt.datetime:
         """By the tablet's clock, right or wrong: trusted time stands still while that one is behind it."""
@@ -377,17 +400,68 @@ class Sync:
                 raise _LinkDownError(outcome)
 
     def _hold(self, row: outbox.OutboxRow, code: str, reason: str, pause_s: float | None) -> None:
-        next_try = None if pause_s is None else self._now() + dt.timedelta(seconds=pause_s)
         with self._tolerated():
             outbox.mark_queued(
-                self.store,
-                row.packet_id,
-                code=code,
-                reason=reason,
-                next_try_utc=None if next_try is None else to_text(next_try),
+                self.store, row.packet_id, code=code, reason=reason, next_try_utc=self._after(pause_s)
             )
 
-    def _watch_audit(self, receipt: messages.Receipt, done: _Round, *, replayed: bool) -> None:
+    # checks of instruments out
+
+    def _report(self, done: _Round, stopping: Callable[[], bool]) -> None:
+        for row, raw in instrument_checks.due(self.store, self._now(), outbox.LONGEST_PAUSE):
+            if stopping():
+                return
+            if hashlib.sha256(raw).hexdigest() != row.sha256:
+                reason = "The record of this check is damaged on the tablet."
+                instrument_checks.mark_attention(self.store, row.ipv_id, code="damaged", reason=reason)
+                continue
+            begun = self.store.clock.monotonic_ns()
+            outcome = self.endpoint.report(raw, sha256=row.sha256, ipv_id=row.ipv_id)
+            # What cannot be written down stays queued: the server knows it when it comes again.
+            with self._tolerated():
+                self._settle_check(row, outcome, done, (self.store.clock.monotonic_ns() - begun) / 1e9)
+
+    def _settle_check(
+        self,
+        row: instrument_checks.CheckRow,
+        outcome: Reported | Retry | Attention,
+        done: _Round,
+        round_trip_s: float,
+    ) -> None:
+        match outcome:
+            case Reported(receipt, replayed):
+                self._reached()
+                done.checks.append(row.ipv_id)
+                instrument_checks.take_receipt(
+                    self.store, receipt, round_trip_s=None if replayed else round_trip_s
+                )
+                self._watch_audit(receipt, done, replayed=replayed)
+            case Attention(code, reason, "packet"):
+                self._reached()
+                instrument_checks.mark_attention(self.store, row.ipv_id, code=code, reason=reason)
+            case Retry(code, reason, "packet", after_s):
+                self._reached()
+                self._hold_check(row, code, reason, self._pause_s(row.tries + 1, after_s))
+            case _:
+                # As with packets: what breaks the line again and again waits longer than the line.
+                pause_s = 2.0 * self._pause_s(row.tries + 1, None) if row.tries else None
+                with self._tolerated():
+                    self._hold_check(row, outcome.code, outcome.reason, pause_s)
+                raise _LinkDownError(outcome)
+
+    def _hold_check(
+        self, row: instrument_checks.CheckRow, code: str, reason: str, pause_s: float | None
+    ) -> None:
+        instrument_checks.mark_queued(
+            self.store, row.ipv_id, code=code, reason=reason, next_try_utc=self._after(pause_s)
+        )
+
+    def _after(self, pause_s: float | None) -> str | None:
+        return None if pause_s is None else to_text(self._now() + dt.timedelta(seconds=pause_s))
+
+    def _watch_audit(
+        self, receipt: messages.Receipt | messages.CheckReceipt, done: _Round, *, replayed: bool
+    ) -> None:
         """A log that goes back behind what it had signed was restored from a backup: offer all again."""
         if replayed:
             return
@@ -396,7 +470,7 @@ class Sync:
             done.offered += outbox.offer_lost(
                 self.store,
                 why=f"the server's log went back from entry {kept[0]} to entry {receipt.audit_n}",
-                but=receipt.seq,
+                but=receipt.seq if isinstance(receipt, messages.Receipt) else None,
             )
         self._keep("audit", str(receipt.audit_n))
 

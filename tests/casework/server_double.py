@@ -33,6 +33,8 @@ RECEIPT = "application/vnd.spectralid.receipt+json"
 ANSWER = "application/vnd.spectralid.answer+json"
 TIME = "application/vnd.spectralid.time+json"
 MISSING = "application/vnd.spectralid.missing+json"
+IPV = "application/vnd.spectralid.ipv+json"
+IPV_RECEIPT = "application/vnd.spectralid.ipv-receipt+json"
 SHOWN = "application/vnd.spectralid.shown+json"
 
 
@@ -304,6 +306,8 @@ class ServerDouble:
         self.packets: dict[tuple[str, int], tuple[str, bytes, bytes]] = {}
         self.deliveries: list[tuple[str, int]] = []
         self.acknowledged: dict[str, list[bytes]] = defaultdict(list)
+        self.checks: dict[str, tuple[bytes, int]] = {}
+        self.check_deliveries: list[str] = []
         self.answers: list[bytes] = []
         self.notices: list[bytes] = []
         self.log: list[tuple[str, str, dict[str, str]]] = []
@@ -379,6 +383,8 @@ class ServerDouble:
     def handle(self, method: str, path: str, query: dict[str, list[str]], headers: Any, body: bytes) -> Reply:
         if (method, path) == ("POST", "/v1/packets"):
             return self._ingest(headers, body)
+        if (method, path) == ("POST", "/v1/ipv"):
+            return self._check(body)
         if (method, path) == ("GET", "/v1/time"):
             nonce = query.get("nonce", [""])[0]
             message = {"schema": "spectralid.time/1", "server_utc": self.utc, "nonce": nonce}
@@ -434,6 +440,29 @@ class ServerDouble:
         except KeyReusedError:
             return problem(422, "this number was used for another packet")
         return Reply(201 if new else 200, receipt)
+
+    def _check(self, raw: bytes) -> Reply:
+        stated = json.loads(base64.b64decode(json.loads(raw)["payload"]))
+        said = open_envelope(raw, self.devices[stated["device_id"]], IPV)
+        assert said["schema"] == "spectralid.ipv/1"
+        name = said["ipv_id"]
+        with self._lock:
+            self.check_deliveries.append(name)
+            new = name not in self.checks
+            if new:
+                self.audit_n += 1
+                self.checks[name] = (raw, self.audit_n)
+            elif self.checks[name][0] != raw:
+                return problem(422, "this name was used for another check")
+        receipt = {
+            "schema": "spectralid.ipv-receipt/1",
+            "ipv_sha256": hashlib.sha256(raw).hexdigest(),
+            "device_id": said["device_id"],
+            "ipv_id": name,
+            "server_utc": self.utc,
+            "audit_n": self.checks[name][1],
+        }
+        return Reply(201 if new else 200, self.key.envelope(IPV_RECEIPT, receipt))
 
     def _inbox(self, after: int, wait: float) -> bytes:
         with self._news:
