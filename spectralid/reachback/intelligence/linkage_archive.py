@@ -21,10 +21,12 @@ import sqlalchemy as sa
 from spectralid.casework.errors import PacketError
 from spectralid.casework.packet import open_packet
 from spectralid.errors import SpectralIDError
+from spectralid.reachback.errors import DamagedError
 from spectralid.reachback.intelligence import linkage
 from spectralid.reachback.intelligence.fingerprint import VERSION, Fingerprint, Reading, pool, read
 from spectralid.reachback.intelligence.linkage import Comparison, LinkageModel
 from spectralid.reachback.intelligence.tables import case_digests, fingerprints
+from spectralid.reachback.store import copies
 from spectralid.reachback.store.tables import packets, scans, spectra
 from spectralid.spectrum import Spectrum, Technique
 
@@ -119,15 +121,15 @@ def _material(tx: Connection, case_ids: Sequence[str]) -> dict[str, list[Mapping
 def _modes(tx: Connection, case_ids: Sequence[str]) -> dict[str, str]:
     """How each seizure came into the country, as its opening says; the newest opening counts."""
     chosen = (
-        sa.select(packets.c.case_id, packets.c.raw)
+        sa.select(packets.c.case_id, packets.c.device_id, packets.c.seq)
         .where(packets.c.case_id.in_(case_ids), packets.c.kind == "seizure")
         .order_by(packets.c.seq)
     )
     modes: dict[str, str] = {}
-    for case_id, raw in tx.execute(chosen):
+    for case_id, device_id, seq in tx.execute(chosen).all():
         try:
-            said = open_packet(raw, None).manifest.get("mode")
-        except PacketError:
+            said = open_packet(copies.raw_of(tx, device_id, seq), None).manifest.get("mode")
+        except (DamagedError, PacketError):
             continue  # damaged on the disk: scrubbing finds and says so
         if isinstance(said, str) and said:
             # What is typed must not come into a bulletin.

@@ -33,14 +33,14 @@ from spectralid.files import write_whole
 from spectralid.identify.families import family_of
 from spectralid.library import ReferenceLibrary, compare_libraries, open_library
 from spectralid.library.schema import canonical_json
-from spectralid.reachback.errors import ConflictError, NotFoundError
+from spectralid.reachback.errors import ConflictError, DamagedError, NotFoundError
 from spectralid.reachback.research.archive import KINDS, SHARD_ROWS, Archive, ScanRef
 from spectralid.reachback.research.effects import Looked, effect_of
 from spectralid.reachback.research.job import Candidate, Judge, Target, candidates, judge, one_thread
 from spectralid.reachback.research.judge import DEADLY, Answer, Judged, Libraries
 from spectralid.reachback.research.tables import research_hits, research_runs, research_shards
-from spectralid.reachback.store import audit
-from spectralid.reachback.store.tables import adjudications, packets, scans, spectra
+from spectralid.reachback.store import audit, copies
+from spectralid.reachback.store.tables import adjudications, scans, spectra
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -639,9 +639,10 @@ def read_scan(db: Database, ref: ScanRef) -> tuple[Scan, Spectrum | SpectralIDEr
     this = (scans.c.device_id == ref.device_id, scans.c.seq == ref.seq)
     with db.read() as tx:
         row = tx.execute(sa.select(scans).where(*this)).mappings().one()
-        raw = tx.execute(
-            sa.select(packets.c.raw).where(packets.c.device_id == ref.device_id, packets.c.seq == ref.seq)
-        ).scalar_one()
+        try:
+            raw = copies.raw_of(tx, ref.device_id, ref.seq)
+        except DamagedError:
+            raw = b""  # scrubbing asks for it again; what the table has was read while it was sound
         stored = tx.execute(
             sa.select(spectra).where(
                 spectra.c.device_id == ref.device_id, spectra.c.seq == ref.seq, spectra.c.role == "sample"
@@ -649,7 +650,7 @@ def read_scan(db: Database, ref: ScanRef) -> tuple[Scan, Spectrum | SpectralIDEr
         ).mappings().all()  # fmt: skip
     scan = Scan(row["case_id"], Answer.of_record(dict(row)), (row["library_name"], row["library_version"]))
     try:
-        return scan, _spectrum(bytes(raw), [dict(one) for one in stored], ref.idx)
+        return scan, _spectrum(raw, [dict(one) for one in stored], ref.idx)
     except SpectralIDError as error:
         return scan, error
 
