@@ -6,16 +6,22 @@ day without one is a check that was skipped, and a check that failed stays faile
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from spectralid.files import write_whole
 from spectralid.qa.history import folder_of, kept, moment_of, read_history
 from spectralid.qa.performance import PerformanceCheck
 from spectralid.spectrum import Spectrum, Technique
 from spectralid.verdict.circumstances import InstrumentCheck
+
+if TYPE_CHECKING:
+    from spectralid.qa.check import Darkness
 
 __all__ = ["CHECKS", "CheckBook", "Standing"]
 
@@ -26,6 +32,9 @@ HOLDS: Final = timedelta(hours=24)
 # A check that lies further in the future was made while the clock was wrong.
 _AHEAD: Final = timedelta(minutes=10)
 _ACCEPTED: Final = "accepted"
+_DARK: Final = ".dark"
+
+_log = logging.getLogger("spectralid.tablet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +47,21 @@ class Standing:
         See the module.
     check : PerformanceCheck or None
         The last one.
+    until : datetime or None
+        How long a check that passed holds.
+    reason : str
+        Why an officer did without one, where that is on record and nothing came after it.
     """
 
     state: InstrumentCheck
     check: PerformanceCheck | None = None
+    until: datetime | None = None
+    reason: str = ""
+
+    @property
+    def due(self) -> bool:
+        """Whether a check is to be made: none holds, and none failed."""
+        return self.state in ("unknown", "skipped")
 
     def manifest(self) -> dict[str, Any] | str:
         """What a packet says of it: the check in force, or ``"none"``."""
@@ -74,22 +94,47 @@ class CheckBook:
         self.holds = holds
         self.required = required
         self._read: dict[str, tuple[int, tuple[PerformanceCheck, ...], bool]] = {}
+        self._unwritten: dict[str, PerformanceCheck] = {}
 
-    def keep(self, check: PerformanceCheck, spectrum: Spectrum) -> Path:
+    def keep(self, check: PerformanceCheck, spectrum: Spectrum, dark: Darkness | None = None) -> None:
         """Keep a check; the first that passes of a unit and standard is what later ones are held against.
+
+        It counts from now on, also where its files cannot be written: `restore` writes them another day.
+
+        Parameters
+        ----------
+        check : PerformanceCheck
+            The record.
+        spectrum : Spectrum
+            What it was made of.
+        dark : Darkness, optional
+            What the detector showed without light.
+        """
+        from spectralid.io import write
+
+        self._unwritten[check.id] = check
+        accepted = self._accepted_file(check.serial, check.standard, spectrum.technique)
+        try:
+            self.restore(check)
+            if check.passed and not accepted.exists():
+                accepted.parent.mkdir(parents=True, exist_ok=True)
+                if dark is not None:
+                    text = json.dumps(asdict(dark)).encode()
+                    write_whole(accepted.with_suffix(_DARK), [text], mode=0o644)
+                write(spectrum, accepted)
+        except OSError as error:
+            _log.warning("The files of the check %s could not be written: %s", check.id[:12], error.strerror)
+
+    def restore(self, check: PerformanceCheck) -> Path:
+        """Write the file of a check that is on record, if it is not there.
 
         Raises
         ------
         OSError
             If it cannot be written.
         """
-        from spectralid.io import write
-
         file = kept(self.folder, check)
-        accepted = self._accepted_file(check.serial, check.standard, spectrum.technique)
-        if check.passed and not accepted.exists():
-            accepted.parent.mkdir(parents=True, exist_ok=True)
-            write(spectrum, accepted)
+        self._unwritten.pop(check.id, None)
         return file
 
     def accepted(self, serial: str, standard: str, technique: Technique) -> Spectrum | None:
@@ -98,6 +143,20 @@ class CheckBook:
 
         file = self._accepted_file(serial, standard, technique)
         return read(file) if file.exists() else None
+
+    def accepted_dark(self, serial: str, standard: str, technique: Technique) -> Darkness | None:
+        """What its detector showed without light that day; ``None`` where nobody knows."""
+        from spectralid.qa.check import Darkness
+
+        file = self._accepted_file(serial, standard, technique).with_suffix(_DARK)
+        try:
+            return Darkness(**json.loads(file.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def history(self, serial: str) -> tuple[PerformanceCheck, ...]:
+        """The checks of a unit that read, by time."""
+        return tuple(self._history(serial)[0])
 
     def standing(self, serial: str, now: datetime) -> Standing:
         """How a unit stands.
@@ -117,11 +176,17 @@ class CheckBook:
         last = known[-1]
         if not last.passed:
             return Standing("failed", last)
-        held = now - moment_of(last) <= self.holds
-        return Standing("passed" if held else "skipped", last)
+        until = moment_of(last) + self.holds
+        return Standing("passed", last, until) if now <= until else Standing("skipped", last)
 
     def _history(self, serial: str) -> tuple[Sequence[PerformanceCheck], bool]:
-        """The checks of a unit by time, and whether some no longer read; read again when one is added."""
+        """The checks of a unit by time, and whether some no longer read."""
+        found, damaged = self._on_disk(serial)
+        new = [check for check in self._unwritten.values() if check.serial == serial]
+        return (sorted([*found, *new], key=moment_of) if new else found), damaged
+
+    def _on_disk(self, serial: str) -> tuple[Sequence[PerformanceCheck], bool]:
+        """Read again when one is added."""
         place = folder_of(self.folder, serial)
         try:
             changed = place.stat().st_mtime_ns

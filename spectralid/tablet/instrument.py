@@ -13,7 +13,10 @@ from spectralid.errors import DeviceError, ParameterError, SpectralIDError
 
 if TYPE_CHECKING:
     from spectralid.devices import ArmToken, Profile, Progress, Session
+    from spectralid.devices.record import Measurement
     from spectralid.spectrum import FloatArray, Spectrum
+
+    Done = Callable[[Spectrum, Measurement], None]
 
 __all__ = ["InstrumentDesk", "simulator_arguments"]
 
@@ -78,6 +81,7 @@ class InstrumentDesk:
         self._profile: Profile | None = None
         self._simulated = ""
         self._scan_id: str | None = None
+        self._purpose = "scan"
         self._stage: dict[str, Any] = {}
         self._axis: list[float] = []
         self._thread: threading.Thread | None = None
@@ -172,7 +176,7 @@ class InstrumentDesk:
         """Id of the scan that runs."""
         return self._scan_id
 
-    def start_scan(self, operator: str, done: Callable[[Spectrum], None], *, consent: bool) -> str:
+    def start_scan(self, operator: str, done: Done, *, consent: bool, purpose: str = "scan") -> str:
         """Begin a scan in a thread of its own.
 
         Parameters
@@ -180,9 +184,12 @@ class InstrumentDesk:
         operator : str
             Who answers for the laser.
         done : callable
-            Takes the spectrum, in that thread: identifies and records it. What it raises is told as failure.
+            Takes the spectrum and the frames it was made of, in that thread: identifies and records it. What
+            it raises is told as failure.
         consent : bool
             Whether the operator has confirmed that nobody can come to harm.
+        purpose : {"scan", "check"}
+            What it is for, as the page is told.
 
         Returns
         -------
@@ -207,7 +214,8 @@ class InstrumentDesk:
             if not consent and session.has_laser and not simulated:
                 raise LaserRefusedError("The laser was not confirmed; nothing was measured.")
             self._scan_id = uuid.uuid4().hex
-            self._stage = {"scan_id": self._scan_id, "stage": "warning", "done": 0, "total": 0}
+            self._purpose = purpose
+            self._stage = self._at("warning", 0, 0)
         token = arm(operator or "officer", valid_s=_CONSENT_S)
         self._thread = threading.Thread(
             target=self._run, args=(session, token, operator, simulated, done), name="scan", daemon=True
@@ -229,7 +237,7 @@ class InstrumentDesk:
         token: ArmToken,
         operator: str,
         simulated: str,
-        done: Callable[[Spectrum], None],
+        done: Done,
     ) -> None:
         from spectralid.devices import ScanCancelledError, ScanPlan
 
@@ -244,9 +252,10 @@ class InstrumentDesk:
                 operator=operator or "officer",
                 name=f"simulated {simulated}" if simulated else "",
             )
-            spectrum = session.scan(
+            measured = session.measure(
                 plan, token=token, acknowledge_unknown_interlock=True, progress=self._progress
             )
+            spectrum = measured.spectrum(axis_calibration=None, intensity_calibration=None)
             if simulated:
                 # No simulated spectrum may ever pass for evidence.
                 facts = spectrum.acquisition.with_flags("simulated")
@@ -255,8 +264,8 @@ class InstrumentDesk:
                 code = "saturated" if "saturated" in spectrum.acquisition.flags else "light_unsteady"
                 self._failed(scan_id, _RETAKE[code], code=code)
                 return
-            self._tell_stage("identifying", 0, 0)
-            done(spectrum)
+            self._tell_stage("identifying" if self._purpose == "scan" else "judging", 0, 0)
+            done(spectrum, measured)
         except ScanCancelledError as error:
             self._failed(scan_id, str(error), code="cancelled")
         except SpectralIDError as error:
@@ -275,11 +284,16 @@ class InstrumentDesk:
             self._publish("live", {"scan_id": self._scan_id, **_curve(self._axis, progress.mean)})
 
     def _tell_stage(self, stage: str, done: int, total: int, snr: float | None = None) -> None:
-        self._stage = {"scan_id": self._scan_id, "stage": stage, "done": done, "total": total, "snr": snr}
+        self._stage = self._at(stage, done, total, snr)
         self._publish("progress", self._stage)
 
+    def _at(self, stage: str, done: int, total: int, snr: float | None = None) -> dict[str, Any]:
+        at = {"scan_id": self._scan_id, "purpose": self._purpose}
+        return {**at, "stage": stage, "done": done, "total": total, "snr": snr}
+
     def _failed(self, scan_id: str | None, sentence: str, *, code: str = "") -> None:
-        told = {"scan_id": scan_id, "sentence": sentence, "code": code, "retake": code in _RETAKE}
+        told: dict[str, Any] = {"scan_id": scan_id, "purpose": self._purpose, "sentence": sentence}
+        told |= {"code": code, "retake": code in _RETAKE}
         self._publish("failed", told)
 
     def _join(self) -> None:

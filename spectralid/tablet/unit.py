@@ -16,6 +16,7 @@ Examples
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from spectralid import __version__
+from spectralid.casework import instrument_checks
+from spectralid.casework.clock import from_text, to_text
 from spectralid.casework.compose import (
     concluded,
     finite,
@@ -35,10 +38,13 @@ from spectralid.casework.compose import (
     spectrum_of,
 )
 from spectralid.casework.errors import StoreFullError
+from spectralid.casework.ids import next_id
 from spectralid.casework.packet import Blob, Packet
 from spectralid.casework.store import CaseStore, Draft, Stored
-from spectralid.errors import InputError, ParameterError
+from spectralid.errors import InputError, ParameterError, SpectralIDError
+from spectralid.qa.history import moment_of
 from spectralid.tablet.checks import CHECKS, CheckBook, Standing
+from spectralid.tablet.curves import curve
 from spectralid.tablet.item import ItemView, Result, assessed
 from spectralid.tablet.libraries import LIBRARIES
 
@@ -71,6 +77,11 @@ _PHOTO_TYPES: Final = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n
 _KEPT: Final = 64
 # A scan of the same item sooner than this after the last may be a repeat nobody meant.
 REPEAT_S: Final = 120.0
+# Checks whose files a power cut can have cost.
+_LATEST_CHECKS: Final = 3
+_NO_CHECKS: Final = "a folder for the checks of this tablet"
+
+_log = logging.getLogger("spectralid.tablet")
 
 
 _Given = ParamSpec("_Given")
@@ -187,6 +198,8 @@ class FieldUnit:
         self._passed = ""
         # A scan is identified, told and recorded with one library.
         self._scanning = threading.RLock()
+        if checks is not None:
+            self._restore_checks(checks)
 
     @classmethod
     def open(
@@ -643,9 +656,16 @@ class FieldUnit:
         serial : str
             Serial number of the unit; empty where it states none.
         """
+        from dataclasses import replace
+
         if self.checks is None:
             return Standing("unknown")
-        return self.checks.standing(serial, self.store.time.now())
+        standing = self.checks.standing(serial, self.store.time.now())
+        skip = instrument_checks.latest(self.store, serial, "skipped") if standing.due else None
+        if skip is None or (standing.check and moment_of(standing.check) > from_text(skip.made_utc)):
+            return standing
+        reason = str(instrument_checks.said(self.store, skip.ipv_id).get("reason", ""))
+        return replace(standing, state="skipped", reason=reason)
 
     def check_instrument(
         self,
@@ -674,7 +694,8 @@ class FieldUnit:
         Returns
         -------
         PerformanceCheck
-            It decides what later results of the unit are worth, and stands in the custody log.
+            It decides what later results of the unit are worth, stands in the custody log, and travels to
+            reachback when there is a way.
 
         Raises
         ------
@@ -686,7 +707,7 @@ class FieldUnit:
         from spectralid.qa.check import check_performance
 
         if self.checks is None:
-            raise ParameterError("checks", None, "a folder for the checks of this tablet")
+            raise ParameterError("checks", None, _NO_CHECKS)
         technique, serial = spectrum.technique, spectrum.acquisition.serial
         check = check_performance(
             spectrum,
@@ -694,26 +715,94 @@ class FieldUnit:
             limits=limits,
             accepted=self.checks.accepted(serial, standard, technique),
             dark=dark,
-            lot=lot,
+            accepted_dark=self.checks.accepted_dark(serial, standard, technique),
+            lot=_text("lot", lot),
             time=self.store.time.now().isoformat(),
         )
-        try:
-            self.checks.keep(check, spectrum)
-        except OSError as error:
-            raise StoreFullError(f"The check could not be kept ({error.strerror}).") from None
-        with self.store.transaction() as tx:
-            facts = {
-                "check": check.id,
-                "passed": check.passed,
-                "failed": list(check.rules),
-                "serial": serial,
-                "standard": check.standard,
-                "lot": lot,
-                "limits_version": check.limits_version,
-                "officer": self.officer,
-            }
-            self.store.custody.append(tx, "instrument checked", facts)
+        body = {
+            "ipv_id": check.id,
+            "time": to_text(moment_of(check)),
+            "outcome": "passed" if check.passed else "failed",
+            "limits_version": check.limits_version,
+            "instrument": {"serial": serial or "unknown", "model": check.instrument},
+            "simulated": "simulated" in spectrum.acquisition.flags,
+            "technique": technique.value,
+            "record": check.to_dict(),
+            "spectrum": curve(spectrum),
+        }
+        facts = {
+            "check": check.id,
+            "passed": check.passed,
+            "failed": list(check.rules),
+            "serial": serial,
+            "standard": check.standard,
+            "lot": check.lot,
+            "limits_version": check.limits_version,
+        }
+        self._enter_check(body, "instrument checked", facts, serial)
+        self.checks.keep(check, spectrum, dark)
         return check
+
+    def skip_check(self, serial: str, reason: str) -> None:
+        """Do knowingly without the check that is due: on record, and every result says so until one passes.
+
+        Parameters
+        ----------
+        serial : str
+            Of the unit.
+        reason : str
+            Why, in the officer's words.
+
+        Raises
+        ------
+        ParameterError
+            If no reason is given, or no check is due.
+        RecordError
+            If it could not be recorded.
+        """
+        if self.checks is None:
+            raise ParameterError("checks", None, _NO_CHECKS)
+        if not reason.strip():
+            raise ParameterError("reason", reason, "at least one word")
+        standing = self.standing(serial)
+        if not standing.due:
+            raise ParameterError("check", standing.state, "one that is due, to be skipped")
+        now, said = self.store.time.now(), _text("reason", reason)
+        body = {
+            "ipv_id": next_id(now, None),
+            "time": to_text(now),
+            "outcome": "skipped",
+            "reason": said,
+            "limits_version": "none",
+            "instrument": {"serial": serial or "unknown"},
+        }
+        self._enter_check(body, "instrument check skipped", {"serial": serial, "reason": said}, serial)
+
+    def _enter_check(self, body: Mapping[str, Any], kind: str, facts: Mapping[str, Any], serial: str) -> None:
+        who = {"officer_ref": self.officer or "unnamed", "site_ref": self.site}
+        whole = finite(
+            {**body, **who, "passed": body["outcome"] == "passed", "clock_state": self.store.clock_state}
+        )
+        told = {**facts, "officer": self.officer}
+        try:
+            instrument_checks.enter(self.store, whole, kind=kind, facts=told, serial=serial)
+        except StoreFullError as error:
+            if not error.room_was_made:
+                raise
+            instrument_checks.enter(self.store, whole, kind=kind, facts=told, serial=serial)
+
+    def _restore_checks(self, book: CheckBook) -> None:
+        """What was put on record just before the power went may lack its file."""
+        from spectralid.qa.performance import PerformanceCheck
+
+        for row in instrument_checks.states(self.store, limit=_LATEST_CHECKS):
+            if row.outcome == "skipped":
+                continue
+            try:
+                record = instrument_checks.said(self.store, row.ipv_id)["record"]
+                book.restore(PerformanceCheck.from_dict(record))
+            except (SpectralIDError, OSError) as error:
+                _log.warning("The file of the check %s is not there: %s", row.ipv_id[:12], error)
 
     @property
     def library_age_days(self) -> int | None:

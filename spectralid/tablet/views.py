@@ -6,19 +6,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.casework.compose import spectrum_of
+from spectralid.tablet.curves import curve
 
 if TYPE_CHECKING:
     from spectralid.casework.inbox import Answer
+    from spectralid.casework.instrument_checks import CheckRow
     from spectralid.casework.outbox import OutboxRow
     from spectralid.casework.packet import Packet
-    from spectralid.spectrum import Spectrum
     from spectralid.tablet.item import ItemView
     from spectralid.tablet.unit import FieldUnit
     from spectralid.verdict.catalog import Catalog
 
-__all__ = ["answer_view", "history_view", "item_view", "queue_view", "record_view", "seizure_view"]
+__all__ = [
+    "answer_view",
+    "check_queue_view",
+    "history_view",
+    "item_view",
+    "queue_view",
+    "record_view",
+    "seizure_view",
+]
 
-_CURVE_POINTS: Final = 1024
 # Of several packets the one that is furthest from an answer counts.
 _STATES: Final = ("attention", "queued", "sending", "received", "answered")
 # Loudest first; of a seizure the loudest of its scans is shown.
@@ -44,6 +52,7 @@ def record_view(
         "technique": spectrum.technique.value,
         "instrument": manifest["instrument"],
         "check": manifest.get("instrument_check", "unknown"),
+        "check_utc": check["time"] if isinstance(check := manifest.get("ipv"), dict) else None,
         "library": result["library"],
         "language": manifest.get("ui_locale", "en"),
         "verdict": result.get("verdict"),
@@ -52,7 +61,7 @@ def record_view(
         "queue": {"state": queue.state, "code": queue.code, "reason": queue.reason},
         "answers": told,
         "lab": next((a["lab"] for a in reversed(told) if a["lab"]), None),
-        "spectrum": _curve(spectrum),
+        "spectrum": curve(spectrum),
         "simulated": "simulated" in manifest["instrument"].get("flags", ()),
     }
 
@@ -142,6 +151,16 @@ def queue_view(row: OutboxRow) -> dict[str, Any]:
     }
 
 
+def check_queue_view(row: CheckRow) -> dict[str, Any]:
+    """Where the record of a check stands on its way to reachback."""
+    return {
+        "check_id": row.ipv_id,
+        "kind": "check",
+        **{name: getattr(row, name) for name in ("state", "tries", "code", "reason", "next_try_utc")},
+        "urgent": False,
+    }
+
+
 def answer_view(answer: Answer) -> dict[str, Any]:
     """What reachback said."""
     return answer.to_dict()
@@ -185,20 +204,3 @@ def _conclusion(packet: Packet) -> Mapping[str, Any] | None:
 def _component(stated: Mapping[str, Any], catalog: Catalog) -> dict[str, Any]:
     shown = {k: stated.get(k) for k in ("form", "share", "low", "high", "probability", "tier")}
     return {**shown, "name": catalog.named(stated["slug"], stated["name"])}
-
-
-def _curve(spectrum: Spectrum) -> dict[str, Sequence[float | None]]:
-    """The spectrum for a picture: the mean of neighbours where there are too many points."""
-    import numpy as np
-
-    step = max(1, -(-spectrum.n_points // _CURVE_POINTS))
-    whole = spectrum.n_points - spectrum.n_points % step
-    x = spectrum.axis[:whole].reshape(-1, step).mean(axis=1)
-    y = spectrum.intensity[:whole].reshape(-1, step)
-    known = ~np.isnan(y).all(axis=1)
-    means = np.full(len(x), np.nan)
-    means[known] = np.nanmean(y[known], axis=1)
-    return {
-        "x": [round(float(v), 1) for v in x],
-        "y": [None if np.isnan(v) else float(f"{v:.5g}") for v in means],
-    }

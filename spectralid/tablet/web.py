@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from spectralid.casework import exchange, inbox, outbox
+from spectralid.casework import exchange, inbox, instrument_checks, outbox
 from spectralid.casework.errors import RemovedPacketError, StoreFullError, StoreReadOnlyError
 from spectralid.errors import (
     DeviceError,
@@ -20,7 +20,7 @@ from spectralid.errors import (
     RecordError,
     SpectralIDError,
 )
-from spectralid.tablet import views
+from spectralid.tablet import check_views, views
 from spectralid.tablet.doorman import Doorman
 from spectralid.tablet.events import event_bytes
 from spectralid.tablet.item import suggestion
@@ -46,7 +46,7 @@ STATIC: Final = Path(__file__).parent / "static"
 _log = logging.getLogger("spectralid.tablet")
 
 _LARGEST_BODY: Final = 6 * 1024 * 1024
-_PAGES: Final = ("scan", "result", "item", "history", "queue", "answers", "device", "settings")
+_PAGES: Final = ("scan", "result", "item", "history", "queue", "answers", "check", "device", "settings")
 _MOST_ROWS: Final = 200
 _STRIP_FIELDS: Final = (
     *("target", "brand", "lot", "expiry", "cutoff_ng_ml", "dilution_mg_ml", "read_s", "result"),
@@ -117,6 +117,13 @@ def application(place: Workplace, *, key: str, session: str) -> Callable[..., Aw
         route("/api/strips/choices", _strip_choices),
         route("/api/scans", _scan, "POST", status=202),
         route("/api/scans", _cancel, "DELETE"),
+        route("/api/checks", _checks),
+        route("/api/checks", _check, "POST", status=202),
+        route("/api/checks/skip", _skip_check, "POST"),
+        route("/api/checks/arrived", _check_arrived, "POST", status=201),
+        route("/api/checks/file", _check_file, "POST", status=201),
+        route("/api/checks/{id}", _one_check),
+        route("/api/checks/{id}/report.pdf", _check_report),
         route("/api/arrived", _arrived),
         route("/api/arrived/assign", _assign, "POST", status=202),
         route("/api/records/{id}", _record),
@@ -214,6 +221,54 @@ def _arrived(place: Workplace, *_: Any) -> Any:
 def _assign(place: Workplace, _: Request, body: Any) -> Any:
     wanted = _fields(body)
     return {"packets": place.assign(_text(wanted, "file"), _text(wanted, "item_ref"))}
+
+
+# --- the instrument's daily check ------------------------------------------------------------------------
+
+
+def _checks(place: Workplace, *_: Any) -> Any:
+    instrument = place.desk.facts()
+    return check_views.overview(place.unit, instrument["serial"] if instrument["connected"] else None)
+
+
+def _check(place: Workplace, _: Request, body: Any) -> Any:
+    wanted = _fields(body)
+    standard, lot = _text(wanted, "standard"), str(wanted.get("lot") or "")
+    return {"scan_id": place.check(standard, lot, consent=wanted.get("confirmed") is True)}
+
+
+def _skip_check(place: Workplace, _: Request, body: Any) -> Any:
+    place.skip_check(_text(_fields(body), "reason"))
+    return place.state()
+
+
+def _check_arrived(place: Workplace, _: Request, body: Any) -> Any:
+    wanted = _fields(body)
+    name, standard = _text(wanted, "file"), _text(wanted, "standard")
+    return {"check_id": place.check_arrived(name, standard, str(wanted.get("lot") or ""))}
+
+
+def _check_file(place: Workplace, request: Request, body: Any) -> Any:
+    asked = request.query_params
+    if not isinstance(body, bytes) or not body:
+        raise ParameterError("file", "nothing", "the bytes of a spectrum file")
+    standard = _text(asked, "standard")
+    return {"check_id": place.check_file(_text(asked, "name"), body, standard, asked.get("lot", ""))}
+
+
+def _one_check(place: Workplace, request: Request, _: Any) -> Any:
+    return check_views.check_view(place.unit, request.path_params["id"])
+
+
+def _check_report(place: Workplace, request: Request, _: Any) -> Any:
+    from spectralid.qa.check_page import check_pdf
+    from spectralid.qa.performance import PerformanceCheck
+
+    said = instrument_checks.said(place.unit.store, request.path_params["id"])
+    if not said.get("record"):
+        return _unknown()
+    check = PerformanceCheck.from_dict(said["record"])
+    return _document(check_pdf(check), "pdf", f"check-{check.id[:12]}")
 
 
 # --- seizures, items, evidence ---------------------------------------------------------------------------
@@ -379,7 +434,11 @@ def _history(place: Workplace, request: Request, _: Any) -> Any:
 
 def _queue(place: Workplace, *_: Any) -> Any:
     rows = outbox.states(place.unit.store)[-_MOST_ROWS:]
-    return {"rows": [views.queue_view(row) for row in reversed(rows)], "summary": place.queue()}
+    checks = [row for row in instrument_checks.states(place.unit.store) if row.state != "received"]
+    return {
+        "rows": [*map(views.check_queue_view, checks), *(views.queue_view(row) for row in reversed(rows))],
+        "summary": place.queue(),
+    }
 
 
 def _retry(place: Workplace, *_: Any) -> Any:
@@ -418,7 +477,7 @@ def _shown(place: Workplace, request: Request, _: Any) -> Any:
 
 
 async def _body(request: Request) -> Any:
-    """What was sent: JSON, or the bytes of a picture."""
+    """What was sent: JSON, or the bytes of a picture or a file."""
     if request.method in ("GET", "HEAD", "DELETE"):
         return None
     data = bytearray()
@@ -426,7 +485,7 @@ async def _body(request: Request) -> Any:
         data += chunk
         if len(data) > _LARGEST_BODY:
             raise ParameterError("request", f"over {len(data)} bytes", "at most 6 MiB")
-    if request.headers.get("content-type", "").startswith("image/"):
+    if request.headers.get("content-type", "").startswith(("image/", "application/octet-stream")):
         return bytes(data)
     try:
         return json.loads(bytes(data) or b"{}")

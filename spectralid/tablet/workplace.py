@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from spectralid import __version__
-from spectralid.casework import inbox, outbox
-from spectralid.errors import SpectralIDError
+from spectralid.casework import inbox, instrument_checks, outbox
+from spectralid.errors import ParameterError, SpectralIDError
 from spectralid.tablet.arrivals import Arrivals
+from spectralid.tablet.check_views import standing_view
 from spectralid.tablet.events import Broker
 from spectralid.tablet.instrument import InstrumentDesk
 from spectralid.tablet.settings import LANGUAGES, Settings, load_settings, save_settings
 
 if TYPE_CHECKING:
     from spectralid.casework.sync import Sync
+    from spectralid.devices.record import Measurement
+    from spectralid.qa.check import Darkness
     from spectralid.spectrum import Spectrum
     from spectralid.tablet.unit import FieldUnit
 
@@ -36,6 +40,7 @@ _LIBRARY_S: Final = 30.0
 # When the agency is asked for one, after the start and then each time.
 _FIRST_ASKED_S: Final = 120.0
 _ASKED_S: Final = 6 * 3600.0
+_SUFFIX: Final = re.compile(r"[^A-Za-z0-9.]")
 
 
 class Workplace:
@@ -241,7 +246,7 @@ class Workplace:
         self.current = {"seizure_ref": seizure_ref, "item_ref": item_ref}
         started: dict[str, str] = {}
 
-        def done(spectrum: Spectrum) -> None:
+        def done(spectrum: Spectrum, _: Measurement) -> None:
             result = self.unit.record_scan(item_ref, spectrum, rescan_of=rescan)
             told = {"scan_id": started.get("scan_id", self.desk.scanning), "packet_id": result.packet_id}
             self.last = {**told, "sentence": None, "retake": False}
@@ -267,6 +272,53 @@ class Workplace:
         self.wake()
         return packets
 
+    # --- the instrument's daily check --------------------------------------------------------------------
+
+    def check(self, standard: str, lot: str, *, consent: bool) -> str:
+        """Begin to measure a standard; the check is told as an event once it is on record."""
+        started: dict[str, str] = {}
+
+        def done(spectrum: Spectrum, measured: Measurement) -> None:
+            found = self._checked(spectrum, standard, lot, _darkness(measured))
+            told = {"scan_id": started.get("scan_id", self.desk.scanning), "check_id": found}
+            self.last = {**told, "packet_id": None, "sentence": None, "retake": False}
+            self.broker.publish("checked", told)
+
+        started["scan_id"] = self.desk.start_scan(
+            self.settings.officer, done, consent=consent, purpose="check"
+        )
+        return started["scan_id"]
+
+    def check_arrived(self, name: str, standard: str, lot: str) -> str:
+        """Judge the instrument by a file that arrived in the watched folder; the name of the check."""
+        if self.arrivals is None:
+            raise SpectralIDError("No folder is watched; start the tablet with --watch FOLDER.")
+        found = self._checked(_one(name, self.arrivals.file(name).spectra), standard, lot)
+        self.arrivals.assigned(name)
+        return found
+
+    def check_file(self, name: str, data: bytes, standard: str, lot: str) -> str:
+        """Judge the instrument by a file from the officer; the name of the check."""
+        from tempfile import TemporaryDirectory
+
+        from spectralid.io import read_all
+
+        with TemporaryDirectory(prefix="spectralid-") as folder:
+            # The suffix tells the format; nothing else of a name that came with a request is used.
+            path = Path(folder) / f"standard{_SUFFIX.sub('', Path(name).suffix)}"
+            path.write_bytes(data)
+            return self._checked(_one(name, read_all(path)), standard, lot)
+
+    def _checked(self, spectrum: Spectrum, standard: str, lot: str, dark: Darkness | None = None) -> str:
+        check = self.unit.check_instrument(spectrum, standard, lot=lot, dark=dark)
+        self.wake()
+        return check.id
+
+    def skip_check(self, reason: str) -> None:
+        """Do without the check that is due, and say why."""
+        self.unit.skip_check(self.desk.facts()["serial"], reason)
+        self.wake()
+
     # --- how things stand --------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
@@ -285,10 +337,7 @@ class Workplace:
             "site": self.settings.site,
             "device": {
                 **instrument,
-                "check": {
-                    "state": standing.state,
-                    "time": standing.check.time if standing.check else None,
-                },
+                "check": standing_view(standing),
                 "watching": str(self.arrivals.folder) if self.arrivals else None,
                 "simulators": self.desk.simulators,
             },
@@ -318,6 +367,8 @@ class Workplace:
     def queue(self) -> dict[str, Any]:
         """Counts of the outbox, and whether reachback was there when it was last tried."""
         counts = outbox.summary(self.unit.store)
+        for state, n in instrument_checks.summary(self.unit.store).items():
+            counts[state] += n
         sync = self._sync
         return {
             **counts,
@@ -332,3 +383,20 @@ class Workplace:
         """Try now what waits for its time."""
         outbox.retry_now(self.unit.store)
         self.wake()
+
+
+def _darkness(measured: Measurement) -> Darkness | None:
+    """What the detector shows without light, where there are frames enough to tell."""
+    from spectralid.qa.check import Darkness
+
+    if measured.dark is None or len(measured.dark.counts) < 2:
+        return None
+    return Darkness.of(measured.dark, measured.sample, measured.profile.adc_max)
+
+
+def _one(name: str, spectra: Sequence[Spectrum]) -> Spectrum:
+    if len(spectra) != 1:
+        raise ParameterError(
+            "file", f"{name}: {len(spectra)} spectra", "one with one spectrum, of the standard"
+        )
+    return spectra[0]

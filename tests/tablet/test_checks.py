@@ -77,7 +77,8 @@ def test_a_check_of_tomorrow_does_not_hold_today(book: CheckBook) -> None:
 
 
 def test_a_record_that_was_changed_is_no_pass(book: CheckBook) -> None:
-    file = book.keep(check(NOON, passed=False), scan())
+    book.keep(check(NOON, passed=False), scan())
+    (file,) = book.folder.rglob("*.json")
     file.write_text(
         file.read_text(encoding="utf-8").replace('"passed": false', '"passed": true'), encoding="utf-8"
     )

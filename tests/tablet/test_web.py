@@ -16,6 +16,7 @@ from spectralid.casework.store import CaseStore
 from spectralid.identify import Identifier
 from spectralid.spectrum import IntensityUnit, Spectrum, Technique
 from spectralid.tablet import FieldUnit
+from spectralid.tablet.checks import CheckBook
 from spectralid.tablet.serve import listen
 from spectralid.tablet.web import application
 from spectralid.tablet.workplace import Workplace
@@ -36,7 +37,10 @@ def served(folder, engine, **options):
     """A client of a running tablet, and what it acts on."""
     folder.mkdir(exist_ok=True)
     store = CaseStore.open(folder, ballast_bytes=1 << 16)
-    unit = FieldUnit(store, engine.library, keeper=PolicyKeeper(folder / "policy"), engine=engine)
+    unit = FieldUnit(
+        store, engine.library, keeper=PolicyKeeper(folder / "policy"), engine=engine,
+        checks=CheckBook(folder / "checks"),
+    )  # fmt: skip
     unit.close = store.close
     with Workplace(unit, folder, simulators=True, **options) as place, listen(0) as listener:
         config = uvicorn.Config(
