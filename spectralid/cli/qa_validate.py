@@ -57,6 +57,7 @@ def _run(args: argparse.Namespace) -> int:
         for file in args.report:
             document.save(file)
     rates = summary(study.outcomes)
+    leaked = [one for one in study.outcomes if one.leak]
     if args.json:
         print_json({**study_facts(study), "stressed": [stressed_facts(one) for one in worse]})
     else:
@@ -66,7 +67,11 @@ def _run(args: argparse.Namespace) -> int:
         for one in worse:
             said = f"{one.stress.name} {one.stress.level:g}"
             print(f"  {said:14} complete {one.rates['complete']}, false {one.rates['false']}")
-    return _exit(args, study_rates=rates, unread=any(one.kind == "not_read" for one in study.outcomes))
+        for outcome in leaked:
+            where = f"{outcome.sample.file.name} (line {outcome.sample.line})"
+            print(f"  LEAK: {where} is the scan {outcome.leak} of the library")
+    unread = any(one.kind == "not_read" for one in study.outcomes)
+    return _exit(args, study_rates=rates, unread=unread, leaked=bool(leaked))
 
 
 def _stresses(given: list[str]) -> list[Stress]:
@@ -82,15 +87,12 @@ def _stresses(given: list[str]) -> list[Stress]:
     return found
 
 
-def _exit(args: argparse.Namespace, *, study_rates: Any, unread: bool) -> Exit:
+def _exit(args: argparse.Namespace, *, study_rates: Any, unread: bool, leaked: bool) -> Exit:
     complete, false = study_rates["complete"], study_rates["false"]
     missed = args.goal is not None and (complete.at_least or 0.0) < args.goal
-    if args.most_false is not None:
-        from spectralid.proportion import clopper_pearson
-
-        # One-sided 95 % is the end of the two-sided 90 %.
-        upper = clopper_pearson(false.hits, false.of, confidence=0.90)[1] if false.of else 1.0
-        missed = missed or upper > args.most_false
+    missed = missed or (args.most_false is not None and false.at_most > args.most_false)
+    # No goal is reached with samples that are in the library.
+    missed = missed or (leaked and (args.goal, args.most_false) != (None, None))
     if unread:
         return Exit.UNREADABLE
     return Exit.GOAL_MISSED if missed else Exit.IDENTIFIED

@@ -9,7 +9,7 @@ samples lie above all that were missed, which has no finite slope. False alarms 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,14 @@ import numpy.typing as npt
 from spectralid.errors import InputError, ParameterError
 from spectralid.spectrum import FloatArray
 
-__all__ = ["DetectionCurve", "DetectionLimit", "NoDetectionCurveError", "detection_curve"]
+__all__ = [
+    "DetectionBound",
+    "DetectionCurve",
+    "DetectionLimit",
+    "NoDetectionCurveError",
+    "detection_bounds",
+    "detection_curve",
+]
 
 # Per decade of share; steeper than this is a step for any study.
 _STEEPEST: Final = 1e3
@@ -52,6 +59,27 @@ class DetectionLimit:
     share: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionBound:
+    """What is known of a limit where every sample was found, or none.
+
+    Attributes
+    ----------
+    probability : float
+        0.5 for LOD50, 0.9 for LOD90.
+    low, high : float
+        The limit is above the one and not above the other, in the unit of the levels; 0 or infinite where the
+        study does not bound it.
+    needed : int
+        Independent samples, all alike, that bound it.
+    """
+
+    probability: float
+    low: float
+    high: float
+    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +173,51 @@ def detection_curve(
     return DetectionCurve(
         limits, math.inf if step else best_slope, foot, model.fit_p(best), 10**x, hits, n, confidence
     )
+
+
+def detection_bounds(
+    levels: Sequence[float],
+    groups: Sequence[Hashable],
+    *,
+    found: bool,
+    probabilities: Sequence[float] = (0.5, 0.9),
+    confidence: float = 0.95,
+) -> tuple[DetectionBound, ...]:
+    """Bounds of the limits where every sample was found, or none: there is no curve to fit then.
+
+    Parameters
+    ----------
+    levels : sequence of float
+        Share of each sample, above 0.
+    groups : sequence of hashable
+        What each belongs to; samples of one group count as one.
+    found : bool
+        Whether all were found; otherwise none was.
+    probabilities, confidence
+        As of `detection_curve`; one-sided.
+
+    Notes
+    -----
+    Taken for granted is only that the chance of being found does not fall as the share grows. If all n
+    groups at or below a share were found, their chance is at least 1 - `confidence` to the power of 1/n, and
+    that at the share itself no less; it bounds a limit from above once that reaches its probability. None
+    found at or above a share bounds it from below in the same way.
+    """
+    each = sorted(set(levels), reverse=not found)
+    bounds = []
+    for probability in probabilities:
+        needed = math.ceil(math.log(1 - confidence) / math.log(probability if found else 1 - probability))
+        at = next(
+            (
+                level for level in each
+                if len({g for x, g in zip(levels, groups, strict=True) if x == level or (x < level) == found})
+                >= needed
+            ),
+            None,
+        )  # fmt: skip
+        low, high = (0.0, at or math.inf) if found else (at or 0.0, math.inf)
+        bounds.append(DetectionBound(probability, low, high, needed))
+    return tuple(bounds)
 
 
 def _counts(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,20 +12,29 @@ import numpy as np
 
 from spectralid.errors import ParameterError
 from spectralid.identify.reliability import Bin, brier, expected_calibration_error, reliability_bins
-from spectralid.qa.detection import DetectionCurve, NoDetectionCurveError, detection_curve
+from spectralid.qa.detection import (
+    DetectionBound,
+    DetectionCurve,
+    NoDetectionCurveError,
+    detection_bounds,
+    detection_curve,
+)
+from spectralid.qa.likelihood_ratios import cllr, cllr_min, ratios
 from spectralid.qa.study import NOT_READ, Outcome, Study
-from spectralid.qa.tables import Rate
+from spectralid.qa.tables import Rate, group_of
 
 __all__ = [
     "Calibration",
     "Comparison",
     "Levels",
     "Repeatability",
+    "Shares",
     "calibration",
     "compare",
     "conditions",
     "detection_limits",
     "repeatability",
+    "shares",
 ]
 
 
@@ -44,6 +54,9 @@ class Levels:
         LOD50 and LOD90 with intervals; ``None`` where the levels show no curve.
     why_not : str
         Why there is none.
+    bounds : tuple of DetectionBound
+        What is known of the limits where all above a share of 0 were found, or none, and no blank gave an
+        alarm.
     """
 
     target: str
@@ -51,6 +64,7 @@ class Levels:
     found: tuple[Rate, ...]
     curve: DetectionCurve | None
     why_not: str = ""
+    bounds: tuple[DetectionBound, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,11 @@ class Calibration:
         Expected calibration error (bins of equally many cases) and Brier score.
     bins : tuple of Bin
         Stated against observed.
+    cllr, cllr_min : float or None
+        Cost in bits of the likelihood ratios behind the probabilities (`spectralid.qa.likelihood_ratios`): 1
+        of a method that says nothing, 0 of one that is always right; and what it would be with the best
+        calibration. The odds before the evidence are those of these components. ``None`` where all components
+        are there, or none is: nothing shows then whether they are told apart.
     """
 
     n: int
@@ -72,6 +91,40 @@ class Calibration:
     ece: float
     brier: float
     bins: tuple[Bin, ...]
+    cllr: float | None = None
+    cllr_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Shares of the signal that the fit states for a target, against the levels of the manifest.
+
+    Attributes
+    ----------
+    target : str
+        Slug of the compound.
+    n, listed : int
+        Samples that hold it, and how many of them have it in the fit; the others count as 0.
+    low, high : float
+        Levels from … to.
+    bias, rms : float
+        Mean of found less true, and root of the mean square of it. The fit states shares of the signal;
+        where the target scatters or absorbs more than what it is mixed with, that is no fault of the fit.
+    correlation : float or None
+        Of found and true; ``None`` where one of them does not vary.
+    covered : Rate
+        How often the stated interval holds the level, where the target is in the fit.
+    """
+
+    target: str
+    n: int
+    listed: int
+    low: float
+    high: float
+    bias: float
+    rms: float
+    correlation: float | None
+    covered: Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +138,8 @@ class Repeatability:
     between : Rate
         Pairs of different units with the same answer.
     groups : int
-        Groups with at least two specimens. Pairs of one group are not independent: read the intervals as if
-        there were as many cases as groups.
+        Groups with at least two specimens. Pairs of one group are not independent: of the rates, read the
+        intervals by groups.
     """
 
     within: Rate
@@ -122,23 +175,76 @@ class Comparison:
 
 def detection_limits(study: Study) -> tuple[Levels, ...]:
     """Detection limits of every target that has levels, by name."""
-    targets: dict[str, dict[float, list[bool]]] = {}
-    for outcome in study.outcomes:
+    return tuple(_levels(target, cases) for target, cases in _with_levels(study.outcomes).items())
+
+
+def _with_levels(outcomes: Sequence[Outcome]) -> dict[str, list[tuple[float, Outcome]]]:
+    """Samples of each target with their levels, by name."""
+    targets: dict[str, list[tuple[float, Outcome]]] = {}
+    for outcome in outcomes:
         if outcome.target and outcome.sample.level is not None and outcome.kind != NOT_READ:
-            at = targets.setdefault(outcome.target, {}).setdefault(outcome.sample.level, [])
-            at.append(outcome.names_something and outcome.target in outcome.named)
-    return tuple(_levels(target, targets[target]) for target in sorted(targets))
+            targets.setdefault(outcome.target, []).append((outcome.sample.level, outcome))
+    return dict(sorted(targets.items()))
 
 
-def _levels(target: str, found: Mapping[float, Sequence[bool]]) -> Levels:
-    levels = tuple(sorted(found))
-    hits, of = [sum(found[level]) for level in levels], [len(found[level]) for level in levels]
-    rates = tuple(Rate.counted(h, n) for h, n in zip(hits, of, strict=True))
+def _levels(target: str, cases: Sequence[tuple[float, Outcome]]) -> Levels:
+    levels = tuple(sorted({level for level, _ in cases}))
+    at = [[outcome for where, outcome in cases if where == level] for level in levels]
+    rates = tuple(
+        Rate.of_cases(
+            [one.names_something and target in one.named for one in some], [group_of(one) for one in some]
+        )
+        for some in at
+    )
     try:
-        curve = detection_curve(levels, hits, of)
+        curve = detection_curve(levels, [rate.hits for rate in rates], [rate.of for rate in rates])
     except NoDetectionCurveError as error:
-        return Levels(target, levels, rates, None, str(error))
+        return Levels(target, levels, rates, None, str(error), _bounds(cases, rates, levels))
     return Levels(target, levels, rates, curve)
+
+
+def _bounds(
+    cases: Sequence[tuple[float, Outcome]], rates: Sequence[Rate], levels: Sequence[float]
+) -> tuple[DetectionBound, ...]:
+    above = [rate for level, rate in zip(levels, rates, strict=True) if level > 0]
+    hits, of = sum(rate.hits for rate in above), sum(rate.of for rate in above)
+    # A method that alarms on blanks has not found what it named.
+    if any(rate.hits for level, rate in zip(levels, rates, strict=True) if level == 0) or hits not in (0, of):
+        return ()
+    there = [(level, group_of(outcome)) for level, outcome in cases if level > 0]
+    return detection_bounds([level for level, _ in there], [group for _, group in there], found=hits > 0)
+
+
+def shares(outcomes: Sequence[Outcome]) -> tuple[Shares, ...]:
+    """Shares against levels, for every target whose levels are shares (0 … 1), by name."""
+    rows = []
+    for target, cases in _with_levels(outcomes).items():
+        if max(level for level, _ in cases) > 1:
+            continue
+        there = [(level, outcome) for level, outcome in cases if level > 0]
+        if there and any(outcome.shares for _, outcome in there):
+            rows.append(_shares(target, there))
+    return tuple(rows)
+
+
+def _shares(target: str, cases: Sequence[tuple[float, Outcome]]) -> Shares:
+    stated = [{slug: rest for slug, *rest in outcome.shares}.get(target) for _, outcome in cases]
+    true = np.array([level for level, _ in cases])
+    found = np.array([one[0] if one else 0.0 for one in stated])
+    inside = [one[1] <= level <= one[2] for (level, _), one in zip(cases, stated, strict=True) if one]
+    groups = [group_of(outcome) for (_, outcome), one in zip(cases, stated, strict=True) if one]
+    varies = np.ptp(true) > 0 and np.ptp(found) > 0
+    return Shares(
+        target,
+        len(cases),
+        len(inside),
+        float(true.min()),
+        float(true.max()),
+        float(np.mean(found - true)),
+        math.sqrt(float(np.mean((found - true) ** 2))),
+        float(np.corrcoef(true, found)[0, 1]) if varies else None,
+        Rate.of_cases(inside, groups),
+    )
 
 
 def calibration(outcomes: Sequence[Outcome], *, bins: int = 10) -> Calibration | None:
@@ -152,12 +258,18 @@ def calibration(outcomes: Sequence[Outcome], *, bins: int = 10) -> Calibration |
         return None
     stated = np.array([probability for probability, _ in pairs])
     right = np.array([there for _, there in pairs])
+    cost, least = None, None
+    if 0 < right.sum() < right.size:
+        told = ratios(stated, right)
+        cost, least = cllr(*told), cllr_min(*told)
     return Calibration(
         len(pairs),
         int(right.sum()),
         expected_calibration_error(stated, right, bins=bins, adaptive=True),
         brier(stated, right),
         reliability_bins(stated, right, bins=bins, adaptive=True),
+        cost,
+        least,
     )
 
 
@@ -167,15 +279,16 @@ def repeatability(outcomes: Sequence[Outcome]) -> Repeatability:
     for outcome in outcomes:
         if outcome.sample.group:
             groups.setdefault(outcome.sample.group, []).append(outcome)
-    counts = {True: [0, 0], False: [0, 0]}
-    for members in groups.values():
+    alike: dict[bool, list[bool]] = {True: [], False: []}
+    which: dict[bool, list[str]] = {True: [], False: []}
+    for group, members in groups.items():
         for one, other in itertools.combinations(members, 2):
             same_unit = one.sample.unit == other.sample.unit
-            counts[same_unit][0] += one.answer == other.answer
-            counts[same_unit][1] += 1
+            alike[same_unit].append(one.answer == other.answer)
+            which[same_unit].append(group)
     return Repeatability(
-        Rate.counted(*counts[True]),
-        Rate.counted(*counts[False]),
+        Rate.of_cases(alike[True], which[True]),
+        Rate.of_cases(alike[False], which[False]),
         sum(len(members) > 1 for members in groups.values()),
     )
 

@@ -46,6 +46,8 @@ class Outcome:
         Slugs that the verdict names.
     probabilities : tuple of (str, float)
         Calibrated probability of each component of the fit, named or not.
+    shares : tuple of (str, float, float, float)
+        Share of the signal of each component of the fit, named or not, with its interval; not by weight.
     unknown : float or None
         Probability that it holds something the library lacks.
     alarm : str
@@ -68,6 +70,7 @@ class Outcome:
     target: str = ""
     named: tuple[str, ...] = ()
     probabilities: tuple[tuple[str, float], ...] = ()
+    shares: tuple[tuple[str, float, float, float], ...] = ()
     unknown: float | None = None
     alarm: str = ""
     dangerous: bool | None = None
@@ -104,6 +107,16 @@ class Outcome:
     def found(self) -> tuple[str, ...]:
         """What was named and is there."""
         return tuple(slug for slug in self.named if slug in self.held) if self.names_something else ()
+
+    @property
+    def listed(self) -> bool:
+        """Whether the fit holds all that the library has of it, named or not: leads for a chemist."""
+        return bool(self.held) and set(self.held) <= {slug for slug, *_ in self.shares}
+
+    @property
+    def listed_false(self) -> bool:
+        """Whether the fit holds something that is not there."""
+        return any(slug not in self.held for slug, *_ in self.shares)
 
     @property
     def complete(self) -> bool:
@@ -321,6 +334,10 @@ def _judged(
             (component.compound_slug, component.probability)
             for component in components
             if component.probability is not None
+        ),
+        shares=tuple(
+            (one.compound_slug, one.share, one.share_low, one.share_high)
+            for one in (result.analysis.components if result.analysis else ())
         ),
         unknown=result.confidence.unknown if result.confidence else None,
         alarm=str(verdict.alarm),

@@ -8,6 +8,7 @@ cited so.) What a study of identification does not touch is said to be outside o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -32,6 +33,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "alarm_false": "the loudest alarm, where nothing dangerous is there",
     "silent": "less care asked for than for the unknown, where something dangerous is there",
     "escalated": "sent to reachback",
+    "listed": "the fit holds all that the library has of the sample, named or not",
+    "listed_false": "the fit holds something that is not there, named or not",
 }
 _MOST_ROWS: Final = 400
 
@@ -85,7 +88,15 @@ def study_facts(study: Study) -> dict[str, object]:
         "detection_limits": [_limits(levels) for levels in measures.detection_limits(study)],
         "calibration": None
         if found is None
-        else {"n": found.n, "right": found.right, "ece": found.ece, "brier": found.brier},
+        else {
+            "n": found.n, "right": found.right, "ece": found.ece, "brier": found.brier,
+            "cllr": _finite(found.cllr), "cllr_min": found.cllr_min,
+        },
+        "shares": [
+            {"target": one.target, "n": one.n, "listed": one.listed, "low": one.low, "high": one.high,
+             "bias": one.bias, "rms": one.rms, "correlation": one.correlation, "covered": _rate(one.covered)}
+            for one in measures.shares(study.outcomes)
+        ],
         "repeatability": {
             "groups": repeat.groups, "within": _rate(repeat.within), "between": _rate(repeat.between),
         },
@@ -104,7 +115,16 @@ def stressed_facts(one: Stressed) -> dict[str, object]:
 
 
 def _rate(rate: Rate) -> dict[str, float | int | None]:
-    return {"hits": rate.hits, "of": rate.of, "value": rate.value, "low": rate.low, "high": rate.high}
+    plain = {"hits": rate.hits, "of": rate.of, "value": rate.value, "low": rate.low, "high": rate.high}
+    if rate.grouped is None:
+        return plain
+    by = rate.grouped
+    return plain | {"groups": by.groups, "group_low": by.low, "group_high": by.high}
+
+
+def _finite(value: float | None) -> float | None:
+    """What JSON can hold: of the infinite it has no number."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _limits(levels: measures.Levels) -> dict[str, object]:
@@ -117,8 +137,12 @@ def _limits(levels: measures.Levels) -> dict[str, object]:
         ],
         "limits": [
             {"probability": limit.probability, "share": limit.share, "low": limit.low,
-             "high": None if limit.high == float("inf") else limit.high}
+             "high": _finite(limit.high)}
             for limit in finite
+        ],
+        "bounds": [
+            {"probability": bound.probability, "low": bound.low, "high": _finite(bound.high)}
+            for bound in levels.bounds
         ],
         "fit_p": curve.fit_p if curve else None,
         "why_not": levels.why_not,
@@ -170,8 +194,18 @@ def _accuracy(study: Study) -> Iterator[Block]:
     yield table(
         ("Event", "Share, 95 % interval (count)"),
         [(_NAMES[name], rate) for name, rate in rates.items()],
-        "Intervals of Clopper and Pearson; they take samples as independent, which replicates are not.",
+        "Intervals of Clopper and Pearson, as if samples were independent.",
     )
+    if any(rate.grouped for rate in rates.values()):
+        yield Paragraph(
+            "Samples of one group (a specimen, a batch, a solution) mostly stand or fall together: the first "
+            "interval is too narrow. The second counts them by group (Korn and Graubard): quote that one."
+        )
+    else:
+        yield Paragraph(
+            "The manifest puts no two samples into one group. If some are replicates of one specimen, say so "
+            "in its column group; without that the intervals are too narrow."
+        )
     complete = rates["complete"]
     if complete.at_least is not None:
         yield Paragraph(
@@ -211,7 +245,7 @@ def _detection(study: Study) -> Iterator[Block]:
             [(f"{level:g}", rate) for level, rate in zip(levels.levels, levels.found, strict=True)],
         )
         if levels.curve is None:
-            yield Paragraph(f"No limit can be told. {levels.why_not}")
+            yield Paragraph(" ".join(("No limit can be told.", levels.why_not, *bounds_said(levels))))
             continue
         for limit in levels.curve.limits:
             yield Paragraph(
@@ -226,6 +260,21 @@ def _detection(study: Study) -> Iterator[Block]:
         yield Picture(levels_figure(levels), f"How often {levels.target} was found at each share")
 
 
+def bounds_said(levels: measures.Levels) -> Iterator[str]:
+    """What is known of the limits where all were found, or none: one sentence each."""
+    for bound in levels.bounds:
+        name = f"LOD{100 * bound.probability:.0f}"
+        if math.isfinite(bound.high):
+            yield f"With 95 % confidence {name} is not above {bound.high:.3g}."
+        elif bound.low:
+            yield f"With 95 % confidence {name} is not below {bound.low:.3g}."
+        else:
+            yield (
+                f"The samples do not bound {name}: that takes {bound.needed} independent ones of the same "
+                "answer at or beyond a share."
+            )
+
+
 def _precision(study: Study) -> Iterator[Block]:
     found = measures.repeatability(study.outcomes)
     yield Heading("Precision")
@@ -236,7 +285,7 @@ def _precision(study: Study) -> Iterator[Block]:
         ("Pairs of specimens of one group", "The same answer"),
         (("measured with one unit (repeatability)", found.within),
          ("measured with two units (reproducibility)", found.between)),
-        f"{found.groups} groups; pairs of one group are not independent of one another.",
+        f"{found.groups} groups",
     )  # fmt: skip
 
 
@@ -277,7 +326,30 @@ def _uncertainty(study: Study) -> Iterator[Block]:
         f"{found.n} components carry a probability; {found.right} of them are there. Expected calibration "
         f"error {found.ece:.3f}, Brier score {found.brier:.3f}."
     )
+    if found.cllr is None or found.cllr_min is None:
+        yield Paragraph(
+            f"{'All' if found.right else 'None'} of them are there: whether the probabilities tell what is "
+            "there from what is not does not show, and there is no Cllr."
+        )
+    else:
+        yield Paragraph(
+            f"Cllr {found.cllr:.3f} bits (0: always right, 1: says nothing); {found.cllr_min:.3f} with the "
+            f"best calibration, so that {found.cllr - found.cllr_min:.3f} is what miscalibration costs."
+        )
     yield Picture(calibration_figure(found), "Stated against observed probability of components")
+    rows = [
+        (one.target, f"{100 * one.low:.3g} to {100 * one.high:.3g} %", f"{one.listed}/{one.n}",
+         f"{100 * one.bias:+.2g}", f"{100 * one.rms:.2g}", one.covered)
+        for one in measures.shares(study.outcomes)
+    ]  # fmt: skip
+    if rows:
+        yield table(
+            ("Target", "Levels", "In the fit", "Mean difference, points", "Root mean square, points",
+             "Interval holds the level"),
+            rows,
+            "Shares of the signal against levels, for levels that are shares. A share of the signal is no "
+            "share by weight.",
+        )  # fmt: skip
 
 
 def _comparison(study: Study, other: Study) -> Iterator[Block]:

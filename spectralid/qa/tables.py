@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from spectralid.proportion import clopper_pearson
+from spectralid.qa.groups import GroupedInterval, grouped_interval, interval_of_worth
 from spectralid.qa.planning import claimable_rate
 from spectralid.qa.study import NOT_READ, Outcome
 
-__all__ = ["Detection", "Rate", "by_condition", "confusion", "detections", "summary"]
+__all__ = ["Detection", "Rate", "by_condition", "confusion", "detections", "group_of", "summary"]
 
 NOTHING = "(nothing)"
 
@@ -25,19 +26,37 @@ class Rate:
     hits, of : int
         How often, of how many.
     low, high : float
-        Interval of Clopper and Pearson, 95 %; 0 and 1 where nothing was counted.
+        Interval of Clopper and Pearson, 95 %, as if cases were independent; 0 and 1 where nothing was
+        counted.
+    grouped : GroupedInterval or None
+        The interval that does not, for cases that come in groups; ``None`` where each is its own group.
     """
 
     hits: int
     of: int
     low: float
     high: float
+    grouped: GroupedInterval | None = None
 
     @classmethod
     def counted(cls, hits: int, of: int) -> Rate:
         """From counts; `of` may be 0."""
         low, high = clopper_pearson(hits, of) if of else (0.0, 1.0)
         return cls(hits, of, low, high)
+
+    @classmethod
+    def of_cases(cls, events: Sequence[bool], groups: Sequence[Hashable]) -> Rate:
+        """From cases and the group of each."""
+        hits: Counter[Hashable] = Counter()
+        sizes: Counter[Hashable] = Counter()
+        for event, group in zip(events, groups, strict=True):
+            hits[group] += bool(event)
+            sizes[group] += 1
+        plain = cls.counted(hits.total(), sizes.total())
+        if len(sizes) == sizes.total():
+            return plain
+        grouped = grouped_interval([hits[group] for group in sizes], list(sizes.values()))
+        return replace(plain, grouped=grouped)
 
     @property
     def value(self) -> float | None:
@@ -46,14 +65,31 @@ class Rate:
 
     @property
     def at_least(self) -> float | None:
-        """What may be claimed of it with 95 % confidence, one-sided."""
-        return claimable_rate(self.of, self.of - self.hits) if self.of and self.hits else None
+        """What may be claimed of it with 95 % confidence, one-sided; by groups, where there are some."""
+        if not self.hits:
+            return None
+        if self.grouped:
+            return interval_of_worth(self.hits / self.of, self.grouped.worth, confidence=0.90)[0]
+        return claimable_rate(self.of, self.of - self.hits)
+
+    @property
+    def at_most(self) -> float:
+        """What it does not exceed with 95 % confidence, one-sided; by groups, where there are some."""
+        if not self.of:
+            return 1.0
+        return interval_of_worth(
+            self.hits / self.of, self.grouped.worth if self.grouped else self.of, confidence=0.90
+        )[1]
 
     def __str__(self) -> str:
         if not self.of:
             return "– (0)"
         interval = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
-        return f"{100 * self.hits / self.of:.1f} % {interval} ({self.hits}/{self.of})"
+        text = f"{100 * self.hits / self.of:.1f} % {interval} ({self.hits}/{self.of})"
+        if self.grouped:
+            ends = f"[{100 * self.grouped.low:.1f}, {100 * self.grouped.high:.1f}]"
+            text += f"; {ends} by {self.grouped.groups} groups"
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +119,21 @@ def summary(outcomes: Sequence[Outcome]) -> Mapping[str, Rate]:
     judged. ``false_unknown``: the same among samples of which the library has nothing. ``answered``: a name
     was given. ``read``: a verdict was given at all. ``alarm_found`` and ``alarm_false``: the loudest alarm
     for what is dangerous, and for what is not. ``silent``: what is dangerous got less care than the unknown
-    gets. Intervals take samples as independent.
+    gets. ``listed``: the fit holds all that the library has of it, named or not; ``listed_false``: the fit
+    holds something that is not there. Where samples have groups, each rate has an interval by groups, too.
     """
     judged = [outcome for outcome in outcomes if outcome.kind != NOT_READ]
     holding = [outcome for outcome in judged if outcome.held]
     unknown = [outcome for outcome in judged if not outcome.held]
 
     def share(of: Sequence[Outcome], test: str) -> Rate:
-        return Rate.counted(sum(bool(getattr(outcome, test)) for outcome in of), len(of))
+        return Rate.of_cases([bool(getattr(outcome, test)) for outcome in of], [group_of(o) for o in of])
 
     return MappingProxyType(
         {
-            "read": Rate.counted(len(judged), len(outcomes)),
+            "read": Rate.of_cases(
+                [one.kind != NOT_READ for one in outcomes], [group_of(one) for one in outcomes]
+            ),
             "answered": share(judged, "names_something"),
             "complete": share(holding, "complete"),
             "some": share(holding, "found"),
@@ -104,8 +143,16 @@ def summary(outcomes: Sequence[Outcome]) -> Mapping[str, Rate]:
             "alarm_false": share([one for one in judged if one.dangerous is False], "alarmed"),
             "silent": share([one for one in judged if one.dangerous], "silent"),
             "escalated": share(judged, "escalate"),
+            "listed": share(holding, "listed"),
+            "listed_false": share(judged, "listed_false"),
         }
     )
+
+
+def group_of(outcome: Outcome) -> Hashable:
+    """The group of its sample; a sample without one is its own."""
+    sample = outcome.sample
+    return sample.group or (sample.line, sample.record)
 
 
 def confusion(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], int]:
@@ -129,13 +176,13 @@ def detections(outcomes: Iterable[Outcome]) -> tuple[Detection, ...]:
     slugs = sorted({slug for outcome in judged for slug in (*outcome.held, *outcome.false)})
     rows = []
     for slug in slugs:
-        present = [slug in outcome.found for outcome in judged if slug in outcome.held]
-        absent = [slug in outcome.false for outcome in judged if slug not in outcome.held]
+        present = [outcome for outcome in judged if slug in outcome.held]
+        absent = [outcome for outcome in judged if slug not in outcome.held]
         rows.append(
             Detection(
                 slug,
-                Rate.counted(sum(present), len(present)),
-                Rate.counted(sum(absent), len(absent)),
+                Rate.of_cases([slug in one.found for one in present], [group_of(one) for one in present]),
+                Rate.of_cases([slug in one.false for one in absent], [group_of(one) for one in absent]),
             )
         )
     return tuple(rows)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from spectralid.errors import ParameterError
-from spectralid.qa.detection import NoDetectionCurveError, detection_curve
+from spectralid.qa.detection import NoDetectionCurveError, detection_bounds, detection_curve
 
 LEVELS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -102,3 +102,27 @@ def test_impossible_counts_are_refused(
 ) -> None:
     with pytest.raises(ParameterError):
         detection_curve(levels, found, of)
+
+
+def test_where_all_are_found_the_limit_is_bounded_from_above() -> None:
+    """29 found in a row show 90 % with 95 % confidence, 5 show 50 %; more of one group add nothing."""
+    levels = [1.0] * 10 + [2.0] * 10 + [4.0] * 10
+    lod50, lod90 = detection_bounds(levels, range(30), found=True)
+    assert (lod50.low, lod50.high, lod50.needed) == (0.0, 1.0, 5)
+    assert (lod90.low, lod90.high, lod90.needed) == (0.0, 4.0, 29)
+    assert detection_bounds(levels, [n // 2 for n in range(30)], found=True)[1].high == math.inf
+
+
+def test_where_none_is_found_the_limit_is_bounded_from_below() -> None:
+    lod50, lod90 = detection_bounds([1.0] * 4 + [2.0] * 4 + [4.0], range(9), found=False)
+    assert (lod50.low, lod50.high) == (2.0, math.inf)
+    assert lod90.low == 2.0
+    assert detection_bounds([1.0] * 4, range(4), found=False)[0].low == 0.0
+
+
+def test_bounds_hold_as_often_as_they_say() -> None:
+    """At the bound itself: a method that finds exactly half at every share has its LOD50 there."""
+    rng = np.random.default_rng(4)
+    n = detection_bounds([1.0], [0], found=True)[0].needed
+    assert (rng.random((40_000, n)) < 0.5).all(axis=1).mean() <= 0.05
+    assert (rng.random((40_000, n - 1)) < 0.5).all(axis=1).mean() > 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,8 @@ def study(folder: Path, library: spectralid.ReferenceLibrary) -> Study:
 def test_every_sample_has_its_outcome(study: Study) -> None:
     assert len(study.outcomes) == 11
     assert [outcome.kind for outcome in study.outcomes[:8]] == ["identified"] * 8
-    assert all(outcome.complete for outcome in study.outcomes[:8])
+    assert all(outcome.complete and outcome.listed for outcome in study.outcomes[:8])
+    assert {slug for slug, *_ in study.outcomes[0].shares} >= {A}
     other, wrong, gone = study.outcomes[8:]
     assert not other.false
     assert (other.held, other.target) == ((), A)
@@ -87,7 +88,12 @@ def test_rates_are_those_counted_by_hand(study: Study) -> None:
     assert (rates["complete"].hits, rates["complete"].of) == (8, 8)
     assert (rates["false_unknown"].hits, rates["false_unknown"].of) == (0, 1)
     assert rates["complete"].low == pytest.approx(0.025 ** (1 / 8))
-    assert rates["complete"].at_least == pytest.approx(0.05 ** (1 / 8))
+    # Four specimens on two units: what may be claimed is what four say.
+    by = rates["complete"].grouped
+    assert by is not None
+    assert (by.groups, by.worth) == (4, 4)
+    assert by.low == pytest.approx(0.025 ** (1 / 4))
+    assert rates["complete"].at_least == pytest.approx(0.05 ** (1 / 4))
     assert confusion(study.outcomes)[A, A] == 2
     assert confusion(study.outcomes)["(nothing)", f"({NOT_READ})"] == 2
     found = {row.slug: row for row in detections(study.outcomes)}
@@ -173,7 +179,47 @@ def test_calibration_is_that_of_the_probabilities(study: Study) -> None:
     assert worse is not None
     assert worse.ece > 0.1
     assert worse.brier > found.brier
+    # A monotone change spoils the calibration and nothing else.
+    assert found.cllr is not None
+    assert worse.cllr is not None
+    assert found.cllr == pytest.approx(found.cllr_min, abs=0.02)
+    assert worse.cllr > found.cllr + 0.05
+    assert worse.cllr_min == pytest.approx(found.cllr_min)
+    sure = measures.calibration([outcome((A,), (A,), sample, probabilities=((A, 0.9),))])
+    assert sure is not None
+    assert sure.cllr is None
     assert measures.calibration([outcome((A,), (A,), sample)]) is None
+
+
+def test_levels_all_found_are_bounded_by_their_groups(study: Study) -> None:
+    sample = study.outcomes[0].sample
+    at = [
+        replace(sample, line=n, group=str(n // 2), target=A, level=0.1 if n < 20 else 0.2) for n in range(60)
+    ]
+    found = [outcome((A,), (A,), one, target=A) for one in at]
+    (levels,) = measures.detection_limits(with_outcomes(study, found))
+    assert levels.curve is None
+    # Ten groups at 0.1, thirty in all.
+    assert [(bound.low, bound.high) for bound in levels.bounds] == [(0.0, 0.1), (0.0, 0.2)]
+    blank = outcome((), (A,), replace(sample, line=99, target=A, level=0.0), target=A)
+    (alarmed,) = measures.detection_limits(with_outcomes(study, [*found[:-1], blank]))
+    assert alarmed.bounds == ()
+
+
+def test_shares_are_compared_with_levels(study: Study) -> None:
+    sample = study.outcomes[0].sample
+
+    def one(level: float, *share: float) -> Outcome:
+        stated = ((A, *share),) if share else ()
+        at = replace(sample, target=A, level=level)
+        return outcome((A,), (), at, target=A, shares=stated)  # type: ignore[arg-type]
+
+    (found,) = measures.shares([one(0.1, 0.2, 0.1, 0.3), one(0.3, 0.5, 0.4, 0.6), one(0.2)])
+    assert (found.n, found.listed, found.covered.hits, found.covered.of) == (3, 2, 1, 2)
+    assert found.bias == pytest.approx((0.1 + 0.2 - 0.2) / 3)
+    assert found.rms == pytest.approx(((0.01 + 0.04 + 0.04) / 3) ** 0.5)
+    assert found.correlation == pytest.approx(np.corrcoef([0.1, 0.3, 0.2], [0.2, 0.5, 0.0])[0, 1])
+    assert measures.shares([one(5.0, 0.2, 0.1, 0.3)]) == ()
 
 
 def test_repeatability_tells_units_apart(study: Study) -> None:
@@ -249,5 +295,5 @@ def test_a_target_that_cannot_be_is_refused(
 
 def test_counts_of_independent_samples_need_59(study: Study) -> None:
     sample = study.outcomes[0].sample
-    perfect = list(itertools.repeat(outcome((A,), (A,), sample), 59))
+    perfect = [outcome((A,), (A,), replace(sample, line=line, group="")) for line in range(59)]
     assert summary(perfect)["complete"].at_least == pytest.approx(0.95, abs=0.001)
