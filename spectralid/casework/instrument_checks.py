@@ -38,6 +38,7 @@ __all__ = [
     "offer_again",
     "open_record",
     "retry_now",
+    "row",
     "said",
     "states",
     "summary",
@@ -133,6 +134,20 @@ def states(store: CaseStore, *, limit: int = 200) -> tuple[CheckRow, ...]:
     """The newest records and where they stand, newest first."""
     found = store.read(_ROW + "ORDER BY rowid DESC LIMIT ?", (limit,))
     return tuple(CheckRow(*values) for values in found)
+
+
+def row(store: CaseStore, ipv_id: str) -> CheckRow:
+    """Where one record stands.
+
+    Raises
+    ------
+    PacketError
+        If there is none of this name.
+    """
+    found = store.read(_ROW + "WHERE ipv_id = ?", (ipv_id,))
+    if not found:
+        raise PacketError(f"There is no check {ipv_id[:40]!r} on this device.")
+    return CheckRow(*found[0])
 
 
 def latest(store: CaseStore, serial: str, outcome: Outcome) -> CheckRow | None:
