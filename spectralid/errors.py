@@ -133,6 +133,7 @@ class DeviceError(SpectralIDError):
 
 
 TransportFault = Literal["timeout", "disconnected", "busy", "permission", "absent", "aborted"]
+"""What kind of failure of a line it was."""
 
 
 class TransportError(DeviceError):

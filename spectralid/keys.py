@@ -65,13 +65,35 @@ def generate_key(path: str | os.PathLike[str]) -> str:
 
 
 def key_id(public: Ed25519PublicKey | bytes) -> str:
-    """The id of a public key: the first 16 hexadecimal digits of the SHA-256 of its 32 bytes."""
+    """The id of a public key: the first 16 hexadecimal digits of the SHA-256 of its 32 bytes.
+
+    Parameters
+    ----------
+    public : Ed25519PublicKey or bytes
+        The key, or its 32 bytes.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
     raw = public if isinstance(public, bytes) else public.public_bytes_raw()
     return hashlib.sha256(raw).hexdigest()[:16]
 
 
 def private_pem(private: Ed25519PrivateKey) -> bytes:
-    """A private key as a file holds it: PEM, PKCS #8, not encrypted."""
+    """A private key as a file holds it: PEM, PKCS #8, not encrypted.
+
+    Parameters
+    ----------
+    private : Ed25519PrivateKey
+        The key.
+
+    Returns
+    -------
+    bytes
+        What goes into the file.
+    """
     serialization, _ = cryptography()
     pem: bytes = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -81,6 +103,16 @@ def private_pem(private: Ed25519PrivateKey) -> bytes:
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
     """The private key in a file (PEM, PKCS #8, not encrypted).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Ed25519PrivateKey
+        The key.
 
     Raises
     ------
@@ -104,6 +136,16 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
 
 def read_public_key(path: Path) -> Ed25519PublicKey:
     """The public key in a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    Ed25519PublicKey
+        The key.
 
     Raises
     ------
@@ -129,6 +171,11 @@ def cryptography(extra: str = "sign") -> tuple[Any, Any]:
     extra : str
         The extra of spectralid that an error tells to install.
 
+    Returns
+    -------
+    tuple of module
+        ``serialization`` and ``ed25519``.
+
     Raises
     ------
     MissingDependencyError
@@ -146,6 +193,16 @@ def cryptography(extra: str = "sign") -> tuple[Any, Any]:
 
 def read_small(path: Path) -> bytes:
     """What a small file holds: a key, a signature.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    bytes
+        All of it.
 
     Raises
     ------

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+"""Array of double-precision numbers, as every function here takes and returns them."""
 
 MINIMUM_POINTS: Final = 2
 

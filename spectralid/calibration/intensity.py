@@ -191,6 +191,16 @@ class IntensityCorrection:
 def load_intensity_correction(path: str | os.PathLike[str]) -> IntensityCorrection:
     """Read an intensity correction; see `IntensityCorrection.from_json`.
 
+    Parameters
+    ----------
+    path : path
+        A file as `IntensityCorrection.to_json` writes it.
+
+    Returns
+    -------
+    IntensityCorrection
+        The record.
+
     Raises
     ------
     UnreadableFileError
@@ -300,6 +310,11 @@ def correction_of_polynomial(
         Excitation in nm.
     instrument, serial : str, optional
         The unit.
+
+    Returns
+    -------
+    IntensityCorrection
+        One factor per pixel.
 
     Raises
     ------

@@ -348,6 +348,16 @@ class AxisCalibration:
 def load_calibration(path: str | os.PathLike[str]) -> AxisCalibration:
     """Read the record of an axis calibration; see `AxisCalibration.from_json`.
 
+    Parameters
+    ----------
+    path : path
+        A file as `AxisCalibration.to_json` writes it.
+
+    Returns
+    -------
+    AxisCalibration
+        The record.
+
     Raises
     ------
     UnreadableFileError

@@ -52,6 +52,11 @@ def wavelength(shift_cm1: npt.ArrayLike, laser_nm: float) -> FloatArray:
     laser_nm : float
         Excitation wavelength λ₀ in nm, above 0.
 
+    Returns
+    -------
+    ndarray of float
+        In nm, of the shape of `shift_cm1`.
+
     Raises
     ------
     ParameterError

@@ -174,7 +174,18 @@ _FORMS: Final[Mapping[str, tuple[Callable[[FloatArray, tuple[float, ...]], Float
 
 
 def axis_standards(kind: Kind) -> tuple[AxisStandard, ...]:
-    """Every standard for wavenumber axes of that kind."""
+    """Every standard for wavenumber axes of that kind.
+
+    Parameters
+    ----------
+    kind : {"raman", "infrared"}
+        What for.
+
+    Returns
+    -------
+    tuple of AxisStandard
+        In the order of the table they stand in.
+    """
     return tuple(s for s in _axis() if s.kind == kind)
 
 
@@ -187,6 +198,11 @@ def axis_standard(name: str, kind: Kind) -> AxisStandard:
         Key or alias, in any case.
     kind : {"raman", "infrared"}
         What for.
+
+    Returns
+    -------
+    AxisStandard
+        Its lines and where they come from.
 
     Raises
     ------
@@ -202,12 +218,28 @@ def axis_standard(name: str, kind: Kind) -> AxisStandard:
 
 
 def intensity_standards() -> tuple[IntensityStandard, ...]:
-    """Every intensity standard."""
+    """Every intensity standard.
+
+    Returns
+    -------
+    tuple of IntensityStandard
+        In the order of the table they stand in.
+    """
     return _intensity()
 
 
 def intensity_standard(name: str) -> IntensityStandard:
     """The intensity standard of that name (``srm-2241``, ``2241``, ``SRM2241``).
+
+    Parameters
+    ----------
+    name : str
+        As it is usually written, in any case.
+
+    Returns
+    -------
+    IntensityStandard
+        Its certified polynomial and range.
 
     Raises
     ------

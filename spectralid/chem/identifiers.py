@@ -39,6 +39,16 @@ def is_cas(text: str) -> bool:
 
     The check digit is the sum of the other digits, each times its place counted from the right, modulo 10
     (CAS, "Check Digit Verification of CAS Registry Numbers").
+
+    Parameters
+    ----------
+    text : str
+        What is looked at.
+
+    Returns
+    -------
+    bool
+        True only if form and check digit are right; not whether the number was ever given.
     """
     match = _CAS.fullmatch(text)
     if not match:
@@ -56,6 +66,11 @@ def is_inchikey(text: str, *, standard: bool = True) -> bool:
         What is looked at.
     standard : bool
         Whether only keys of a standard InChI, version 1, count.
+
+    Returns
+    -------
+    bool
+        True only if the form is right; not whether there is such a structure.
     """
     return bool(_INCHIKEY.fullmatch(text)) and (not standard or text[23:25] == "SA")
 
@@ -116,6 +131,16 @@ def _count(part: str) -> Counter[str]:
 def formula_of(smiles: str) -> str:
     """Molecular formula of a structure in Hill order, with its charge.
 
+    Parameters
+    ----------
+    smiles : str
+        The structure.
+
+    Returns
+    -------
+    str
+        For example ``"C8H9NO2"``.
+
     Raises
     ------
     MissingDependencyError
@@ -134,6 +159,16 @@ def formula_of(smiles: str) -> str:
 
 def inchikey_of(smiles: str) -> str:
     """Give the standard InChIKey of a structure.
+
+    Parameters
+    ----------
+    smiles : str
+        The structure.
+
+    Returns
+    -------
+    str
+        27 characters.
 
     Raises
     ------

@@ -79,6 +79,11 @@ def arm(operator: str, *, valid_s: float = 60.0, clock: Callable[[], float] = ti
     clock : callable
         The monotonic clock.
 
+    Returns
+    -------
+    ArmToken
+        What a session wants to see before it switches the laser on.
+
     Raises
     ------
     ParameterError

@@ -79,7 +79,13 @@ class Profile:
 
 
 def bundled_profiles() -> tuple[str, ...]:
-    """Names of the profiles that come with spectralid."""
+    """Names of the profiles that come with spectralid.
+
+    Returns
+    -------
+    tuple of str
+        In alphabetical order.
+    """
     return tuple(sorted(file.stem for file in _bundled.path("devices").glob("*.toml")))
 
 
@@ -90,6 +96,11 @@ def load_profile(name: str) -> Profile:
     ----------
     name : str
         Name of a bundled profile, see `bundled_profiles`, or path of a ``.toml`` file.
+
+    Returns
+    -------
+    Profile
+        What is fixed for the model.
 
     Raises
     ------

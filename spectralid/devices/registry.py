@@ -37,7 +37,13 @@ BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def protocols() -> tuple[str, ...]:
-    """Every protocol there is a driver for, the built-in ones first."""
+    """Every protocol there is a driver for, the built-in ones first.
+
+    Returns
+    -------
+    tuple of str
+        Names a profile may give.
+    """
     return (*BUILT_IN, *sorted(set(_others()) - set(BUILT_IN)))
 
 
@@ -86,6 +92,11 @@ def open_device(port: str | Transport, profile: Profile) -> Driver:
         Port as for `spectralid.devices.transport.open_transport`, or an open line.
     profile : Profile
         What is fixed for the model; its protocol chooses the driver.
+
+    Returns
+    -------
+    Driver
+        The open instrument; a context manager that closes it.
 
     Raises
     ------

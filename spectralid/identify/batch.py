@@ -91,7 +91,20 @@ def identify_each(
     top: int = 10,
     leads: bool = False,
 ) -> Iterator[Identification | SpectralIDError]:
-    """As `identify_many`, one result after the other: spectra are taken as needed and not kept."""
+    """As `identify_many`, one result after the other: spectra are taken as needed and not kept.
+
+    Parameters
+    ----------
+    spectra : iterable of Spectrum
+        Taken one by one.
+    library, processes, context, top, leads
+        As for `identify_many`.
+
+    Returns
+    -------
+    iterator of Identification or SpectralIDError
+        In the order of the spectra; the error where one could not be compared.
+    """
     wanted = processes if processes is not None else os.cpu_count() or 1
     if wanted < 1:
         raise ParameterError("processes", wanted, "at least 1")

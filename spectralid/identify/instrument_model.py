@@ -92,6 +92,16 @@ class InstrumentModel:
 def read_instrument_model(path: str | Path) -> InstrumentModel:
     """Read an instrument model.
 
+    Parameters
+    ----------
+    path : path
+        A file as `write_instrument_model` writes it.
+
+    Returns
+    -------
+    InstrumentModel
+        The model.
+
     Raises
     ------
     InputError
@@ -107,7 +117,15 @@ def read_instrument_model(path: str | Path) -> InstrumentModel:
 
 
 def write_instrument_model(model: InstrumentModel, path: str | Path) -> None:
-    """Write an instrument model as JSON."""
+    """Write an instrument model as JSON.
+
+    Parameters
+    ----------
+    model : InstrumentModel
+        What to write.
+    path : path
+        Where to; a file already there is replaced.
+    """
     Path(path).write_text(json.dumps(model.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

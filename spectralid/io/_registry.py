@@ -267,16 +267,35 @@ def read(
 ) -> Spectrum:
     """Read the one spectrum in a file.
 
-    Parameters and errors are those of `read_all`.
+    Parameters
+    ----------
+    file : path or binary stream
+        The file.
+    technique : Technique or str, optional
+        The technique, where the file does not state it.
+    laser_nm : float, optional
+        Excitation wavelength in nm, for a Raman file with a wavelength axis that does not state it; a file
+        that states another is refused.
+    format : str, optional
+        Name of the format, to skip recognition by content; see `formats`.
+    name : str, optional
+        Name to show in messages instead of the path.
 
     Returns
     -------
     Spectrum
+        The spectrum.
 
     Raises
     ------
     MultipleSpectraError
         If the file holds more than one; use `read_all`.
+    UnreadableFileError
+        If the file is missing, empty, damaged or in no known format.
+    UnsupportedContentError
+        If it holds something that is not a vibrational spectrum.
+    MissingDependencyError
+        If its format needs an extra that is not installed.
     """
     spectra = read_all(file, technique=technique, laser_nm=laser_nm, format=format, name=name)
     if len(spectra) > 1:

@@ -233,6 +233,16 @@ def read_watch_list(path: str | os.PathLike[str]) -> tuple[WatchEntry, ...]:
     Either text with a name, CAS number, InChIKey or slug per line (empty lines and what follows ``#`` do not
     count), or CSV whose header line has any of the columns ``slug``, ``name``, ``cas`` and ``inchikey``.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    tuple of WatchEntry
+        In the order of the file.
+
     Raises
     ------
     UnreadableFileError

@@ -54,6 +54,7 @@ def export_library(
     Parameters
     ----------
     library : ReferenceLibrary
+        What to write.
     folder : path
         Where to; made if absent, else it must be empty.
     format : str
@@ -114,6 +115,7 @@ def export_table(
     Parameters
     ----------
     library : ReferenceLibrary
+        What to list.
     path : path
         The file to write; one already there is replaced.
     progress : callable, optional

@@ -200,10 +200,12 @@ def import_folder(
         The ``index.csv`` that `export_library` left in the folder is used if none is given.
     compounds : sequence of Compound, optional
         The table to match against; the bundled one by default.
-    technique, tier, source, licence, url, citation
+    technique, tier, source, licence
         For what neither mapping nor file states.
     name, version, created, recipe
         Of the library; the name is that of the output file by default.
+    url, citation
+        Of the references, where neither mapping nor file states them.
     naming : Naming, optional
         Where the files say what the substance is; by default every usual place is looked at.
     reader : callable, optional

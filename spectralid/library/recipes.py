@@ -109,6 +109,11 @@ class Recipe:
 def available_recipes() -> tuple[Recipe, ...]:
     """The recipes that come with spectralid, by name.
 
+    Returns
+    -------
+    tuple of Recipe
+        In alphabetical order.
+
     Raises
     ------
     UnreadableFileError
@@ -124,6 +129,11 @@ def load_recipe(name: str | os.PathLike[str]) -> Recipe:
     ----------
     name : str or path
         Name of a recipe that comes with spectralid, or a ``.toml`` file.
+
+    Returns
+    -------
+    Recipe
+        Where the collection is, under which terms, and how its files are named.
 
     Raises
     ------

@@ -16,6 +16,7 @@ def describe(library: ReferenceLibrary) -> dict[str, Any]:
     Parameters
     ----------
     library : ReferenceLibrary
+        What to describe.
 
     Returns
     -------

@@ -73,6 +73,13 @@ def save(figure: Figure, file: str | os.PathLike[str]) -> None:
 
     Text the fonts at hand cannot draw is spelled out in the figure, as ``\u6df7``.
 
+    Parameters
+    ----------
+    figure : Figure
+        What a function of `spectralid.plot` made.
+    file : path
+        Where to; a file already there is replaced.
+
     Raises
     ------
     ParameterError

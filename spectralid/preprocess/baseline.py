@@ -294,6 +294,7 @@ def baseline_of(spectrum: Spectrum) -> FloatArray:
     Parameters
     ----------
     spectrum : Spectrum
+        In any unit.
 
     Returns
     -------

@@ -136,6 +136,7 @@ def to_absorbance(spectrum: Spectrum) -> Spectrum:
     Parameters
     ----------
     spectrum : Spectrum
+        In any unit.
 
     Returns
     -------

@@ -26,6 +26,11 @@ def check_pdf(check: PerformanceCheck, *, paper: str = "a4") -> bytes:
     paper : str
         ``"a4"`` or ``"letter"``.
 
+    Returns
+    -------
+    bytes
+        The file.
+
     Raises
     ------
     ParameterError

@@ -18,7 +18,15 @@ __all__ = ["Block", "Document", "Heading", "Paragraph", "Picture", "Table", "tab
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading; `level` 1 or 2."""
+    """A heading; `level` 1 or 2.
+
+    Attributes
+    ----------
+    text : str
+        The words.
+    level : int
+        1 or 2.
+    """
 
     text: str
     level: int = 1
@@ -26,7 +34,13 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Running text."""
+    """Running text.
+
+    Attributes
+    ----------
+    text : str
+        The words.
+    """
 
     text: str
 
@@ -52,13 +66,22 @@ class Table:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A figure, and what it shows in words, for those who cannot see it."""
+    """A figure, and what it shows in words, for those who cannot see it.
+
+    Attributes
+    ----------
+    figure : Figure
+        The figure.
+    caption : str
+        What it shows.
+    """
 
     figure: Figure
     caption: str
 
 
 Block = Heading | Paragraph | Table | Picture
+"""What a document is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +125,20 @@ class Document:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> Table:
     """A table of anything that has a text.
+
+    Parameters
+    ----------
+    head : sequence of str
+        Headings of the columns.
+    rows : sequence of sequence
+        Cells, each written with ``str``.
+    caption : str
+        What the table shows.
+
+    Returns
+    -------
+    Table
+        The same as text.
 
     Raises
     ------

@@ -32,7 +32,18 @@ figcaption { font-size: 0.9rem; color: #3d454d; }
 
 
 def html(document: Document) -> bytes:
-    """The file, UTF-8."""
+    """The file, UTF-8.
+
+    Parameters
+    ----------
+    document : Document
+        What to write.
+
+    Returns
+    -------
+    bytes
+        One file, its figures inside.
+    """
     body = "\n".join(_drawn(block) for block in document.blocks)
     title = escape(document.title)
     return (

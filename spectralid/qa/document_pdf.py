@@ -27,6 +27,18 @@ _PADDING: Final = 6.0
 def pdf(document: Document, paper: str = "a4") -> bytes:
     """The file.
 
+    Parameters
+    ----------
+    document : Document
+        What to write.
+    paper : {"a4", "letter"}
+        Paper.
+
+    Returns
+    -------
+    bytes
+        The file.
+
     Raises
     ------
     ParameterError

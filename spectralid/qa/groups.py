@@ -48,6 +48,11 @@ def grouped_interval(hits: Sequence[int], of: Sequence[int], *, confidence: floa
     confidence : float
         Above 0 and below 1; what is left over is divided between the two ends.
 
+    Returns
+    -------
+    GroupedInterval
+        The interval, and what it rests on.
+
     Raises
     ------
     ParameterError
@@ -85,6 +90,20 @@ def interval_of_worth(share: float, worth: float, *, confidence: float = 0.95) -
     """Interval of Clopper and Pearson of a share of so many independent cases, which need be no whole number.
 
     For a bound on one side with the confidence 1 - a, ask for the interval with 1 - 2a.
+
+    Parameters
+    ----------
+    share : float
+        The share seen, 0 … 1.
+    worth : float
+        Of how many independent cases, above 0.
+    confidence : float
+        Above 0 and below 1.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end.
     """
     from scipy.special import betaincinv
 

@@ -22,12 +22,36 @@ _MOST_ROWS: Final = 300
 
 
 def audit_document(audit: Audit, *, title: str = "Library audit") -> Document:
-    """The report."""
+    """The report.
+
+    Parameters
+    ----------
+    audit : Audit
+        What was found.
+    title : str
+        Of the report.
+
+    Returns
+    -------
+    Document
+        To be written as HTML or PDF.
+    """
     return Document(title, tuple(_blocks(audit)))
 
 
 def audit_facts(audit: Audit) -> dict[str, Any]:
-    """Everything as plain data, for scripts."""
+    """Everything as plain data, for scripts.
+
+    Parameters
+    ----------
+    audit : Audit
+        What was found.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
     return asdict(audit)
 
 

@@ -42,7 +42,19 @@ def cllr(same: FloatArray, different: FloatArray) -> float:
 
 
 def pooled(same: FloatArray, different: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The ratios after the best monotone calibration, which knows the truth (pool adjacent violators)."""
+    """The ratios after the best monotone calibration, which knows the truth (pool adjacent violators).
+
+    Parameters
+    ----------
+    same, different : ndarray
+        Log₁₀ ratios of cases where the first proposition is true, and where the other is; one of each at
+        least.
+
+    Returns
+    -------
+    tuple of ndarray
+        Calibrated ratios of the same cases, infinite where the truth is certain.
+    """
     from sklearn.isotonic import isotonic_regression
 
     scores = np.concatenate([same, different])
@@ -57,7 +69,19 @@ def pooled(same: FloatArray, different: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def cllr_min(same: FloatArray, different: FloatArray) -> float:
-    """What `cllr` would be if the ratios were perfectly calibrated."""
+    """What `cllr` would be if the ratios were perfectly calibrated.
+
+    Parameters
+    ----------
+    same, different : ndarray
+        Log₁₀ ratios of cases where the first proposition is true, and where the other is; one of each at
+        least.
+
+    Returns
+    -------
+    float
+        At most `cllr` of the same, in bits.
+    """
     return cllr(*pooled(same, different))
 
 

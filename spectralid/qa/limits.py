@@ -19,7 +19,37 @@ _LARGEST: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TechniqueLimits:
-    """Limits of one technique; what each means stands beside it in ``limits.toml``."""
+    """Limits of one technique; what each means stands beside it in ``limits.toml``.
+
+    Attributes
+    ----------
+    deviation_cm1 : float
+        Highest difference of a band from the standard, in cm⁻¹.
+    shift_cm1, stretch_cm1 : float
+        What the fit of all bands may say of the axis: at its pivot, and at the ends of the range, in cm⁻¹.
+    width_ratio : float
+        Highest width of the strongest band, as a multiple of that of the accepted unit.
+    relative_intensity : float
+        Highest change of relative heights, as a share.
+    strength_ratio : float
+        Lowest strength of the strongest band, as a share of that of the accepted unit.
+    snr : float
+        Lowest signal to noise.
+    self_match : float
+        Lowest likeness to the spectrum of the accepted unit, 0 … 1.
+    dark_rise : float
+        Highest rise of the dark level, as a share of the range of the detector.
+    dark_noise_ratio : float
+        Highest noise of the dark, as a multiple of that of the accepted unit.
+    dead_share, hot_share : float
+        Highest share of pixels that never move, and that stand out in the dark.
+    background_rise : float
+        Highest rise of the level under the bands, as a share of the strongest band.
+    saturated_points : float
+        Most points in a flat top.
+    temperature_c : tuple of float
+        Range of the temperature, in °C.
+    """
 
     deviation_cm1: float
     shift_cm1: float
@@ -74,6 +104,11 @@ def load_limits(path: str | Path | None = None) -> Limits:
     ----------
     path : path, optional
         An agency's file; by default the built-in one.
+
+    Returns
+    -------
+    Limits
+        Of both techniques.
 
     Raises
     ------

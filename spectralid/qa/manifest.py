@@ -103,6 +103,11 @@ def read_manifest(path: str | Path) -> Manifest:
         UTF-8, comma-separated, with a header. Needed: ``file`` (beside the manifest, or below it) and
         ``truth`` (substances with ``;`` between them, or ``none``). See `COLUMNS` for the others.
 
+    Returns
+    -------
+    Manifest
+        Its samples, and the SHA-256 of the file.
+
     Raises
     ------
     UnreadableFileError

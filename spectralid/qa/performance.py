@@ -17,9 +17,11 @@ from spectralid.library.schema import canonical_json
 __all__ = ["FORMAT", "BandCheck", "CheckError", "Figure", "PerformanceCheck", "Status"]
 
 FORMAT: Final = "spectralid-performance-check/1"
+"""Name and version of the record of a check."""
 _LARGEST: Final = 4 * 1024 * 1024
 
 Status = Literal["passed", "failed", "not done"]
+"""What became of one figure of a check."""
 
 
 class CheckError(InputError):

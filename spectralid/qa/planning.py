@@ -66,6 +66,20 @@ def samples_needed(rate: float, *, confidence: float = 0.95, failures: int = 0) 
 def claimable_rate(samples: int, failures: int = 0, *, confidence: float = 0.95) -> float:
     """The highest rate that a study shows: the lower bound of its share of right ones, one-sided.
 
+    Parameters
+    ----------
+    samples : int
+        How many were tried, at least 1.
+    failures : int
+        How many of them went wrong.
+    confidence : float
+        Above 0.5 and below 1.
+
+    Returns
+    -------
+    float
+        0 … 1.
+
     Raises
     ------
     ParameterError

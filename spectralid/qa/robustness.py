@@ -42,7 +42,15 @@ _GAUSS: Final = 2.354820045
 
 @dataclass(frozen=True, slots=True)
 class Stress:
-    """One way of making a spectrum worse; see `STRESSES`."""
+    """One way of making a spectrum worse; see `STRESSES`.
+
+    Attributes
+    ----------
+    name : str
+        A key of `STRESSES`.
+    level : float
+        How much, in the unit that stands there.
+    """
 
     name: str
     level: float
@@ -87,14 +95,21 @@ def stress_study(
 
     Parameters
     ----------
-    manifest, library, processes
+    manifest, library
         As for `run_study`.
     stresses : sequence of Stress
         What to do to the spectra, one at a time.
+    processes : int, optional
+        As for `run_study`.
     seed : int
         Of the noise; with the same seed a sample gets the same noise each time.
     progress : callable, optional
         Called with the number of samples done, over all stresses.
+
+    Returns
+    -------
+    tuple of Stressed
+        One for each stress, in order.
 
     Raises
     ------
@@ -119,6 +134,20 @@ def stress_study(
 
 def disturb(spectrum: Spectrum, stress: Stress, seed: int = 0) -> Spectrum:
     """The spectrum as a worse measurement would give it.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        As it was measured.
+    stress : Stress
+        What to do to it.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    Spectrum
+        With the stress in its history.
 
     Raises
     ------

@@ -48,7 +48,20 @@ class RunLength:
 
 
 def of_shewhart(shift: float = 0.0, *, width: float = charts.SHEWHART_L) -> RunLength:
-    """Of a single limit on both sides, for a mean moved by `shift` standard deviations."""
+    """Of a single limit on both sides, for a mean moved by `shift` standard deviations.
+
+    Parameters
+    ----------
+    shift : float
+        By how many standard deviations the mean has moved before the first figure.
+    width : float
+        The limit, in standard deviations.
+
+    Returns
+    -------
+    RunLength
+        Mean, and the chance of a signal by each day.
+    """
     from scipy.special import ndtr
 
     out = float(ndtr(-width - shift) + ndtr(shift - width))
@@ -74,12 +87,28 @@ def of_ewma(
     settled : bool
         Whether the limits are those of a long run from the first day on (as in the tables of Lucas and
         Saccucci), not those of `spectralid.qa.charts.ewma_limits`.
+
+    Returns
+    -------
+    RunLength
+        Mean, and the chance of a signal by each day.
     """
     return _ewma(shift, weight, width, math.inf, settled)
 
 
 def of_stop_rules(shift: float = 0.0) -> RunLength:
-    """Of the rules that stop an instrument, together: the single limit and the moving average."""
+    """Of the rules that stop an instrument, together: the single limit and the moving average.
+
+    Parameters
+    ----------
+    shift : float
+        By how many standard deviations the mean has moved before the first figure.
+
+    Returns
+    -------
+    RunLength
+        Mean, and the chance of a signal by each day.
+    """
     return _ewma(shift, charts.EWMA_LAMBDA, charts.EWMA_L, charts.SHEWHART_L, settled=False)
 
 
@@ -117,6 +146,18 @@ def of_cusum(
     shift: float = 0.0, *, slack: float = charts.CUSUM_K, limit: float = charts.CUSUM_H
 ) -> RunLength:
     """Of the two cumulative sums together, from 0.
+
+    Parameters
+    ----------
+    shift : float
+        By how many standard deviations the mean has moved before the first figure.
+    slack, limit : float
+        In standard deviations.
+
+    Returns
+    -------
+    RunLength
+        Mean, and the chance of a signal by each day.
 
     Notes
     -----

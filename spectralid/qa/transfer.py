@@ -113,6 +113,11 @@ def transfer(study: Study, parent: str, *, margin: float = MARGIN) -> Transfer:
     margin : float
         Loss against the parent that is borne, above 0 and below 1.
 
+    Returns
+    -------
+    Transfer
+        Each daughter, what it lost, and whether it is accepted.
+
     Raises
     ------
     ParameterError

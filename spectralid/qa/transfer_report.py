@@ -16,6 +16,7 @@ PUBLISHED: Final = (
     "FDA Forensic Chemistry Center, one parent, three daughters, 100 opioids and related substances: alarm "
     "97.3 %, right name 93.3 %, true negatives 100 %, false positives 0 % (J. Forensic Sci. 65 (2020) 421)."
 )
+"""What was published of such a transfer, for comparison."""
 _NAMES: Final = {
     "alarm_found": "Alarm, dangerous",
     "alarm_false": "Alarm, not dangerous",
@@ -28,12 +29,38 @@ _NAMES: Final = {
 def transfer_document(
     found: Transfer, study: Study, *, title: str = "Transfer to daughter units"
 ) -> Document:
-    """The report."""
+    """The report.
+
+    Parameters
+    ----------
+    found : Transfer
+        What was found.
+    study : Study
+        What it was found from.
+    title : str
+        Of the report.
+
+    Returns
+    -------
+    Document
+        To be written as HTML or PDF.
+    """
     return Document(title, tuple(_blocks(found, study)))
 
 
 def transfer_facts(found: Transfer) -> dict[str, Any]:
-    """Everything as plain data, for scripts."""
+    """Everything as plain data, for scripts.
+
+    Parameters
+    ----------
+    found : Transfer
+        What was found.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
     return {
         "accepted": found.accepted,
         "margin": found.margin,

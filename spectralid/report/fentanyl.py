@@ -238,7 +238,25 @@ def fentanyl_json(
     lab_status: Mapping[str, str] | None = None,
     found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> bytes:
-    """The export as JSON; see `fentanyl_rows`."""
+    """The export as JSON; see `fentanyl_rows`.
+
+    Parameters
+    ----------
+    manifests : iterable of mapping
+        Manifests of packets, of any number of seizures, each with its packet's SHA-256 as ``sha256``.
+    answers : iterable of mapping, optional
+        Answers of reachback and laboratory.
+    lab_status : mapping of str to str, optional
+        What a laboratory has said of an item, by its reference; taken from the answers where absent.
+    found : mapping of str to sequence of mapping, optional
+        Substances that a laboratory found in an item, as components of a packet: members that no row of the
+        item names have a row of their own, whatever the field said.
+
+    Returns
+    -------
+    bytes
+        UTF-8, with sorted keys.
+    """
     rows = fentanyl_rows(manifests, answers=answers, lab_status=lab_status, found=found)
     sources = sorted({s for r in _listed().values() if (s := r["source"])})
     return as_json({"schema": SCHEMA, "code_sources": sources, "rows": rows})
@@ -251,7 +269,25 @@ def fentanyl_csv(
     lab_status: Mapping[str, str] | None = None,
     found: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> bytes:
-    """The export as CSV (RFC 4180, UTF-8); a text that a spreadsheet would run starts with an apostrophe."""
+    """The export as CSV (RFC 4180, UTF-8); a text that a spreadsheet would run starts with an apostrophe.
+
+    Parameters
+    ----------
+    manifests : iterable of mapping
+        Manifests of packets, of any number of seizures, each with its packet's SHA-256 as ``sha256``.
+    answers : iterable of mapping, optional
+        Answers of reachback and laboratory.
+    lab_status : mapping of str to str, optional
+        What a laboratory has said of an item, by its reference; taken from the answers where absent.
+    found : mapping of str to sequence of mapping, optional
+        Substances that a laboratory found in an item, as components of a packet: members that no row of the
+        item names have a row of their own, whatever the field said.
+
+    Returns
+    -------
+    bytes
+        UTF-8, one row for each member of the family in each packet that shows it.
+    """
     target = io.StringIO(newline="")
     writer = csv.writer(target, lineterminator="\r\n")
     writer.writerow(FIELDS)

@@ -52,6 +52,11 @@ def scan_json(
     evidence : iterable of mapping, optional
         Manifests of evidence recorded for the same item.
 
+    Returns
+    -------
+    bytes
+        UTF-8.
+
     Raises
     ------
     ParameterError

@@ -84,6 +84,11 @@ def scan_report(
     paper : {"a4", "letter"}, optional
         Paper.
 
+    Returns
+    -------
+    bytes
+        The file.
+
     Raises
     ------
     ParameterError

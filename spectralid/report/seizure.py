@@ -44,6 +44,11 @@ def seizure_json(
     custody_fault : str, optional
         What is wrong with the chain of that log: empty if it was verified, absent if nobody looked.
 
+    Returns
+    -------
+    bytes
+        UTF-8.
+
     Raises
     ------
     ParameterError

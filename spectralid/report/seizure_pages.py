@@ -63,6 +63,11 @@ def seizure_report(
     paper : {"a4", "letter"}, optional
         Paper.
 
+    Returns
+    -------
+    bytes
+        The file.
+
     Raises
     ------
     ParameterError

@@ -146,6 +146,11 @@ def assess(
         What each hazard asks for; the default one if not given.
     catalog : Catalog
         Wording, with the topics ``verdict`` and ``evidence``.
+
+    Returns
+    -------
+    Assessment
+        Alarm, headline, words, precautions and escalation of the item.
     """
     return _Item(scans, fusion, strips, declared, library, policy or default_policy(), catalog).assessment()
 
