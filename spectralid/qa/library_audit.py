@@ -19,10 +19,6 @@ __all__ = ["Audit", "Confusable", "Coverage", "Finding", "audit_library"]
 
 # Likeness from which two references are compared for being one scan.
 _ALIKE: Final = 0.90
-# Correlation of noise, and its significance, from which they are: among thousands of pairs chance reaches
-# neither.
-_SAME_NOISE: Final = 0.5
-_SAME_Z: Final = 7.0
 # Leave-one-out: more like another compound than like its own by this much, and like it at all.
 _MARGIN: Final = 0.10
 _LIKE: Final = 0.70
@@ -207,13 +203,14 @@ def _doubles(
             yield Finding("duplicate", ids, f"{ids[0]} and {ids[1]} hold the same values.", 1.0)
             continue
         match = noise_match(one.axis, one.intensity, other.axis, other.intensity)
-        if match and match.correlation >= _SAME_NOISE and match.z >= _SAME_Z:
+        if match and match.same:
+            changed = ", smoothed, rounded or resampled in one of them" if match.smoothed else ""
             yield Finding(
                 "same_scan",
                 ids,
-                f"{ids[0]} and {ids[1]} have the same noise (r = {match.correlation:.2f} over {match.points} "
-                "quiet points): one scan, saved twice.",
-                match.correlation,
+                f"{ids[0]} and {ids[1]} have the same noise (agreement {match.agreement:.2f} over "
+                f"{match.stretches} stretches{changed}): one scan, saved twice.",
+                match.agreement,
             )
 
 
