@@ -16,6 +16,7 @@ from spectralid.identify.batch import identify_each
 from spectralid.identify.engine import Identifier
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.library.compounds import CompoundIndex
+from spectralid.qa.leaks import leak_of
 from spectralid.qa.manifest import Manifest, Sample
 from spectralid.spectrum import Spectrum
 from spectralid.verdict import VerdictKind, decide, default_policy
@@ -25,6 +26,7 @@ from spectralid.verdict.policy import Policy
 __all__ = ["NOT_READ", "Outcome", "Study", "run_study"]
 
 NOT_READ: Final = "not_read"
+"""Kind of a sample whose file could not be read or compared."""
 _NAMING: Final = (VerdictKind.IDENTIFIED, VerdictKind.MIXTURE)
 
 
@@ -61,6 +63,8 @@ class Outcome:
         Why there is no verdict.
     spectrum_sha256 : str
         What was judged.
+    leak : str
+        The reference of the library that is this very scan (`spectralid.qa.leaks`); empty if none is.
     """
 
     sample: Sample
@@ -77,6 +81,7 @@ class Outcome:
     escalate: bool = True
     error: str = ""
     spectrum_sha256: str = ""
+    leak: str = ""
 
     @property
     def names_something(self) -> bool:
@@ -344,6 +349,7 @@ def _judged(
         dangerous=truth.dangerous,
         escalate=verdict.escalate,
         spectrum_sha256=spectrum.sha256,
+        leak=leak_of(spectrum, result, library),
     )
 
 

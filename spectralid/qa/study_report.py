@@ -59,6 +59,11 @@ def study_document(
     stressed : sequence of Stressed
         The same samples made worse (`spectralid.qa.robustness`).
 
+    Returns
+    -------
+    Document
+        To be written as HTML or PDF.
+
     Raises
     ------
     ParameterError
@@ -68,7 +73,18 @@ def study_document(
 
 
 def study_facts(study: Study) -> dict[str, object]:
-    """The figures as plain data, for scripts."""
+    """The figures as plain data, for scripts.
+
+    Parameters
+    ----------
+    study : Study
+        What to tell.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
     found = measures.calibration(study.outcomes)
     repeat = measures.repeatability(study.outcomes)
     return {
@@ -100,6 +116,11 @@ def study_facts(study: Study) -> dict[str, object]:
         "repeatability": {
             "groups": repeat.groups, "within": _rate(repeat.within), "between": _rate(repeat.between),
         },
+        "leaks": [
+            {"line": one.sample.line, "file": one.sample.file.name, "reference": one.leak}
+            for one in study.outcomes
+            if one.leak
+        ],
         "not_read": [
             {"line": one.sample.line, "file": one.sample.file.name, "why": one.error}
             for one in study.outcomes
@@ -109,7 +130,18 @@ def study_facts(study: Study) -> dict[str, object]:
 
 
 def stressed_facts(one: Stressed) -> dict[str, object]:
-    """What became of the samples under a stress, as plain data."""
+    """What became of the samples under a stress, as plain data.
+
+    Parameters
+    ----------
+    one : Stressed
+        A stress and its rates.
+
+    Returns
+    -------
+    dict
+        JSON-ready.
+    """
     rates = {name: _rate(rate) for name, rate in one.rates.items()}
     return {"stress": one.stress.name, "level": one.stress.level, "rates": rates}
 
@@ -185,6 +217,20 @@ def _purpose(study: Study) -> Iterator[Block]:
             ("Instruments", ", ".join(units) or "not stated"),
         ),
         "The same manifest with the same library, policy and software gives the same report.",
+    )
+    yield from _leaks(study.outcomes)
+
+
+def _leaks(outcomes: Sequence[Outcome]) -> Iterator[Block]:
+    leaked = [one for one in outcomes if one.leak]
+    if not leaked:
+        yield Paragraph("No sample is, by its noise, a scan that is in the library.")
+        return
+    yield table(
+        ("Line", "File", "Reference"),
+        [(one.sample.line, one.sample.file.name, one.leak) for one in leaked[:_MOST_ROWS]],
+        f"{len(leaked)} of {len(outcomes)} samples are scans that are in the library: the same noise. They "
+        "are counted below and say nothing about the method: take them out of the manifest or the library.",
     )
 
 
