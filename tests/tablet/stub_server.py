@@ -466,12 +466,21 @@ class World:
             for page in self.pages:
                 page.put(f"event: {event}\ndata: {body}\n\n")
 
-    def scanning(self, stage: str | None, done: float = 0, total: float = 0, device: str = "idle") -> None:
+    def scanning(
+        self,
+        stage: str | None,
+        done: float = 0,
+        total: float = 0,
+        device: str = "idle",
+        *,
+        purpose: str = "scan",
+    ) -> None:
         """Pretend that a scan is at a stage; None: there is none."""
         with self.lock:
             scan_id = f"scan-{self.scan_number}"
             self.state["current"]["scan"] = stage and {
                 "scan_id": scan_id,
+                "purpose": purpose,
                 "stage": stage,
                 "done": done,
                 "total": total,

@@ -15,13 +15,15 @@ import { item } from "./screens/item.js";
 import { history as past } from "./screens/history.js";
 import { queue } from "./screens/queue.js";
 import { answers } from "./screens/answers.js";
+import { check } from "./screens/check.js";
 import { device } from "./screens/device.js";
 import { settings } from "./screens/settings.js";
 
 // Path, screen, place in the navigation.
 const ROUTES = [
   [/^\/$/, flow, "scan"], [/^\/scan$/, scan, "scan"], [/^\/result\/([^/]+)$/, result, "scan"], [/^\/item\/([^/]+)$/, item, "scan"], [/^\/history$/, past, "history"],
-  [/^\/queue$/, queue, "queue"], [/^\/answers$/, answers, "answers"], [/^\/device$/, device, "device"], [/^\/settings$/, settings, "settings"],
+  [/^\/queue$/, queue, "queue"], [/^\/answers$/, answers, "answers"], [/^\/check(?:\/([^/]+))?$/, check, "device"],
+  [/^\/device$/, device, "device"], [/^\/settings$/, settings, "settings"],
 ];
 
 const SHOWN_MS = 8000;
@@ -62,7 +64,7 @@ async function show(again = false) {
     made = trouble(error, context);
   }
   if (mine !== turn || !made) { leave.forEach((work) => work()); return; }
-  if (location.pathname.startsWith("/result/")) notice("result", null);
+  if (/^\/(result|check)\/./.test(location.pathname)) notice("result", null);
   showing?.leave.forEach((work) => work());
   showing = { here, leave, key: made.key, was: made.key?.(now()), words };
   const focused = again ? signature(document.activeElement) : null;
@@ -128,6 +130,14 @@ async function resultCame({ packet_id: id }) {
   announce(`${t("result.ready")} ${words}`, true);
 }
 
+/** The instrument was checked: shown where it was asked for, told elsewhere. */
+function checkCame({ check_id: id }) {
+  const to = `/check/${encodeURIComponent(id)}`;
+  if (location.pathname === "/check") { go(to, { replace: true }); return; }
+  notice("result", h("div.notice-box.ask", {}, h("p", {}, h("strong", {}, t("check.ready"))), linkTo(to, t("check.show"), true)));
+  announce(t("check.ready"));
+}
+
 /** A scan that failed while another screen is read, or a file in the watched folder that could not be read. */
 function failed(told) {
   const sentence = failure(told);
@@ -136,8 +146,9 @@ function failed(told) {
     notice("failed", h("div.notice-box.good", {}, h("p", {}, sentence)), SHOWN_MS);
     return;
   }
-  if (told.scan_id && location.pathname === "/scan") return;
-  notice("failed", h("div.notice-box.bad", {}, h("p", {}, sentence), told.scan_id ? linkTo("/scan", t("scan.again"), true) : h("button.button", { type: "button", onclick: () => notice("failed", null) }, t("page.understood"))));
+  const screen = told.purpose === "check" ? "/check" : "/scan";
+  if (told.scan_id && location.pathname === screen) return;
+  notice("failed", h("div.notice-box.bad", {}, h("p", {}, sentence), told.scan_id ? linkTo(screen, t("scan.again"), true) : h("button.button", { type: "button", onclick: () => notice("failed", null) }, t("page.understood"))));
   announce(sentence, true);
 }
 
@@ -152,6 +163,7 @@ async function run() {
   frame(go);
   on("state", stateCame);
   on("result", resultCame);
+  on("checked", checkCame);
   on("failed", failed);
   on("answer", () => {
     notice("answer", h("div.notice-box.ask", {}, h("p", {}, h("strong", {}, t("answers.came"))), linkTo("/answers", t("answers.read"), true)));

@@ -43,6 +43,12 @@ export const number = (value, digits = 0) =>
 export const percent = (share) =>
   new Intl.NumberFormat(current, { style: "percent", maximumFractionDigits: share < 0.1 ? 1 : 0 }).format(share);
 
+/** The hour of a UTC time, for what ends within a day. */
+export function hour(text) {
+  const time = new Date(text);
+  return Number.isNaN(time.getTime()) ? t("time.unknown") : `${time.toISOString().slice(11, 16)} UTC`;
+}
+
 /** A UTC time as 2026-11-22 12:34 UTC: the same in every language, and what the record says. */
 export function utc(text) {
   const time = new Date(text);

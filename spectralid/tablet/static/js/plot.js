@@ -36,8 +36,8 @@ export function strongest(x, y, wanted = 5) {
   return kept.map((p) => p[0]);
 }
 
-/** A figure with its own `draw(x, y)`; it draws itself again when its size or the theme changes. */
-export function plot({ caption, height = 240 }) {
+/** A figure with its own `draw(x, y)`, `marks` where something is expected; it draws itself again when its size or the theme changes. */
+export function plot({ caption, height = 240, marks = [] }) {
   const canvas = h("canvas", { role: "img", "aria-label": caption });
   const words = h("figcaption", {}, caption);
   const node = h("figure.plot", {}, canvas, words);
@@ -75,6 +75,13 @@ export function plot({ caption, height = 240 }) {
     pen.strokeStyle = colour("--plot-axis");
     pen.beginPath(); pen.moveTo(left, bottom); pen.lineTo(right, bottom); pen.stroke();
     if (!points.length) return;
+    pen.strokeStyle = colour("--plot-axis");
+    pen.lineWidth = 2;
+    pen.setLineDash([4, 6]);
+    for (const mark of marks.filter((at) => at >= low && at <= high)) {
+      pen.beginPath(); pen.moveTo(across(mark), top); pen.lineTo(across(mark), bottom); pen.stroke();
+    }
+    pen.setLineDash([]);
     const values = points.map((p) => p[1]);
     const floor = Math.min(...values);
     const span = Math.max(...values) - floor || 1;

@@ -8,6 +8,7 @@ import { laserMayBeOn, now, on } from "./state.js";
 import { ask } from "./dialog.js";
 import { once, say } from "./act.js";
 import { stopButton } from "./stop.js";
+import { standing } from "./standing.js";
 
 const PLACES = [
   ["/", "scan", "1"], ["/history", "history", "2"], ["/queue", "queue", "3"], ["/answers", "answers", "4"], ["/device", "device", "5"], ["/settings", "settings", "6"],
@@ -41,7 +42,7 @@ export function draw() {
   const state = now();
   if (!state) return;
   const { device, queue, store, library } = state;
-  const facts = JSON.stringify([document.documentElement.lang, device.connected, device.state, device.simulated, queue, store.read_only, library.old, state.answers, shown, Boolean(state.current?.scan)]);
+  const facts = JSON.stringify([document.documentElement.lang, device.connected, device.state, device.simulated, device.check, queue, store.read_only, library.old, state.answers, shown, Boolean(state.current?.scan)]);
   if (facts === drawn) return;
   drawn = facts;
   at("skip").textContent = t("skip");
@@ -52,6 +53,7 @@ export function draw() {
     h("p.presumptive", {}, h("strong", {}, t("presumptive.word")), h("span", {}, t("presumptive.sentence"))),
     h("ul", { id: "chips", "aria-label": t("chips.label") },
       device.connected && device.simulated && h("li.simulated", {}, t("chips.simulated")),
+      (device.connected || device.check?.state !== "unknown") && h(`li${device.check?.state === "passed" ? "" : ".bad"}`, {}, standing(device.check)),
       h(`li${["fault", "laser_off_unconfirmed"].includes(device.state) ? ".bad" : ""}`, {}, device.connected ? known("device", device.state) : t("device.disconnected")),
       h(`li${queue.attention ? ".bad" : ""}`, {}, queue.attention ? count("chips.attention", queue.attention) : waiting || !queue.endpoint ? count("chips.waiting", waiting) : t("chips.sent"),
         ` · ${t(!queue.endpoint ? "chips.no_server" : queue.online ? "chips.online" : "chips.offline")}`),

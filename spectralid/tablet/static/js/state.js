@@ -2,7 +2,7 @@
 
 import { get, onTrouble } from "./api.js";
 
-const EVENTS = ["progress", "live", "result", "failed", "answer", "arrived"];
+const EVENTS = ["progress", "live", "result", "checked", "failed", "answer", "arrived"];
 const SILENCE_MS = 10000;
 const RETRY_MS = 1000;
 

@@ -1,9 +1,10 @@
 // The instrument, the library, the store, the clock: what this tablet stands on today.
 
 import { h } from "../dom.js";
-import { known, number, t, utc } from "../i18n.js";
+import { hour, known, number, t, utc } from "../i18n.js";
 import { get } from "../api.js";
 import { now } from "../state.js";
+import { linkTo } from "../shell.js";
 import { ago } from "../verdict.js";
 import { stopButton } from "../stop.js";
 import { connecting, disconnecting } from "./connect.js";
@@ -21,12 +22,12 @@ export async function device(context) {
     facts.connected
       ? card("instrument", t("device.instrument"),
         h("dl.facts", {}, of(t("device.name"), facts.name), of(t("device.serial"), facts.serial), of(t("device.kind"), known("kind_of_device", facts.kind)), of(t("device.state"), known("device", facts.state)),
-          of(t("check.label"), [known("check", facts.check?.state ?? "unknown"), facts.check?.time ? ` · ${utc(facts.check.time)}` : ""].join("")),
+          of(t("check.label"), [known("check", facts.check?.state ?? "unknown"), facts.check?.until && t("check.until", { time: hour(facts.check.until) }), facts.check?.time && t("check.last", { time: utc(facts.check.time) }), facts.check?.reason].filter(Boolean).join(" · ")),
           facts.simulated && of(t("device.simulated"), t("device.yes"))),
         facts.safety && h("p.safety", {}, facts.safety),
-        h("div.row.end", {}, facts.laser && stopButton(), disconnecting(context, place)))
+        h("div.row.end", {}, facts.laser && stopButton(), linkTo("/check", t("check.title")), disconnecting(context, place)))
       : connecting(context, facts, context.again),
-    facts.watching && card("watch", t("device.watching"), h("p.mono", {}, facts.watching), h("p", {}, t("device.watching_words"))),
+    facts.watching && card("watch", t("device.watching"), h("p.mono", {}, facts.watching), h("p", {}, t("device.watching_words")), facts.connected ? null : h("div.row.end", {}, linkTo("/check", t("check.title")))),
     h("div.columns", {},
       card("library", t("library.label"), library.old && h("div.notice-box.bad", {}, h("p", {}, t("library.old_words"))),
         h("dl.facts", {}, of(t("library.name"), `${library.name} ${library.version}`), of(t("library.age_label"), ago(library.age_days)), of(t("library.compounds"), number(library.compounds ?? 0)), of(t("library.nameable"), number(library.nameable ?? 0)))),

@@ -7,6 +7,7 @@ import { now, taken } from "../state.js";
 import { form } from "../form.js";
 import { linkTo } from "../shell.js";
 import { mark } from "../verdict.js";
+import { checkNotice } from "../standing.js";
 import { connecting } from "./connect.js";
 
 const STEPS = ["connect", "seizure", "item", "scan"];
@@ -34,13 +35,13 @@ export async function flow(context) {
   const step = stepOf(now(), wanted, context.query.get("seizure"));
   if (step === "scan") { context.go("/scan", { replace: true }); return null; }
   const made = await { connect, seizure, item }[step](context);
-  return { ...made, key: (state) => String(step === "connect" && state.device.connected) };
+  return { ...made, key: (state) => `${step === "connect" && state.device.connected} ${state.device.check?.state} ${state.device.check?.reason}` };
 }
 
 async function connect(context) {
   const title = t("connect.title");
   const device = await get("/api/device");
-  return { title, node: [steps("connect"), h("h1", { tabindex: "-1" }, title), connecting(context, device, () => context.go("/")), h("div.row", {}, linkTo("/?step=seizure", t("connect.without")))] };
+  return { title, node: [steps("connect"), h("h1", { tabindex: "-1" }, title), checkNotice(device), connecting(context, device, () => context.go("/")), h("div.row", {}, linkTo("/?step=seizure", t("connect.without")))] };
 }
 
 async function seizure(context) {
@@ -69,7 +70,7 @@ async function seizure(context) {
       h("span", {}, h("span.what", {}, s.place || s.seizure_ref), h("span.when", {}, [t(`mode.${MODES.includes(s.mode) ? s.mode : "other"}`), t("seizure.items", { n: itemsOf(s) })].join(" · "))),
     )))))
     : null;
-  return { title, node: [steps("seizure"), h("h1", { tabindex: "-1" }, title), h("div.columns.wide-first", {}, h("div.card", {}, node), others)] };
+  return { title, node: [steps("seizure"), h("h1", { tabindex: "-1" }, title), checkNotice(now().device), h("div.columns.wide-first", {}, h("div.card", {}, node), others)] };
 }
 
 const itemsOf = (seizureFacts) => (Array.isArray(seizureFacts.items) ? seizureFacts.items.length : Number(seizureFacts.items) || 0);
@@ -93,7 +94,7 @@ async function item(context) {
   });
   return {
     title,
-    node: [steps("item"), h("div.head", {}, h("h1", { tabindex: "-1" }, title), h("span.soft", {}, t("item.in", { place: within.place || ref }))), h("div.card", {}, node),
+    node: [steps("item"), h("div.head", {}, h("h1", { tabindex: "-1" }, title), h("span.soft", {}, t("item.in", { place: within.place || ref }))), checkNotice(now().device), h("div.card", {}, node),
       h("div.row", {}, linkTo("/?step=seizure", t("seizure.other")))],
   };
 }

@@ -44,7 +44,7 @@ export async function queue(context) {
   return { title, node };
 }
 
-const packet = (row) => h("li.record.still", {}, h("span.mono", {}, `#${row.seq}`),
+const packet = (row) => h("li.record.still", {}, h("span.mono", {}, row.seq ? `#${row.seq}` : ""),
   h("span", {}, h("span.what", {}, row.headline || known("packet", row.kind)), h("span.when", {}, [row.headline && known("packet", row.kind), row.tries > 0 && count("queue.tries", row.tries), row.next_try_utc && t("queue.next", { time: utc(row.next_try_utc) })].filter(Boolean).join(" · ")),
     reasonOf(row) && h("p", {}, reasonOf(row))), queueBadge(row.state));
 

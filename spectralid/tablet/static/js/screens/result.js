@@ -30,7 +30,7 @@ export async function result(context) {
     record.simulated && h("p.simulated-band", {}, t("result.simulated")),
     alarmPanel({
       alarm: verdict.alarm, kind: verdict.kind, headline: verdict.headline, words: verdict.words, precautions: verdict.precautions, lang, tag: "h1",
-      under: [h("span.badge-state", {}, t("record.stored_badge", { seq: record.seq })), queueBadge(record.queue?.state), check !== "passed" && h("span.badge-state", {}, known("check", check)), library?.old && h("span.badge-state", {}, t("chips.library_old"))],
+      under: [h("span.badge-state", {}, t("record.stored_badge", { seq: record.seq })), queueBadge(record.queue?.state), h(`span.badge-state${check === "failed" ? ".attention" : ""}`, {}, known("check", check)), library?.old && h("span.badge-state", {}, t("chips.library_old"))],
     }),
     record.queue?.state === "attention" && h("div.notice-box.bad", {}, h("p", {}, reasonOf(record.queue))),
     (record.answers ?? []).map((a) => answerCard(a)),
@@ -82,7 +82,7 @@ function facts(record, check, library) {
     of(t("record.item"), record.item_label),
     of(t("record.technique"), known("technique", record.technique)),
     of(t("device.name"), [tool.maker, tool.model ?? tool.instrument ?? tool.name, tool.serial].filter(Boolean).join(" ") || null),
-    of(t("check.label"), known("check", check)),
+    of(t("check.label"), [known("check", check), record.check_utc && t("check.last", { time: utc(record.check_utc) })].filter(Boolean).join(" · ")),
     of(t("library.label"), [library?.name, library?.version].filter(Boolean).join(" ")),
     of(t("library.age_label"), ago(library?.age_days)),
     of(t("policy.label"), record.verdict?.policy),

@@ -9,6 +9,7 @@ import { once, say } from "../act.js";
 import { linkTo } from "../shell.js";
 import { plot } from "../plot.js";
 import { alarmOf, mark } from "../verdict.js";
+import { checkNotice, standing } from "../standing.js";
 import { steps } from "./flow.js";
 
 const COUNTED = ["warning", "warm_up"];
@@ -25,6 +26,7 @@ export async function scan(context) {
   const { current } = now();
   const ref = context.query.get("item") ?? current.item_ref;
   context.item = ref;
+  if (current.scan?.purpose === "check") { context.go("/check", { replace: true }); return null; }
   if (current.scan) return running(context, current.scan);
   const last = await missed();
   if (last?.packet_id) { context.go(`/result/${encodeURIComponent(last.packet_id)}`, { replace: true }); return null; }
@@ -75,6 +77,7 @@ async function ready(context, ref, ended) {
   const node = [
     steps("scan"),
     h("h1", { tabindex: "-1" }, title),
+    checkNotice(device),
     h("div.columns", {},
       h("section.card", { "aria-labelledby": "of" },
         h("h2", { id: "of" }, facts.label),
@@ -89,9 +92,10 @@ async function ready(context, ref, ended) {
           ? h("dl.facts", {},
             h("dt", {}, t("device.name")), h("dd", {}, device.name || device.kind),
             h("dt", {}, t("device.state")), h("dd", {}, known("device", device.state)),
-            h("dt", {}, t("check.label")), h("dd", {}, known("check", check)))
+            h("dt", {}, t("check.label")), h("dd", {}, check === "passed" ? standing(device.check) : known("check", check)))
           : [h("p", {}, t("scan.not_connected")), h("div.row", {}, linkTo("/?step=connect", t("connect.title"), true))],
-        device.fault && h("div.notice-box.bad", {}, h("p", {}, device.fault)))),
+        device.fault && h("div.notice-box.bad", {}, h("p", {}, device.fault)),
+        device.connected && check === "passed" && h("div.row.end", {}, linkTo("/check", t("check.title"))))),
     place,
     device.connected && h("div.row", {}, button),
     arrivedFiles(context, arrived, ref),
@@ -101,7 +105,7 @@ async function ready(context, ref, ended) {
   context.on("arrived", context.again);
   context.on("failed", (f) => { if (f.scan_id) { forget(); if (f.code !== "cancelled") say(place, failure(f)); } });
   context.on("stopping", forget);
-  return { title, node, key: (state) => [state.device.connected, state.device.state, state.current.scan?.scan_id, state.device.check?.state].join(" ") };
+  return { title, node, key: (state) => [state.device.connected, state.device.state, state.current.scan?.scan_id, state.device.check?.state, state.device.check?.reason].join(" ") };
 }
 
 /** Scans of an item, the newest first. */
@@ -125,7 +129,7 @@ export function arrivedFiles(context, files, ref) {
 }
 
 /** The officer confirms glasses and beam; a stray Enter or second tap confirms nothing. */
-async function consent(device) {
+export async function consent(device) {
   const words = device.safety || t("scan.no_safety");
   const said = await ask({
     title: t(device.laser ? "consent.title" : "consent.title_no_laser"), danger: true, focus: "title",
@@ -135,8 +139,10 @@ async function consent(device) {
   return Boolean(said);
 }
 
-async function running(context, at) {
-  const title = t("running.title");
+/** What is being measured, for a scan or for a check. */
+export async function running(context, at) {
+  const checking = at.purpose === "check";
+  const title = t(checking ? "check.title" : "running.title");
   const number = h("p.countdown", { "aria-hidden": "true" });
   const stage = h("h1", { tabindex: "-1" });
   const detail = h("p", {});
@@ -173,7 +179,7 @@ async function running(context, at) {
   context.on("stopping", forget);
   context.leaving(live.done);
   const failed = () => place.hasChildNodes();
-  const node = [steps("scan"), h("section.card", {}, h("div.head", {}, stage, number), bar, detail), place, h("section.card", {}, live)];
+  const node = [checking ? null : steps("scan"), h("section.card", {}, h("div.head", {}, stage, number), bar, detail), place, h("section.card", {}, live)];
   // When the scan is over and neither its result nor its failure was heard, the screen looks for itself.
   return { title, node, key: (state) => (failed() ? at.scan_id : String(state.current.scan?.scan_id)) };
 }
