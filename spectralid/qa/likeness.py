@@ -24,7 +24,7 @@ _BANDS: Final = (slice(6, 14), slice(14, 23), slice(23, 32))
 # From where on phases go together. Two scans reach 0.65 where bands, not noise, make half of the power.
 _AGREE: Final = 0.8
 # Below this many times the power of its last digit a band of frequencies holds no noise.
-_FLOOR: Final = 4.0
+_FLOOR: Final = 10.0
 # A band of frequencies is lost if one of the two has this much less of it; and noise is white if its
 # slowest and fastest parts differ by no more than this.
 _LOST: Final = 3.0
@@ -167,17 +167,16 @@ def _compared(one: FloatArray, other: FloatArray) -> NoiseMatch | None:
 
 
 def _stretches(values: FloatArray) -> npt.NDArray[np.complex128]:
-    """Spectra of overlapping stretches without their slope, shape (n_stretches, n_frequencies)."""
+    """Spectra of overlapping stretches without what is slow in them, shape (n_stretches, n_frequencies)."""
     from scipy.signal.windows import dpss
 
     # Its side lobes are so low that bands do not leak into where noise is looked for.
     taper = dpss(_STRETCH, 4.0)
     taper = taper / math.sqrt(float(taper @ taper))
     cut = np.lib.stride_tricks.sliding_window_view(values, _STRETCH)[:: _STRETCH // 2]
-    t = np.linspace(-1.0, 1.0, _STRETCH)
-    cut = cut - cut.mean(axis=1, keepdims=True)
-    cut = cut - np.outer(cut @ t, t) / float(t @ t)
-    # A stretch that stands still has rounding of the slope left, no noise.
+    curves = np.linalg.qr(np.vander(np.linspace(-1.0, 1.0, _STRETCH), 4))[0]
+    cut = cut - cut @ curves @ curves.T
+    # A stretch that stands still has the rounding of that left, no noise.
     cut[np.ptp(cut, axis=1) <= 1e-12 * float(np.abs(values).max())] = 0.0
     return np.asarray(np.fft.rfft(cut * taper, axis=1))
 
