@@ -51,6 +51,8 @@ from spectralid.tablet.libraries import LIBRARIES
 if TYPE_CHECKING:
     import os
 
+    from spectralid.casework.inbox import Answer
+    from spectralid.casework.sync import SyncReport
     from spectralid.devices import ArmToken, Progress, ScanPlan, Session
     from spectralid.identify import Identification, Identifier, InstrumentModel
     from spectralid.library import ReferenceLibrary
@@ -577,6 +579,40 @@ class FieldUnit:
         }
         self._record(Draft("send", item.seizure_ref, item_ref, body))
         return item
+
+    def exchange(self) -> SyncReport:
+        """Hand over what is queued, and take what has come, once and now.
+
+        The screen's own exchange runs by itself (`spectralid.casework.sync.Sync.run`); this is for a program
+        that decides when.
+
+        Raises
+        ------
+        EnrolmentError
+            If the tablet is enrolled with no server.
+        """
+        from spectralid.casework.enrolment import EnrolmentError, enrolled_endpoint
+        from spectralid.casework.sync import Sync
+
+        endpoint = enrolled_endpoint(self.store)
+        if endpoint is None:
+            raise EnrolmentError("This tablet is enrolled with no server; what it recorded stays queued.")
+        try:
+            return Sync(self.store, endpoint).once()
+        finally:
+            endpoint.close()
+
+    def answers(self) -> tuple[Answer, ...]:
+        """What reachback answered, in the order in which it came."""
+        from spectralid.casework import inbox
+
+        return inbox.all(self.store)
+
+    def shown(self, answer_id: str) -> None:
+        """Record that the officer has seen an answer; the server is told at the next exchange."""
+        from spectralid.casework import inbox
+
+        inbox.shown(self.store, answer_id)
 
     def hand_over(self, seizure_ref: str, *, action: str, to: str, note: str = "") -> None:
         """Record that a seizure changed hands, was sealed or was destroyed."""

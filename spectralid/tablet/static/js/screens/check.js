@@ -1,7 +1,7 @@
 // The instrument's daily check: how it stands, measuring the standard, every figure with its limits, the days so far.
 
 import { announce, fill, h, icon } from "../dom.js";
-import { hour, known, t, utc } from "../i18n.js";
+import { hour, known, number, t, utc } from "../i18n.js";
 import { standing } from "../standing.js";
 import { call, get, path, post } from "../api.js";
 import { now, taken } from "../state.js";
@@ -155,7 +155,7 @@ const STATUS = { passed: "passed", failed: "failed", "not done": "not_done" };
 const figures = (all) => h("ul.figures", {}, all.map((f) => h(`li.${STATUS[f.status]}`, {},
   h("div.line", {}, h("span", {}, known("figure", f.name)), h("span.status", {}, h("span", { "aria-hidden": "true" }, { passed: "✓ ", failed: "✕ " }[f.status] ?? "– "), t(`status.${STATUS[f.status]}`))),
   h("div.small", {}, [f.value !== null && [figure(f.value), unit(f.unit), f.uncertainty ? `± ${figure(f.uncertainty)}` : ""].filter(Boolean).join(" "), bounds(f), f.near_limit && t("check.near")].filter(Boolean).join(" · ")),
-  f.note && h("div.small.soft", f.note_code ? {} : { lang: "en" }, f.note_code ? t(`note_of_check.${f.note_code}`, Object.fromEntries(f.note_facts.map((fact, i) => ["abc"[i], fact]))) : f.note))));
+  f.note && h("div.small.soft", f.note_code ? {} : { lang: "en" }, f.note_code ? t(`note_of_check.${f.note_code}`, Object.fromEntries(f.note_facts.map((fact, i) => ["abc"[i], number(Number(fact), 1)]))) : f.note))));
 
 const unit = (word) => (word === "counts" ? t("unit.counts") : word);
 
