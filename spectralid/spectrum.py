@@ -308,6 +308,17 @@ class Spectrum:
     The identity of a spectrum, `sha256`, covers technique, unit, axis, intensity and standard deviation: what
     was measured. Name, source and acquisition facts may be corrected without it becoming another spectrum.
     Two spectra are equal when their identities are.
+
+    Examples
+    --------
+    >>> from spectralid import Spectrum
+    >>> spectrum = Spectrum([400.0, 500.0, 600.0], [1.0, 3.0, 1.0], technique="raman", name="three points")
+    >>> spectrum
+    <Spectrum 'three points' raman 3 points, 400 to 600 cm⁻¹, arbitrary>
+    >>> spectrum.intensity
+    array([1., 3., 1.])
+    >>> spectrum.sha256[:12]
+    'd0e933fded94'
     """
 
     axis: FloatArray

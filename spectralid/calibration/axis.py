@@ -85,6 +85,20 @@ def calibrate_axis(
         If the bands of the standard cannot be found, read in one way only, or are too few.
     ParameterError
         If the standard is not known or an argument is not allowed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.calibration import axis_standard, calibrate_axis
+    >>> axis = np.arange(400.0, 3300.0, 2.0)
+    >>> lines = axis_standard("polystyrene", "raman").lines
+    >>> bands = sum(np.exp(-(((axis - 2.5 - line.position_cm1) / 6) ** 2)) for line in lines)
+    >>> noise = np.random.default_rng(0).normal(size=axis.size)
+    >>> measured = Spectrum(axis, 1000 * bands + noise, technique="raman")
+    >>> calibration = calibrate_axis(measured, "polystyrene")
+    >>> round(float(calibration.apply(measured).axis[0]), 1)
+    397.5
     """
     if spectrum.technique is Technique.UNKNOWN:
         raise CalibrationError("State the technique of the spectrum: Raman and infrared standards differ.")

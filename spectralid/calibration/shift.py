@@ -35,6 +35,12 @@ def raman_shift(wavelength_nm: npt.ArrayLike, laser_nm: float) -> FloatArray:
     ------
     ParameterError
         If a wavelength is not above 0.
+
+    Examples
+    --------
+    >>> from spectralid.calibration import raman_shift
+    >>> raman_shift([785.0, 852.0], laser_nm=785.0).round(1)
+    array([   0. , 1001.8])
     """
     scattered = np.asarray(wavelength_nm, dtype=np.float64)
     _positive("laser_nm", laser_nm)
@@ -61,6 +67,12 @@ def wavelength(shift_cm1: npt.ArrayLike, laser_nm: float) -> FloatArray:
     ------
     ParameterError
         If the laser wavelength is not above 0, or a shift takes more energy than a laser photon has.
+
+    Examples
+    --------
+    >>> from spectralid.calibration import wavelength
+    >>> wavelength([0.0, 1001.4], laser_nm=785.0).round(2)
+    array([785.  , 851.97])
     """
     _positive("laser_nm", laser_nm)
     shift = np.asarray(shift_cm1, dtype=np.float64)

@@ -185,6 +185,12 @@ def axis_standards(kind: Kind) -> tuple[AxisStandard, ...]:
     -------
     tuple of AxisStandard
         In the order of the table they stand in.
+
+    Examples
+    --------
+    >>> from spectralid.calibration import axis_standards
+    >>> [standard.name for standard in axis_standards("infrared")]
+    ['polystyrene-film']
     """
     return tuple(s for s in _axis() if s.kind == kind)
 
@@ -208,6 +214,13 @@ def axis_standard(name: str, kind: Kind) -> AxisStandard:
     ------
     ParameterError
         If there is none.
+
+    Examples
+    --------
+    >>> from spectralid.calibration import axis_standard
+    >>> standard = axis_standard("polystyrene", "raman")
+    >>> [line.position_cm1 for line in standard.lines][:3]
+    [620.9, 795.8, 1001.4]
     """
     wanted = name.strip().lower().replace(" ", "-")
     known = axis_standards(kind)
@@ -245,6 +258,12 @@ def intensity_standard(name: str) -> IntensityStandard:
     ------
     ParameterError
         If there is none.
+
+    Examples
+    --------
+    >>> from spectralid.calibration import intensity_standard
+    >>> intensity_standard("SRM 2241").laser_nm
+    785.0
     """
     wanted = name.strip().lower().replace(" ", "-").removeprefix("nist-").removeprefix("srm").lstrip("-")
     for standard in _intensity():

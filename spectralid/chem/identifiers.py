@@ -49,6 +49,12 @@ def is_cas(text: str) -> bool:
     -------
     bool
         True only if form and check digit are right; not whether the number was ever given.
+
+    Examples
+    --------
+    >>> from spectralid.chem import is_cas
+    >>> is_cas("103-90-2"), is_cas("103-90-3")
+    (True, False)
     """
     match = _CAS.fullmatch(text)
     if not match:
@@ -71,6 +77,12 @@ def is_inchikey(text: str, *, standard: bool = True) -> bool:
     -------
     bool
         True only if the form is right; not whether there is such a structure.
+
+    Examples
+    --------
+    >>> from spectralid.chem import is_inchikey
+    >>> is_inchikey("RZVAJINKPMORJF-UHFFFAOYSA-N")
+    True
     """
     return bool(_INCHIKEY.fullmatch(text)) and (not standard or text[23:25] == "SA")
 
@@ -92,6 +104,12 @@ def parse_formula(text: str) -> Mapping[str, int]:
     ------
     ParameterError
         If it is not whole numbers of known elements: polymers, solid solutions and mixtures have none.
+
+    Examples
+    --------
+    >>> from spectralid.chem import parse_formula
+    >>> dict(parse_formula("C8H9NO2"))
+    {'C': 8, 'H': 9, 'N': 1, 'O': 2}
     """
     total: Counter[str] = Counter()
     for part in _CHARGE.sub("", text).split("."):

@@ -85,6 +85,12 @@ def bundled_profiles() -> tuple[str, ...]:
     -------
     tuple of str
         In alphabetical order.
+
+    Examples
+    --------
+    >>> from spectralid.devices import bundled_profiles, load_profile
+    >>> [load_profile(name).protocol for name in bundled_profiles() if name == "ocean-ventana-785l"]
+    ['obp']
     """
     return tuple(sorted(file.stem for file in _bundled.path("devices").glob("*.toml")))
 

@@ -43,6 +43,12 @@ def protocols() -> tuple[str, ...]:
     -------
     tuple of str
         Names a profile may give.
+
+    Examples
+    --------
+    >>> from spectralid.devices import protocols
+    >>> "wasatch-uart" in protocols()
+    True
     """
     return (*BUILT_IN, *sorted(set(_others()) - set(BUILT_IN)))
 

@@ -476,6 +476,20 @@ def identify(
     --------
     identify_many : the same for many spectra, in parallel.
     retrieve : the ranking alone.
+
+    Examples
+    --------
+    The library's own reference stands for a scan: this shows the use, not how well it works.
+
+    >>> import spectralid
+    >>> from spectralid.identify import identify
+    >>> library = spectralid.open_library()
+    >>> row = next(row for row in library.rows("raman") if row.compound_slug == "acetaminophen")
+    >>> spectrum = library.reference(row.id).spectrum
+    >>> identification = identify(spectrum, library)
+    >>> identification.candidates[0].compound_name
+    'Acetaminophen'
+    >>> library.close()
     """
     return Identifier(library).identify(spectrum, context=context, top=top, leads=leads, prior=prior)
 
@@ -511,6 +525,20 @@ def retrieve(
     -----
     The axis is taken as given and no shift is searched: a free shift per query names wrong substances
     confidently (simulated and seen on real files).
+
+    Examples
+    --------
+    The library's own reference stands for a scan: this shows the use, not how well it works.
+
+    >>> import spectralid
+    >>> from spectralid.identify import retrieve
+    >>> library = spectralid.open_library()
+    >>> row = next(row for row in library.rows("raman") if row.compound_slug == "acetaminophen")
+    >>> spectrum = library.reference(row.id).spectrum
+    >>> best = retrieve(spectrum, library, top=3).candidates[0]
+    >>> best.compound_slug, round(best.score, 3)
+    ('acetaminophen', 1.0)
+    >>> library.close()
     """
     return Identifier(library).retrieve(spectrum, context=context, top=top, leads=leads)
 

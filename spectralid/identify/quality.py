@@ -134,6 +134,18 @@ def signal_quality(spectrum: Spectrum) -> SignalQuality:
 
     *Signal*: for every point, its height above the lowest point within 60 cm⁻¹ on either side, the higher of
     the two feet; the largest of these. No baseline is fitted. Pure noise reaches an `snr` of about 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.identify import signal_quality
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> noise = np.random.default_rng(0).normal(size=axis.size)
+    >>> quality = signal_quality(Spectrum(axis, band + noise, technique="raman"))
+    >>> quality.snr > 20, quality.problems
+    (True, ())
     """
     measured = ~spectrum.missing
     x, y = spectrum.axis[measured], spectrum.intensity[measured]

@@ -108,6 +108,15 @@ def derivative_cosine(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     -----
     A constant or sloping background drops out of a derivative or becomes small, which is why it needs no
     baseline first. The cosine does not change with the scale of either spectrum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid.identify import derivative_cosine
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> round(derivative_cosine(band, 3 * band + 0.01 * axis), 3)
+    0.916
     """
     x, y = _common(a, b)
     norm = math.sqrt(float(x @ x) * float(y @ y))
@@ -136,6 +145,17 @@ def hit_quality_index(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     programs (Thermo Galactic, Spectral Library Search, algorithm "Correlation"). Programs differ: some report
     one minus it, some leave the means in; ASTM E2310 (withdrawn 2024) describes Euclidean distances instead.
     The square hides the sign, so a negative correlation counts as 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid.identify import hit_quality_index
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> round(hit_quality_index(band, 3 * band + 5), 3)
+    1.0
+    >>> round(hit_quality_index(band, 3 * band + 0.1 * axis), 3)
+    0.26
     """
     x, y = _common(a, b)
     if x.size < 2:

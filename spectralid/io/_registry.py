@@ -109,7 +109,14 @@ class Format:
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """Every format known, in the order in which ties are broken."""
+    """Every format known, in the order in which ties are broken.
+
+    Examples
+    --------
+    >>> from spectralid.io import formats
+    >>> [format.name for format in formats()][:4]
+    ['jcamp-dx', 'spc', 'spa', 'opus']
+    """
     return tuple(importlib.import_module(f"spectralid.io.{m}").FORMAT for m in _MODULES)
 
 
@@ -181,7 +188,7 @@ def read_all(
     format: str | None = None,
     name: str = "",
 ) -> list[Spectrum]:
-    """Read every spectrum in a file.
+    r"""Read every spectrum in a file.
 
     Parameters
     ----------
@@ -210,6 +217,14 @@ def read_all(
         If it holds something that is not a vibrational spectrum.
     MissingDependencyError
         If its format needs an extra that is not installed.
+
+    Examples
+    --------
+    >>> import io
+    >>> import spectralid
+    >>> table = b"shift,first,second\n400,1.0,2.0\n402,2.5,2.0\n404,7.0,3.0\n406,2.0,9.0\n408,1.0,2.0\n"
+    >>> [spectrum.name for spectrum in spectralid.read_all(io.BytesIO(table), technique="raman")]
+    ['input (first)', 'input (second)']
     """
     if laser_nm is not None and not 100 < laser_nm < 2000:
         raise ParameterError("laser_nm", laser_nm, "an excitation wavelength in nm between 100 and 2000")
@@ -265,7 +280,7 @@ def read(
     format: str | None = None,
     name: str = "",
 ) -> Spectrum:
-    """Read the one spectrum in a file.
+    r"""Read the one spectrum in a file.
 
     Parameters
     ----------
@@ -296,6 +311,14 @@ def read(
         If it holds something that is not a vibrational spectrum.
     MissingDependencyError
         If its format needs an extra that is not installed.
+
+    Examples
+    --------
+    >>> import io
+    >>> import spectralid
+    >>> file = io.BytesIO(b"400 1.0\n402 2.5\n404 7.0\n406 2.0\n408 1.0\n")
+    >>> spectralid.read(file, technique="raman", name="scan.txt")
+    <Spectrum 'scan' raman 5 points, 400 to 408 cm⁻¹, arbitrary>
     """
     spectra = read_all(file, technique=technique, laser_nm=laser_nm, format=format, name=name)
     if len(spectra) > 1:
@@ -332,6 +355,17 @@ def write(
         If the format is unknown, cannot be written, or cannot hold what was given.
     FileError
         If there is such a file already, or it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import spectralid
+    >>> spectrum = spectralid.Spectrum([400.0, 500.0, 600.0], [1.0, 3.0, 1.0], technique="raman")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     spectralid.write(spectrum, Path(folder) / "scan.jdx")
+    ...     spectralid.read(Path(folder) / "scan.jdx").sha256 == spectrum.sha256
+    True
     """
     items = [spectra] if isinstance(spectra, Spectrum) else list(spectra)
     if not items:

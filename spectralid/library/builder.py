@@ -70,7 +70,7 @@ class LibraryBuilder:
     >>> axis = np.linspace(200.0, 2000.0, 900)
     >>> spectrum = Spectrum(axis, np.exp(-(((axis - 1001.0) / 8) ** 2)), technique="raman")
     >>> builder.add(spectrum, Compound("benzene", "Benzene"), tier=Tier.MEASURED, licence="CC0-1.0")
-    'benzene-raman-…'
+    'benzene-raman-...'
     """
 
     def __init__(self, name: str, *, version: str = "1", created: str = "", recipe: str = "") -> None:

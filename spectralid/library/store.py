@@ -42,6 +42,13 @@ def open_library(path_or_name: str | os.PathLike[str] = "spectralid") -> Referen
     ------
     LibraryError
         If there is none of that name, or the file is damaged, no library, or of a newer major version.
+
+    Examples
+    --------
+    >>> import spectralid
+    >>> with spectralid.open_library() as library:
+    ...     library.name, library.compound("acetaminophen").cas
+    ('spectralid', '103-90-2')
     """
     path = Path(path_or_name)
     if not path.is_file() and path.name == str(path_or_name):

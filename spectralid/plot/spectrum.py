@@ -42,6 +42,17 @@ def spectrum_figure(
     ------
     ParameterError
         If there are too many spectra, or they do not share an ordinate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.plot import spectrum_figure
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> figure = spectrum_figure(Spectrum(axis, band, technique="raman", name="one band"))
+    >>> len(figure.axes)
+    1
     """
     items = [spectra] if isinstance(spectra, Spectrum) else list(spectra)
     if not 1 <= len(items) <= MAXIMUM_CURVES:

@@ -49,6 +49,12 @@ def penetration_depth(
     References
     ----------
     N. J. Harrick, Internal Reflection Spectroscopy, Wiley, New York 1967.
+
+    Examples
+    --------
+    >>> from spectralid.preprocess import penetration_depth
+    >>> penetration_depth([1000.0, 2000.0], crystal_index=2.4, sample_index=1.5, angle_deg=45.0).round(5)
+    array([2.00516, 1.00258])
     """
     _check_optics(crystal_index, sample_index, angle_deg)
     wavenumber = np.asarray(axis, dtype=np.float64)

@@ -126,6 +126,18 @@ class Baseline(Step):
     A. Mahadevan-Jansen, Appl. Spectrosc. 57 (2003) 1363 (ModPoly); J. Zhao et al., Appl. Spectrosc. 61 (2007)
     1225 (IModPoly); C. G. Ryan et al., Nucl. Instrum. Methods B 34 (1988) 396 (SNIP); R. Perez-Pueyo et al.,
     Appl. Spectrosc. 64 (2010) 595 (morphological).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Baseline
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> raw = Spectrum(axis, band + 0.05 * axis, technique="raman")
+    >>> flat = Baseline("arpls")(raw)
+    >>> bool(np.abs(flat.intensity[axis > 1200]).max() < 0.5)
+    True
     """
 
     name = "baseline"

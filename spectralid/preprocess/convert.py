@@ -147,5 +147,13 @@ def to_absorbance(spectrum: Spectrum) -> Spectrum:
     ------
     InvalidSpectrumError
         If no point lets any light through.
+
+    Examples
+    --------
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import to_absorbance
+    >>> shares = Spectrum([400, 500, 600], [0.5, 0.1, 0.01], technique="ftir-atr", unit="transmittance")
+    >>> to_absorbance(shares).intensity.round(3)
+    array([0.301, 1.   , 2.   ])
     """
     return Convert()(spectrum) if spectrum.unit in (_T, _P, _R) else spectrum

@@ -25,6 +25,17 @@ class Crop(Step):
         Range in cm⁻¹; a bound left out cuts nothing.
     axis : array_like of float, shape (n_points,), optional
         Axis in cm⁻¹ for `transform`. A spectrum brings its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Crop
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> raw = Spectrum(axis, band, technique="raman")
+    >>> Crop(900.0, 1100.0)(raw)
+    <Spectrum raman 101 points, 900 to 1100 cm⁻¹, arbitrary>
     """
 
     name = "crop"

@@ -40,6 +40,18 @@ class Derivative(Step):
     References
     ----------
     A. Savitzky, M. J. E. Golay, Anal. Chem. 36 (1964) 1627.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Derivative
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> raw = Spectrum(axis, band + 7.0, technique="raman")
+    >>> slope = Derivative(window=9, order=2)(raw).intensity
+    >>> float(axis[np.nanargmax(slope)]) < 1001.0 < float(axis[np.nanargmin(slope)])
+    True
     """
 
     name = "derivative"

@@ -67,6 +67,19 @@ class Despike(Step):
     References
     ----------
     D. A. Whitaker, K. Hayes, Chemom. Intell. Lab. Syst. 179 (2018) 82.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Despike
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> noise = np.random.default_rng(0).normal(size=axis.size)
+    >>> raw = Spectrum(axis, band + noise + 500.0 * (axis == 1500.0), technique="raman")
+    >>> clean = Despike()(raw)
+    >>> axis[np.isnan(clean.intensity)]
+    array([1500.])
     """
 
     name = "despike"

@@ -27,6 +27,14 @@ class MarkMissing(Step):
         Why, for the history.
     axis : array_like of float, shape (n_points,), optional
         Axis in cm⁻¹ for `transform`. A spectrum brings its own.
+
+    Examples
+    --------
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import MarkMissing
+    >>> raw = Spectrum([400.0, 500.0, 600.0, 700.0], [1.0, 3.0, 9.0, 1.0], technique="raman")
+    >>> MarkMissing((600.0,), "hot pixel")(raw).intensity
+    array([ 1.,  3., nan,  1.])
     """
 
     name = "mark_missing"

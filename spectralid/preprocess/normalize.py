@@ -41,6 +41,17 @@ class Normalize(Step):
     References
     ----------
     R. J. Barnes, M. S. Dhanoa, S. J. Lister, Appl. Spectrosc. 43 (1989) 772 (standard normal variate).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Normalize
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> raw = Spectrum(axis, band, technique="raman")
+    >>> float(np.linalg.norm(Normalize("vector")(raw).intensity).round(6))
+    1.0
     """
 
     name = "normalize"

@@ -59,6 +59,13 @@ def resample(
         If axis, grid or method is not allowed.
     InvalidSpectrumError
         If axis and intensities do not make spectra.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid.preprocess import resample
+    >>> resample([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0], np.array([0.5, 2.5, 9.0]))
+    array([0.5, 2.5, nan])
     """
     Choice(METHODS).check("method", method)
     if grid is None:

@@ -46,6 +46,17 @@ class Resample(Step):
         Interpolation: monotone cubic, or straight lines.
     axis : array_like of float, shape (n_points,), optional
         Axis of the source in cm⁻¹ for `transform`. A spectrum brings its own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Resample
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> raw = Spectrum(axis, band, technique="raman")
+    >>> Resample(step_cm1=4.0)(raw).n_points, raw.n_points
+    (351, 701)
     """
 
     name = "resample"

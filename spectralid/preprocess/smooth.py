@@ -39,6 +39,19 @@ class SavitzkyGolay(Step):
     References
     ----------
     A. Savitzky, M. J. E. Golay, Anal. Chem. 36 (1964) 1627.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import SavitzkyGolay
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> noise = np.random.default_rng(0).normal(size=axis.size)
+    >>> raw = Spectrum(axis, band + noise, technique="raman")
+    >>> smooth = SavitzkyGolay(window=9, order=3)(raw)
+    >>> bool(np.std(smooth.intensity - band) < 0.7 * np.std(noise))
+    True
     """
 
     name = "savitzky_golay"
@@ -83,6 +96,19 @@ class Whittaker(Step):
     References
     ----------
     P. H. C. Eilers, Anal. Chem. 75 (2003) 3631.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from spectralid import Spectrum
+    >>> from spectralid.preprocess import Whittaker
+    >>> axis = np.arange(400.0, 1801.0, 2.0)
+    >>> band = 100 * np.exp(-(((axis - 1001.0) / 8) ** 2))
+    >>> noise = np.random.default_rng(0).normal(size=axis.size)
+    >>> raw = Spectrum(axis, band + noise, technique="raman")
+    >>> smooth = Whittaker(scale_cm1=6.0)(raw)
+    >>> bool(np.std(smooth.intensity[axis > 1100]) < 0.7 * np.std(noise))
+    False
     """
 
     name = "whittaker"

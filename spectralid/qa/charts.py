@@ -42,15 +42,23 @@ __all__ = [
 ]
 
 EWMA_LAMBDA: Final = 0.2
+"""Weight of the newest figure in the moving average."""
 EWMA_L: Final = 2.962
+"""Width of its limits, in standard deviations of the average: 494 days between false alarms."""
 SHEWHART_L: Final = 3.0
+"""The single limit, in standard deviations: 370 days between false alarms."""
 CUSUM_K: Final = 0.5
+"""Slack of the cumulative sums, in standard deviations."""
 CUSUM_H: Final = 4.77
+"""Their limit, in standard deviations: 370 days between false alarms."""
 STOP_RULES: Final = ("1_3s", "ewma")
 """Rules whose signal stops an instrument; every other is advice."""
 
 # Fewer figures give an sd so poor that the limits drawn from it mean little.
 _LEAST_BASELINE: Final = 10
+# A mean and an sd from n figures are off themselves. Limits this much wider, divided by n, keep the chance of a
+# false stop within 10, 30 or 100 figures at what it is with both known (`benchmarks/qa/planted_faults.py`).
+_WIDER: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,11 @@ class Baseline:
             raise ParameterError("values", float(x[0]), "figures that differ from day to day")
         return cls(float(x.mean()), sd, x.size)
 
+    @property
+    def widening(self) -> float:
+        """How many times wider limits are than with a known mean and sd: 1 + 5/n."""
+        return 1.0 if self.n is None else 1.0 + _WIDER / self.n
+
     def standardized(self, values: npt.ArrayLike) -> FloatArray:
         """Figures in standard deviations from the usual value."""
         return (np.asarray(values, dtype=np.float64) - self.mean) / self.sd
@@ -140,6 +153,8 @@ class Chart:
         What it was compared with.
     z : ndarray, shape (n,)
         The figures in standard deviations.
+    limit : float
+        How far a single figure may go from 0 (1_3s): 3, and more where the baseline is of few figures.
     ewma, ewma_limit : ndarray, shape (n,)
         The moving average and how far it may go from 0 on each day.
     cusum_up, cusum_down : ndarray, shape (n,)
@@ -150,6 +165,7 @@ class Chart:
 
     baseline: Baseline
     z: FloatArray
+    limit: float
     ewma: FloatArray
     ewma_limit: FloatArray
     cusum_up: FloatArray
@@ -172,29 +188,63 @@ def chart(values: npt.ArrayLike, baseline: Baseline) -> Chart:
     baseline : Baseline
         What it is in control.
 
+    Returns
+    -------
+    Chart
+        Every curve, its limits and the signals.
+
     Raises
     ------
     ParameterError
         If a figure is not a finite number: a check that gave none is a failed check, not a figure.
+
+    Examples
+    --------
+    >>> from spectralid.qa.charts import Baseline, chart
+    >>> found = chart([0.1, -0.2, 0.3, 3.4], Baseline(mean=0.0, sd=1.0, n=20))
+    >>> [(signal.rule, signal.index) for signal in found.signals]
+    [('1_3s', 3), ('1_2s', 3)]
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not np.isfinite(x).all():
         raise ParameterError("values", f"shape {x.shape}", "finite figures, one a day")
     z = baseline.standardized(x)
-    average, limit = ewma(z), ewma_limits(z.size)
+    single = SHEWHART_L * baseline.widening
+    average, limit = ewma(z), ewma_limits(z.size, width=EWMA_L * baseline.widening)
     up, down = cusum(z)
     signals = [
-        *_beyond("1_3s", z, np.full(z.size, SHEWHART_L)),
+        *_beyond("1_3s", z, np.full(z.size, single)),
         *_beyond("ewma", average, limit),
         *_beyond("cusum", np.where(up >= down, up, -down), np.full(z.size, CUSUM_H)),
         *westgard(z),
     ]
     order = sorted(signals, key=lambda signal: (signal.index, not signal.stops, signal.rule))
-    return Chart(baseline, z, average, limit, up, down, tuple(order))
+    return Chart(baseline, z, single, average, limit, up, down, tuple(order))
 
 
 def ewma(z: npt.ArrayLike, *, weight: float = EWMA_LAMBDA, start: float = 0.0) -> FloatArray:
-    """Exponentially weighted moving average of standardized figures, shape (n,)."""
+    """Exponentially weighted moving average of standardized figures, shape (n,).
+
+    Parameters
+    ----------
+    z : array_like, shape (n,)
+        Figures less their mean, in standard deviations.
+    weight : float
+        Of the newest figure, above 0 and at most 1.
+    start : float
+        Average before the first.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        The average after each figure.
+
+    Examples
+    --------
+    >>> from spectralid.qa.charts import ewma
+    >>> ewma([1.0, 1.0, 1.0]).round(3)
+    array([0.2  , 0.36 , 0.488])
+    """
     x = np.asarray(z, dtype=np.float64)
     averages = np.empty_like(x)
     last = start
@@ -208,6 +258,26 @@ def ewma_limits(n: int, *, weight: float = EWMA_LAMBDA, width: float = EWMA_L) -
     """How far the average of the first, second … figure may go from 0, shape (n,).
 
     With the exact variance of each day: the first days after a baseline are watched as closely as later ones.
+
+    Parameters
+    ----------
+    n : int
+        How many figures.
+    weight : float
+        Of the newest figure, above 0 and at most 1.
+    width : float
+        In standard deviations of the average.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        Limit on either side.
+
+    Examples
+    --------
+    >>> from spectralid.qa.charts import ewma_limits
+    >>> ewma_limits(3).round(3)
+    array([0.592, 0.759, 0.848])
     """
     day = np.arange(1, n + 1)
     variance = weight / (2 - weight) * (1 - (1 - weight) ** (2 * day))
@@ -215,7 +285,20 @@ def ewma_limits(n: int, *, weight: float = EWMA_LAMBDA, width: float = EWMA_L) -
 
 
 def cusum(z: npt.ArrayLike, *, slack: float = CUSUM_K) -> tuple[FloatArray, FloatArray]:
-    """Cumulative sums of what exceeds the slack, upwards and downwards, each of shape (n,)."""
+    """Cumulative sums of what exceeds the slack, upwards and downwards, each of shape (n,).
+
+    Parameters
+    ----------
+    z : array_like, shape (n,)
+        Figures less their mean, in standard deviations.
+    slack : float
+        What is not counted, in standard deviations.
+
+    Returns
+    -------
+    tuple of ndarray of float, shape (n,)
+        Upwards and downwards, both 0 or more.
+    """
     x = np.asarray(z, dtype=np.float64)
     sums = np.empty((2, x.size))
     for row, signed in enumerate((x, -x)):
@@ -232,6 +315,22 @@ def westgard(z: npt.ArrayLike) -> tuple[Signal, ...]:
     ``1_2s`` warns; ``2_2s``: two in a row beyond 2 on one side; ``r_4s``: one beyond 2 and the next beyond 2
     on the other side; ``4_1s``: four in a row beyond 1 on one side; ``10_x``: ten in a row on one side of the
     mean.
+
+    Parameters
+    ----------
+    z : array_like, shape (n,)
+        Figures less their mean, in standard deviations.
+
+    Returns
+    -------
+    tuple of Signal
+        Those that were broken.
+
+    Examples
+    --------
+    >>> from spectralid.qa.charts import westgard
+    >>> [signal.rule for signal in westgard([0.0, 2.1, 2.4])]
+    ['1_2s', '1_2s', '2_2s']
     """
     x = np.asarray(z, dtype=np.float64)
     signals: list[Signal] = []

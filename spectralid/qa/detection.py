@@ -144,12 +144,24 @@ def detection_curve(
     confidence : float
         Of each interval, above 0 and below 1.
 
+    Returns
+    -------
+    DetectionCurve
+        The curve and the limits with their intervals.
+
     Raises
     ------
     ParameterError
         If numbers are out of their range or not of one length.
     NoDetectionCurveError
         If the levels above 0 were all found or all missed, or more were found at the lower ones.
+
+    Examples
+    --------
+    >>> from spectralid.qa.detection import detection_curve
+    >>> curve = detection_curve([0.01, 0.02, 0.05, 0.1], [1, 9, 17, 20], [20, 20, 20, 20])
+    >>> [(limit.probability, round(limit.share, 3)) for limit in curve.limits]
+    [(0.5, 0.024), (0.9, 0.052)]
     """
     x, hits, n, foot = _counts(levels, found, of)
     if not 0 < confidence < 1:
@@ -195,6 +207,11 @@ def detection_bounds(
         Whether all were found; otherwise none was.
     probabilities, confidence
         As of `detection_curve`; one-sided.
+
+    Returns
+    -------
+    tuple of DetectionBound
+        One for each probability.
 
     Notes
     -----

@@ -65,6 +65,13 @@ def grouped_interval(hits: Sequence[int], of: Sequence[int], *, confidence: floa
     that variance is uncertain by. It is not let above the number of cases. Nor is it let below what it is
     where the cases of a group are all alike (L. Kish: the square of the sum of sizes over the sum of their
     squares); and that is taken where all cases, or none, are hits, for then groups show no variance.
+
+    Examples
+    --------
+    >>> from spectralid.qa.groups import grouped_interval
+    >>> found = grouped_interval([10, 9, 10, 4], [10, 10, 10, 10])
+    >>> round(found.low, 2), round(found.high, 2)
+    (0.25, 1.0)
     """
     from scipy.stats import t
 

@@ -51,6 +51,18 @@ class ChartedFigure:
 def kept(folder: Path, check: PerformanceCheck) -> Path:
     """Keep a record in the folder of its unit; the same record is kept once.
 
+    Parameters
+    ----------
+    folder : Path
+        Where all records are.
+    check : PerformanceCheck
+        The record.
+
+    Returns
+    -------
+    Path
+        Its file.
+
     Raises
     ------
     OSError
@@ -66,7 +78,20 @@ def kept(folder: Path, check: PerformanceCheck) -> Path:
 
 
 def folder_of(folder: Path, serial: str) -> Path:
-    """Where the records of a unit are kept."""
+    """Where the records of a unit are kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Where all records are.
+    serial : str
+        The unit; what no file name may hold is replaced.
+
+    Returns
+    -------
+    Path
+        Whether or not it is there.
+    """
     return folder / (re.sub(r"[^\w.-]+", "_", serial or "unknown").strip(".") or "unknown")
 
 
@@ -114,7 +139,18 @@ def read_history(
 
 
 def charted_names(checks: Sequence[PerformanceCheck]) -> tuple[str, ...]:
-    """Figures that were told on any day, in the order of the records."""
+    """Figures that were told on any day, in the order of the records.
+
+    Parameters
+    ----------
+    checks : sequence of PerformanceCheck
+        Of one unit and standard, by time.
+
+    Returns
+    -------
+    tuple of str
+        Names of the figures.
+    """
     names = dict.fromkeys(f.name for check in checks for f in check.figures if f.value is not None)
     return tuple(names)
 
@@ -138,6 +174,11 @@ def chart_figure_of(
         How many of the first days the usual value is taken from; they are not charted.
     baseline : Baseline, optional
         The usual value, if it is known; every day is charted then.
+
+    Returns
+    -------
+    ChartedFigure
+        The chart, and which records it is of.
 
     Raises
     ------
@@ -166,6 +207,16 @@ def chart_figure_of(
 
 def moment_of(check: PerformanceCheck) -> datetime:
     """When it was made, in UTC; a time without a zone is taken as UTC.
+
+    Parameters
+    ----------
+    check : PerformanceCheck
+        The record.
+
+    Returns
+    -------
+    datetime
+        With its zone, UTC.
 
     Raises
     ------

@@ -114,6 +114,12 @@ def load_limits(path: str | Path | None = None) -> Limits:
     ------
     UnreadableFileError
         If it cannot be read, or a limit is missing, unknown or not a number it can be.
+
+    Examples
+    --------
+    >>> from spectralid.qa.limits import load_limits
+    >>> load_limits().raman.deviation_cm1
+    3.0
     """
     file = BUILT_IN if path is None else Path(path)
     try:

@@ -174,7 +174,18 @@ class Comparison:
 
 
 def detection_limits(study: Study) -> tuple[Levels, ...]:
-    """Detection limits of every target that has levels, by name."""
+    """Detection limits of every target that has levels, by name.
+
+    Parameters
+    ----------
+    study : Study
+        With ``target`` and ``level`` in its manifest.
+
+    Returns
+    -------
+    tuple of Levels
+        One for each target.
+    """
     return tuple(_levels(target, cases) for target, cases in _with_levels(study.outcomes).items())
 
 
@@ -216,7 +227,18 @@ def _bounds(
 
 
 def shares(outcomes: Sequence[Outcome]) -> tuple[Shares, ...]:
-    """Shares against levels, for every target whose levels are shares (0 … 1), by name."""
+    """Shares against levels, for every target whose levels are shares (0 … 1), by name.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a study.
+
+    Returns
+    -------
+    tuple of Shares
+        One for each target.
+    """
     rows = []
     for target, cases in _with_levels(outcomes).items():
         if max(level for level, _ in cases) > 1:
@@ -248,7 +270,20 @@ def _shares(target: str, cases: Sequence[tuple[float, Outcome]]) -> Shares:
 
 
 def calibration(outcomes: Sequence[Outcome], *, bins: int = 10) -> Calibration | None:
-    """Calibration of the probabilities of components; ``None`` where none was stated."""
+    """Calibration of the probabilities of components; ``None`` where none was stated.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a study.
+    bins : int
+        How many equal bins of probability the reliability is counted in.
+
+    Returns
+    -------
+    Calibration or None
+        Reliability per bin, and what it comes to.
+    """
     pairs = [
         (probability, slug in outcome.held)
         for outcome in outcomes
@@ -274,7 +309,18 @@ def calibration(outcomes: Sequence[Outcome], *, bins: int = 10) -> Calibration |
 
 
 def repeatability(outcomes: Sequence[Outcome]) -> Repeatability:
-    """Agreement within and between units, over pairs of specimens of one group."""
+    """Agreement within and between units, over pairs of specimens of one group.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a study.
+
+    Returns
+    -------
+    Repeatability
+        Shares of pairs that were told the same.
+    """
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.sample.group:
@@ -295,6 +341,16 @@ def repeatability(outcomes: Sequence[Outcome]) -> Repeatability:
 
 def compare(first: Study, second: Study) -> Comparison:
     """Two methods (libraries, policies, versions) on the samples of one manifest.
+
+    Parameters
+    ----------
+    first, second : Study
+        Each method on that manifest.
+
+    Returns
+    -------
+    Comparison
+        Which of them got how many samples right that the other did not, and whether that is chance.
 
     Raises
     ------
@@ -326,7 +382,18 @@ def compare(first: Study, second: Study) -> Comparison:
 
 
 def conditions(outcomes: Sequence[Outcome]) -> Mapping[str, tuple[str, ...]]:
-    """Conditions of the samples that take two values or more, with the values."""
+    """Conditions of the samples that take two values or more, with the values.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a study.
+
+    Returns
+    -------
+    mapping of str to tuple of str
+        In alphabetical order.
+    """
     found: dict[str, set[str]] = {}
     for outcome in outcomes:
         for name, value in outcome.sample.conditions.items():

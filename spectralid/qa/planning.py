@@ -38,6 +38,12 @@ def samples_needed(rate: float, *, confidence: float = 0.95, failures: int = 0) 
     Notes
     -----
     Without failures rate**n ≤ 1 - confidence; with them the exact binomial bound (Clopper and Pearson).
+
+    Examples
+    --------
+    >>> from spectralid.qa.planning import samples_needed
+    >>> samples_needed(0.95), samples_needed(0.99)
+    (59, 299)
     """
     if not 0 < rate < 1:
         raise ParameterError("rate", rate, "above 0 and below 1")
@@ -84,6 +90,12 @@ def claimable_rate(samples: int, failures: int = 0, *, confidence: float = 0.95)
     ------
     ParameterError
         If a number is out of its range.
+
+    Examples
+    --------
+    >>> from spectralid.qa.planning import claimable_rate
+    >>> round(claimable_rate(59), 3), round(claimable_rate(299), 4)
+    (0.95, 0.99)
     """
     if not 0.5 <= confidence < 1:
         raise ParameterError("confidence", confidence, "0.5 or more, below 1")

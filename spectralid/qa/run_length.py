@@ -61,6 +61,12 @@ def of_shewhart(shift: float = 0.0, *, width: float = charts.SHEWHART_L) -> RunL
     -------
     RunLength
         Mean, and the chance of a signal by each day.
+
+    Examples
+    --------
+    >>> from spectralid.qa.run_length import of_shewhart
+    >>> round(of_shewhart().mean), round(of_shewhart(1.0).mean)
+    (370, 44)
     """
     from scipy.special import ndtr
 
@@ -92,6 +98,12 @@ def of_ewma(
     -------
     RunLength
         Mean, and the chance of a signal by each day.
+
+    Examples
+    --------
+    >>> from spectralid.qa.run_length import of_ewma
+    >>> round(of_ewma().mean), round(of_ewma(1.0).mean)
+    (494, 10)
     """
     return _ewma(shift, weight, width, math.inf, settled)
 

@@ -121,6 +121,16 @@ def summary(outcomes: Sequence[Outcome]) -> Mapping[str, Rate]:
     for what is dangerous, and for what is not. ``silent``: what is dangerous got less care than the unknown
     gets. ``listed``: the fit holds all that the library has of it, named or not; ``listed_false``: the fit
     holds something that is not there. Where samples have groups, each rate has an interval by groups, too.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a study.
+
+    Returns
+    -------
+    mapping of str to Rate
+        The rates above, by name.
     """
     judged = [outcome for outcome in outcomes if outcome.kind != NOT_READ]
     holding = [outcome for outcome in judged if outcome.held]
@@ -150,7 +160,18 @@ def summary(outcomes: Sequence[Outcome]) -> Mapping[str, Rate]:
 
 
 def group_of(outcome: Outcome) -> Hashable:
-    """The group of its sample; a sample without one is its own."""
+    """The group of its sample; a sample without one is its own.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of one sample.
+
+    Returns
+    -------
+    hashable
+        The same for samples of one group.
+    """
     sample = outcome.sample
     return sample.group or (sample.line, sample.record)
 
@@ -161,6 +182,16 @@ def confusion(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], int]:
     What is there are the slugs the library has, joined by `` + ``, or ``(nothing)``; what was said are the
     names of a naming verdict, or its kind in brackets. Both in alphabetical order, so that tables are the
     same each time.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        Of a study.
+
+    Returns
+    -------
+    mapping of tuple of str to int
+        In alphabetical order.
     """
     counts: Counter[tuple[str, str]] = Counter()
     for outcome in outcomes:
@@ -171,7 +202,18 @@ def confusion(outcomes: Iterable[Outcome]) -> Mapping[tuple[str, str], int]:
 
 
 def detections(outcomes: Iterable[Outcome]) -> tuple[Detection, ...]:
-    """For each compound that is in a sample or was named: how often it was found, and named in vain."""
+    """For each compound that is in a sample or was named: how often it was found, and named in vain.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        Of a study.
+
+    Returns
+    -------
+    tuple of Detection
+        By name of the compound.
+    """
     judged = [outcome for outcome in outcomes if outcome.kind != NOT_READ]
     slugs = sorted({slug for outcome in judged for slug in (*outcome.held, *outcome.false)})
     rows = []
@@ -189,7 +231,20 @@ def detections(outcomes: Iterable[Outcome]) -> tuple[Detection, ...]:
 
 
 def by_condition(outcomes: Sequence[Outcome], name: str) -> Mapping[str, Mapping[str, Rate]]:
-    """`summary` of the samples of each value of a condition; ``unit`` is one, too."""
+    """`summary` of the samples of each value of a condition; ``unit`` is one, too.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Of a study.
+    name : str
+        Of the condition.
+
+    Returns
+    -------
+    mapping of str to mapping
+        By value of the condition, in alphabetical order.
+    """
     values: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         value = outcome.sample.unit if name == "unit" else outcome.sample.conditions.get(name, "")

@@ -67,6 +67,23 @@ def decide(
         If the identification was made with another library, or is a ranking without a joint fit.
     ParameterError
         If the policy does not have that language.
+
+    Examples
+    --------
+    The library's own reference stands for a scan: this shows the use, not how well it works.
+
+    >>> import spectralid
+    >>> from spectralid.identify import identify
+    >>> from spectralid.verdict import decide
+    >>> library = spectralid.open_library()
+    >>> row = next(row for row in library.rows("raman") if row.compound_slug == "acetaminophen")
+    >>> spectrum = library.reference(row.id).spectrum
+    >>> verdict = decide(identify(spectrum, library), library)
+    >>> verdict.headline
+    'Acetaminophen'
+    >>> verdict.presumptive
+    True
+    >>> library.close()
     """
     if identification.library_sha256 != library.sha256:
         raise InputError(

@@ -264,7 +264,15 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def default_policy() -> Policy:
-    """The policy that comes with spectralid."""
+    """The policy that comes with spectralid.
+
+    Examples
+    --------
+    >>> from spectralid.verdict import default_policy
+    >>> policy = default_policy()
+    >>> policy.identified_from
+    0.95
+    """
     from spectralid.verdict.policy_file import load_policy
 
     return load_policy(Path(__file__).with_name("policy.toml"))
