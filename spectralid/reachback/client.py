@@ -7,7 +7,7 @@
     with reachback.connect("https://reachback.example", account="ada", password=…, code="123456") as desk:
         lease = desk.next()
         material = desk.material(lease.case_id)           # spectra, strips, notes, photos
-        bench, problems = Workbench.open(material, library)
+        bench = Workbench.open(material, library)
         desk.adjudicate(lease, verdict="identified", headline="Lactose", words="…", basis="…",
                         substances=["lactose"], seen=desk.case(lease.case_id).evidence)
 
@@ -395,6 +395,55 @@ class Client:
     def links(self, case_id: str) -> tuple[Mapping[str, Any], ...]:
         """The cases that a case is linked to."""
         return tuple(self._ask("GET", _case(case_id, "/links"))["links"])
+
+    def report_result(
+        self,
+        case_id: str,
+        *,
+        laboratory: str,
+        sample: str,
+        result: str,
+        methods: Iterable[str],
+        substances: Mapping[str, float | None] | None = None,
+        stage: str = "forward",
+        report: str = "",
+        item_ref: str = "",
+    ) -> str:
+        """Enter what a laboratory found; see `spectralid.reachback.lab.reports.Report`.
+
+        Parameters
+        ----------
+        case_id : str
+            The case.
+        laboratory, sample : str
+            Which laboratory, and its name for the sample.
+        result : {"confirmed", "refuted", "inconclusive"}
+            Whether it bears the presumptive result out.
+        methods : iterable of str
+            Such as ``"GC-MS"``.
+        substances : mapping of str to float or None, optional
+            What was found by slug, with the mass share (0 … 1) where it is known.
+        stage : {"forward", "regional"}
+            The regional laboratory has the last word.
+        report, item_ref : str
+            The laboratory's number for it, and the item.
+
+        Returns
+        -------
+        str
+            What became of it, such as ``"applied"``.
+        """
+        body = {
+            "laboratory": laboratory,
+            "sample_ref": sample,
+            "result": result,
+            "methods": list(methods),
+            "substances": [{"slug": slug, "share": share} for slug, share in (substances or {}).items()],
+            "stage": stage,
+            "report_ref": report,
+            "item_ref": item_ref,
+        }
+        return str(self._ask("POST", _case(case_id, "/lab-results"), body)["what"])
 
     # how it is asked
 

@@ -41,7 +41,8 @@ def simulate(
     Parameters
     ----------
     sample : str or mapping of str to float
-        A substance of `simulated_substances`, or several with their relative shares of the light.
+        A substance of `simulated_substances`, or several with the relative heights of their strongest bands:
+        no shares of the light, nor by weight.
     seed : int
         Seed of all noise, 0 or more; the same seed gives the same scan.
     averages : int
