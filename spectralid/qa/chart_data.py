@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from spectralid.qa.charts import SHEWHART_L
 from spectralid.qa.history import chart_figure_of, charted_names
 from spectralid.qa.performance import CheckError, PerformanceCheck
 
@@ -80,8 +79,8 @@ def _chart(checks: Sequence[PerformanceCheck], name: str, baseline_days: int, mo
     out |= {
         "mean": baseline.mean,
         "sd": baseline.sd,
-        "stop_low": baseline.mean - SHEWHART_L * baseline.sd,
-        "stop_high": baseline.mean + SHEWHART_L * baseline.sd,
+        "stop_low": baseline.mean - chart.limit * baseline.sd,
+        "stop_high": baseline.mean + chart.limit * baseline.sd,
         "average": [*before, *(float(value) for value in average)][-most:],
         "average_limit": [*before, *(float(value) for value in baseline.sd * chart.ewma_limit)][-most:],
     }

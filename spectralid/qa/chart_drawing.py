@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from spectralid.plot._style import BASELINE, FIT, GRID, MEASURED, OTHERS, new_figure
-from spectralid.qa.charts import CUSUM_H, SHEWHART_L
+from spectralid.qa.charts import CUSUM_H
 from spectralid.qa.history import ChartedFigure
 from spectralid.spectrum import FloatArray
 
@@ -55,9 +55,9 @@ def _values(axes: Axes, one: ChartedFigure) -> None:
 
     axes.axhline(baseline.mean, color=GRID, linewidth=1.0)
     for side in (-1, 1):
-        label = "±3 sd" if side > 0 else None
+        label = f"limit of a day, ±{one.chart.limit:.3g} sd" if side > 0 else None
         axes.axhline(
-            baseline.mean + side * SHEWHART_L * baseline.sd,
+            baseline.mean + side * one.chart.limit * baseline.sd,
             color=FIT,
             linewidth=1.0,
             linestyle="--",

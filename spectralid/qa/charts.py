@@ -56,8 +56,8 @@ STOP_RULES: Final = ("1_3s", "ewma")
 
 # Fewer figures give an sd so poor that the limits drawn from it mean little.
 _LEAST_BASELINE: Final = 10
-# A mean and an sd from n figures are off themselves. Limits this much wider, divided by n, keep the chance of a
-# false stop within 10, 30 or 100 figures at what it is with both known (`benchmarks/qa/planted_faults.py`).
+# A mean and an sd from n figures are off themselves. Limits this much wider, divided by n, keep the chance of
+# a false stop within 10, 30 or 100 figures at what it is with both known (`benchmarks/qa/planted_faults.py`).
 _WIDER: Final = 5.0
 
 

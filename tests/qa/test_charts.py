@@ -144,3 +144,16 @@ def test_a_figure_that_is_none_is_refused() -> None:
     with pytest.raises(ParameterError):
         chart([0.1, float("nan")], TRUE)
     assert charts.STOP_RULES == ("1_3s", "ewma")
+
+
+def test_a_usual_value_from_few_days_stops_no_unit_more_often() -> None:
+    """The chance of a false stop within 30 days is that of a known mean and sd, to the error of the trial."""
+    rng = np.random.default_rng(11)
+    promised = run_length.of_stop_rules().within(30)
+    for days in (10, 20, 60):
+        stopped = sum(
+            not chart(rng.normal(size=30), Baseline.estimated(rng.normal(size=days))).in_control
+            for _ in range(600)
+        )
+        # Three standard errors of 600 trials.
+        assert stopped / 600 < promised + 3 * (promised / 600) ** 0.5
