@@ -110,6 +110,7 @@ def add_parser(subparsers: Any) -> None:
     verify.add_argument(
         "checkpoints", type=Path, metavar="FILE", nargs="*", help="checkpoints held elsewhere"
     )
+    command("restored", _restored, "after a restore from a backup: ask the tablets for what may be lost")
 
 
 def _with_extra(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
@@ -326,4 +327,13 @@ def _verify(args: argparse.Namespace) -> int:
     if problems:
         return Exit.UNREADABLE
     print("The log is whole.")
+    return Exit.IDENTIFIED
+
+
+def _restored(args: argparse.Namespace) -> int:
+    from spectralid.reachback.tablets import answers
+
+    with opened(args) as desk:
+        asked = answers.announce_restore(desk.db, desk.keys, by=console(), now=desk.now())
+    print(f"Tablets asked for what may be lost, each when it next connects: {asked}.")
     return Exit.IDENTIFIED

@@ -125,6 +125,9 @@ def test_from_nothing_to_an_answer_by_commands_alone(served, tmp_path, quick, ca
     point = tmp_path / "checkpoint"
     assert run(capsys, "admin", "checkpoint", "--out", point, *options)[0] == 0
     assert run(capsys, "admin", "verify", point, *options)[:2] == (0, "The log is whole.")
+    status, out, _ = run(capsys, "admin", "restored", *options)
+    assert status == 0
+    assert out.endswith(": 1.")
     assert run(capsys, "admin", "device", "revoke", "field-1", "--why", "lost", *options)[0] == 0
     assert run(capsys, "admin", "device", "revoke", "field-9", "--why", "lost", *options)[0] != 0
 
