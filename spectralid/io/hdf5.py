@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from spectralid.errors import UnsupportedContentError
+from spectralid.io._hdf5_apart import read_apart
 from spectralid.io._hdf5_chada import is_chada, read_chada
 from spectralid.io._hdf5_own import FORMAT_NAME, read_own, write_own
 from spectralid.io._hdf5_safe import MAGIC, open_hdf5
@@ -22,6 +23,19 @@ def _sniff(head: Source) -> float:
 
 
 def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
+    return read_apart(read_here, source, options)
+
+
+def read_here(source: Source, options: ReadOptions) -> list[Spectrum]:
+    """Spectra of a file in any of the layouts, read in this process.
+
+    Raises
+    ------
+    UnreadableFileError
+        If it is damaged.
+    UnsupportedContentError
+        If it is in none of them.
+    """
     with open_hdf5(source) as root:
         if root.attribute("format") == FORMAT_NAME:
             return read_own(root, source)

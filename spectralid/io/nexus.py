@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from spectralid.errors import UnreadableFileError, UnsupportedContentError
 from spectralid.io._assemble import is_infrared, make_axis, make_spectrum
+from spectralid.io._hdf5_apart import read_apart
 from spectralid.io._hdf5_own import read_facts, write_facts
 from spectralid.io._hdf5_safe import SafeGroup, open_hdf5
 from spectralid.io._registry import Format, ReadOptions, Source
@@ -230,6 +231,11 @@ def _sniff(head: Source) -> float:
 
 
 def _read(source: Source, options: ReadOptions) -> list[Spectrum]:
+    return read_apart(read_here, source, options)
+
+
+def read_here(source: Source, options: ReadOptions) -> list[Spectrum]:
+    """Spectra of a NeXus file, read in this process."""
     with open_hdf5(source) as root:
         return read_nexus(root, source, options)
 

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from spectralid import _bundled
 from spectralid.errors import InvalidSpectrumError, LibraryError
 from spectralid.library._values import Compound, Fitness, Reference, ReferenceInfo, Tier
+from spectralid.library.places import places_of
 from spectralid.library.prepared import MAPPED_BYTES, mapped_digest, release
-from spectralid.library.schema import FORMAT, POOLS, SCHEMA, array_digest, grid_key, manifest_sha256
+from spectralid.library.schema import POOLS, array_digest, grid_key, manifest_sha256
 from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
 
 __all__ = ["ReferenceLibrary", "open_library"]
@@ -61,58 +62,8 @@ def open_library(path_or_name: str | os.PathLike[str] = "spectralid") -> Referen
     return ReferenceLibrary(path)
 
 
-class _Place:
-    """Where the values of one dataset lie in the file."""
-
-    __slots__ = ("dtype", "offset", "shape")
-
-    def __init__(self, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        self.offset = offset
-        self.dtype = dtype
-        self.shape = shape
-
-    @property
-    def count(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
-
-
 # Datasets of the intensities and of what the rows are, and which rows are meant (``None``: all).
 _Block = tuple[str, str, npt.NDArray[np.intp] | None]
-
-
-def _datasets(file: Any) -> dict[str, _Place]:
-    import h5py
-
-    found: dict[str, _Place] = {}
-
-    def visit(name: str, node: Any) -> None:
-        if not isinstance(node, h5py.Dataset):
-            return
-        offset = node.id.get_offset()
-        if offset is None and node.size:
-            raise LibraryError(
-                f"{file.filename}: the values of /{name} are compressed or chunked, so another program wrote "
-                "the file; build the library again."
-            )
-        found["/" + name] = _Place(offset or 0, node.dtype, node.shape)
-
-    file.visititems(visit)
-    return found
-
-
-def _check_schema(file: Any, path: Path) -> None:
-    if file.attrs.get("format") != FORMAT:
-        raise LibraryError(f"{path}: this HDF5 file is not a spectralid library.")
-    stated = str(file.attrs.get("schema", ""))
-    try:
-        major = int(stated.split(".")[0])
-    except ValueError:
-        raise LibraryError(f"{path}: the library states no version; it is damaged.") from None
-    if major > SCHEMA[0]:
-        raise LibraryError(
-            f"{path}: the library has format {stated}, newer than the {SCHEMA[0]}.x this spectralid reads; "
-            "update spectralid."
-        )
 
 
 class ReferenceLibrary:
@@ -149,22 +100,13 @@ class ReferenceLibrary:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        import h5py
-
         self.path = Path(path).absolute()
+        self._places = places_of(self.path)
         try:
-            with h5py.File(self.path, "r") as file:
-                _check_schema(file, self.path)
-                self._places = _datasets(file)
             with self.path.open("rb") as plain:
                 self._map: mmap.mmap | None = mmap.mmap(plain.fileno(), 0, access=mmap.ACCESS_READ)
-        except LibraryError:
-            raise
-        # h5py passes on whatever HDF5 met in a damaged file: OSError, KeyError, RuntimeError, ValueError …
-        except Exception as error:
-            raise LibraryError(
-                f"{self.path}: it is not a library, or is damaged or cut short ({_first_line(error)})."
-            ) from error
+        except (OSError, ValueError) as error:
+            raise LibraryError(f"{self.path}: it cannot be read ({_first_line(error)}).") from error
         self.manifest = self._read_manifest()
         self.name = str(self.manifest["name"])
         self.version = str(self.manifest["version"])
