@@ -31,6 +31,7 @@ GROUPS: Final = (
     "device",
     "case",
     "admin",
+    "instruments",
     "audit",
     "laboratory",
     "exports",

@@ -166,8 +166,13 @@ def read_time(
 
 @router.post(
     "/v1/ipv",
-    status_code=204,
+    response_model=Envelope,
+    status_code=201,
     summary="The daily check of an instrument",
+    responses={
+        200: {"description": "It was here already: a receipt for it", "model": Envelope},
+        201: {"description": "It was taken in: the signed receipt"},
+    },
     openapi_extra={"requestBody": _ENVELOPE},
 )
 async def send_ipv(
@@ -175,8 +180,17 @@ async def send_ipv(
 ) -> Response:
     """Keep the signed record of an instrument's check; the same again changes nothing."""
     raw = await _envelope(request)
-    await run_in_threadpool(instrument_checks.take, desk.db, who.tablet, raw, now=desk.now())
-    return Response(status_code=204)
+    now = desk.now()
+    done = await run_in_threadpool(instrument_checks.take, desk.db, who.tablet, raw, now=now)
+    receipt = receipts.check_receipt(
+        desk.keys,
+        sha256=done.sha256,
+        device_id=who.tablet,
+        ipv_id=done.ipv_id,
+        now=now,
+        audit_n=done.audit_n,
+    )
+    return Response(receipt, 201 if done.new else 200, media_type="application/json")
 
 
 async def _envelope(request: Request) -> bytes:

@@ -86,6 +86,7 @@ _TABLE: Final[Mapping[str, tuple[str, ...]]] = {
     "account.read": ("admin",),
     "account.write": ("admin",),
     "device.read": ("admin",),
+    "check.read": (*_CHEMISTS, "lab_analyst", "qa_manager", "admin"),
     "device.write": ("admin",),
 }
 

@@ -13,7 +13,7 @@ from spectralid.casework.manifest import dumps
 if TYPE_CHECKING:
     from spectralid.reachback.store.serverkeys import ServerKeys
 
-__all__ = ["RECEIPT_TYPE", "message", "missing", "receipt", "time"]
+__all__ = ["RECEIPT_TYPE", "check_receipt", "message", "missing", "receipt", "time"]
 
 _TYPE: Final = "application/vnd.spectralid.{}+json"
 RECEIPT_TYPE: Final = _TYPE.format("receipt")
@@ -60,6 +60,26 @@ def receipt(
         "checkpoint": checkpoint,
     }
     return message("receipt", body, keys)
+
+
+def check_receipt(
+    keys: ServerKeys, *, sha256: str, device_id: str, ipv_id: str, now: datetime, audit_n: int
+) -> bytes:
+    """The server's word that it holds exactly this record of an instrument's check.
+
+    Parameters
+    ----------
+    keys : ServerKeys
+        Whom the server signs as.
+    sha256, device_id, ipv_id
+        Which record.
+    now : datetime
+        When the receipt is given.
+    audit_n : int
+        Entry of the audit log that tells of it.
+    """
+    body = {"ipv_sha256": sha256, "device_id": device_id, "ipv_id": ipv_id, "audit_n": audit_n}
+    return message("ipv-receipt", {**body, "server_utc": to_text(now)}, keys)
 
 
 def time(keys: ServerKeys, *, now: datetime, nonce: str) -> bytes:

@@ -2,7 +2,8 @@
 
 Envelope of type ``application/vnd.spectralid.ipv+json`` (instrument performance verification), payload
 ``spectralid.ipv/1``: ``device_id``, ``ipv_id``, ``time`` (when it was made), ``passed``, ``limits_version``,
-``instrument`` (an object; its ``serial`` names it), and whatever figures there are.
+``instrument`` (an object; its ``serial`` names it), and whatever figures there are: from our tablets
+``outcome`` (``passed``, ``failed`` or ``skipped``, with a ``reason``) and ``record``, the check itself.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from spectralid.reachback.tablets.enrolled import Keys
 if TYPE_CHECKING:
     from spectralid.reachback.store.database import Database
 
-__all__ = ["IPV_TYPE", "Check", "of_device", "take"]
+__all__ = ["IPV_TYPE", "Check", "Taken", "ipv_records", "of_device", "take"]
 
 IPV_TYPE: Final = "application/vnd.spectralid.ipv+json"
 
@@ -79,7 +80,27 @@ class Check:
     received_utc: str
 
 
-def take(db: Database, device_id: str, raw: bytes, *, now: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a record.
+
+    Attributes
+    ----------
+    new : bool
+        Whether it was not here before.
+    sha256, ipv_id : str
+        Which.
+    audit_n : int
+        Entry of the audit log that tells of it.
+    """
+
+    new: bool
+    sha256: str
+    ipv_id: str
+    audit_n: int
+
+
+def take(db: Database, device_id: str, raw: bytes, *, now: datetime) -> Taken:
     """Keep a check; the same again changes nothing.
 
     Parameters
@@ -95,8 +116,7 @@ def take(db: Database, device_id: str, raw: bytes, *, now: datetime) -> bool:
 
     Returns
     -------
-    bool
-        Whether it is new.
+    Taken
 
     Raises
     ------
@@ -112,19 +132,19 @@ def take(db: Database, device_id: str, raw: bytes, *, now: datetime) -> bool:
         "received_utc": to_text(now),
         "raw": raw,
     }
-    same = sa.select(ipv_records.c.sha256).where(
+    same = sa.select(ipv_records.c.sha256, ipv_records.c.audit_n).where(
         ipv_records.c.device_id == device_id, ipv_records.c.ipv_id == row["ipv_id"]
     )
     with db.begin() as tx:
-        if (before := tx.execute(same).scalar()) is not None:
-            if before != row["sha256"]:
+        if (before := tx.execute(same).first()) is not None:
+            if before.sha256 != row["sha256"]:
                 raise KeyReusedError(f"There is another check {row['ipv_id'][:40]!r} of this tablet.")
-            return False
+            return Taken(False, row["sha256"], row["ipv_id"], before.audit_n)
         names = ("sha256", "ipv_id", "passed", "instrument", "limits_version")
         facts = {name: row[name] for name in names}
         n = audit.append(tx, f"device:{device_id}", "ipv", f"device:{device_id}", facts, now=now)
         tx.execute(ipv_records.insert(), {**row, "audit_n": n})
-    return True
+    return Taken(True, row["sha256"], row["ipv_id"], n)
 
 
 def of_device(db: Database, device_id: str, *, limit: int = 100) -> tuple[Check, ...]:
