@@ -153,5 +153,5 @@ def test_a_forked_process_has_a_line_of_its_own():
 )
 def test_forms_that_nobody_packs_are_refused(head):
     said = json.dumps(head).encode()
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011
         unpack(struct.pack("<Q", len(said)) + said + b"\x00" * 8)
