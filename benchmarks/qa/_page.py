@@ -30,7 +30,9 @@ engine and verdict as on a tablet, with a library of that collection's own refer
 Intervals are 95 %. The first, in brackets after the share, counts samples (Clopper and Pearson) and is too
 narrow where samples are not independent. *By groups* counts what belongs together once, as far as it stands
 or falls together (Korn and Graubard): quote that one. *Named* is what the verdict says to an officer. *The
-fit holds* is what the analysis lists with odds for it, named or not: leads for a chemist.
+fit holds* is what the analysis lists with odds for it, named or not: leads for a chemist. The engine
+states shares of the signal, which are no shares by weight; *calibrated* is what is left after a straight line
+fitted to the other groups.
 """
 _RATES = {
     "complete": "all named, nothing else",
@@ -92,12 +94,13 @@ def _by_unit(outcomes: Sequence[Outcome]) -> Iterator[str]:
     units = {outcome.sample.unit for outcome in outcomes if outcome.sample.unit}
     if len(units) < 2:
         return
-    yield "| unit | target found | the fit holds the target | something named in vain |"
+    target = next(outcome.target for outcome in outcomes if outcome.target)
+    yield f"| unit | {target} named where it is | the fit holds it | something named in vain |"
     yield "|---|---|---|---|"
     for unit, rates in by_condition(outcomes, "unit").items():
-        mine = [o for o in outcomes if o.sample.unit == unit and o.sample.level]
-        named = sum(o.target in o.found for o in mine)
-        listed = sum(any(slug == o.target for slug, *_ in o.shares) for o in mine)
+        mine = [o for o in outcomes if o.sample.unit == unit and target in o.held]
+        named = sum(target in o.found for o in mine)
+        listed = sum(any(slug == target for slug, *_ in o.shares) for o in mine)
         yield f"| {unit} | {named}/{len(mine)} | {listed}/{len(mine)} | {rates['false']} |"
     yield ""
 
@@ -119,7 +122,7 @@ def _limits(studies: Sequence[Study]) -> Iterator[str]:
         count += f", blanks {blanks[0].hits}/{blanks[0].of}" if blanks else ""
         if levels.curve is None:
             cells = ["–", "–", "–"]
-            notes.append(" ".join((f"{levels.target}: {levels.why_not}", *bounds_said(levels))))
+            notes.append(" ".join((f"{levels.target}: {levels.why_not}", *bounds_said(levels, percent))))
         else:
             cells = [
                 f"{percent(limit.share)} [{percent(limit.low)}, {percent(limit.high)}]"
@@ -145,15 +148,15 @@ def _shares(studies: Sequence[Study]) -> Iterator[str]:
     if not rows:
         return
     yield (
-        "| share of the signal, against share by weight | in the fit | mean difference | root mean square | "
-        "correlation | the stated interval holds it |"
+        "| share of the signal against share by weight | in the fit | mean difference | root mean square | "
+        "the same, calibrated | the stated interval holds it |"
     )
     yield "|---|---|---|---|---|---|"
     for row in rows:
-        alike = "–" if row.correlation is None else f"{row.correlation:.2f}"
+        calibrated = "–" if row.calibrated_rms is None else f"{100 * row.calibrated_rms:.2f} points"
         yield (
             f"| {row.target} | {row.listed}/{row.n} | {100 * row.bias:+.1f} points | "
-            f"{100 * row.rms:.1f} points | {alike} | {row.covered} |"
+            f"{100 * row.rms:.1f} points | {calibrated} | {row.covered} |"
         )
     yield ""
 
@@ -183,13 +186,13 @@ def _repeatability(outcomes: Sequence[Outcome]) -> Iterator[str]:
     # One substance on several units: the pure samples are one group.
     pure = [
         replace(one, sample=replace(one.sample, group="pure")) for one in outcomes
-        if one.sample.unit and (one.sample.level or 0) >= 0.9
+        if one.sample.unit and (one.sample.level is None or one.sample.level == 1)
     ]  # fmt: skip
     between = measures.repeatability(pure).between
     if between.of:
         yield (
-            f"Same answer, pairs of samples of 90 % and more on two units: {between.hits} of {between.of}; "
-            "they are of one substance, so no interval says how it is with another."
+            f"Same answer, pairs of pure samples (and the tablet) on two units: {between.hits} of "
+            f"{between.of}; they are of one substance, so no interval says how it is with another."
         )
         yield ""
 
@@ -200,7 +203,7 @@ def _positions(collection: Collection) -> Iterator[str]:
     yield "| unit | spectra with bands enough | axis off by, median | left after shift and stretch, rms |"
     yield "|---|---|---|---|"
     for unit in dict.fromkeys(row.unit for row in collection.rows):
-        mine = [row for row in collection.rows if row.unit == unit and row.levels["acetaminophen"]]
+        mine = [row for row in collection.rows if row.unit == unit and "acetaminophen" in row.truth]
         shifts, left = [], []
         for row in mine:
             try:

@@ -105,29 +105,30 @@ def acetaminophen(data: Path, folder: Path) -> Iterator[Collection]:
             )  # fmt: skip
     builder.add(glass, Compound("glass", "glass"), tier=Tier.MEASURED, source="lca6/PCM_ASDs_PCA")
     builder.write(folder / "glass.h5")
+    powder, tablet = (partial(real.one, data / file, "raman") for file in PARACETAMOL)
     rows = [
-        Row(partial(real.one, data / file, "raman"), ("acetaminophen",), {"acetaminophen": share}, unit=unit)
-        for file, unit, share in zip(PARACETAMOL, ("Renishaw", "CDPH"), (1.0, 0.9), strict=True)
+        Row(powder, ("acetaminophen",), {"acetaminophen": 1.0}, unit="Renishaw"),
+        Row(tablet, ("acetaminophen",), unit="CDPH"),
     ]
     for plate in PLATES:
         wells = read_all(data / f"pcm-asd-lowfreq-raman/data/{plate}_multiwell.txt", technique="raman")
         for well, scan in enumerate(wells):
             row, share = "ABCDEFGH"[well // 12], LOADINGS["ABCDEFGH"[well // 12]] / 100
             truth = ("glass", *(("acetaminophen",) if share else ()), *(("a polymer",) if share < 1 else ()))
-            # A column is one polymer's series of solutions: three columns of one polymer are replicates.
-            group = f"{plate} {row} {well % 12 // 3}"
+            # Three columns are replicates of one solution; without a polymer, the whole row is.
+            group = f"{plate} {row}" + (f" {well % 12 // 3}" if share < 1 else "")
             rows.append(
                 Row(partial(real.given, scan), truth, {"acetaminophen": share}, group, f"LabRAM {plate}")
             )
     yield Collection(
         "acetaminophen",
         "Acetaminophen on other instruments, Raman",
-        "One reference (a portable 785 nm unit, with 79 other substances and the glass of the plates in "
-        "the library). Samples: pure powder on a Renishaw microscope; a tablet from a collection of "
-        "unstated instruments (the share in it is not stated; 0.9 is taken); and dried films of "
-        "paracetamol with 0 to 30 % of a polymer in three glass plates of 96 wells on a LabRAM microscope "
-        "at 532 nm, from solutions of 60, 30 and 15 mg/mL. Many of the films are amorphous, thin, or not "
-        "where the laser was. Rows H hold no paracetamol. Three wells of one solution are one group.",
+        "One reference (a portable 785 nm unit; the library holds the other 79 spectra of that unit and the "
+        "glass of the plates). Samples: pure powder on a Renishaw microscope; a tablet from a collection of "
+        "unstated instruments; and dried films of paracetamol with 0 to 30 % of one of four polymers in "
+        "three glass plates of 96 wells on a LabRAM microscope at 532 nm, from solutions of 60, 30 and "
+        "15 mg/mL. The authors list 133 of the 288 films as crystalline, the others as amorphous. Rows H "
+        "hold no paracetamol. Three wells of one solution are a group; a row without a polymer is one.",
         str(folder / "glass.h5"),
         "raman",
         tuple(rows),

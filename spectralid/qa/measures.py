@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,6 +22,7 @@ from spectralid.qa.detection import (
 from spectralid.qa.likelihood_ratios import cllr, cllr_min, ratios
 from spectralid.qa.study import NOT_READ, Outcome, Study
 from spectralid.qa.tables import Rate, group_of
+from spectralid.spectrum import FloatArray
 
 __all__ = [
     "Calibration",
@@ -112,6 +113,10 @@ class Shares:
         where the target scatters or absorbs more than what it is mixed with, that is no fault of the fit.
     correlation : float or None
         Of found and true; ``None`` where one of them does not vary.
+    calibrated_rms : float or None
+        Root of the mean square that is left if a straight line from found to true is fitted to the other
+        groups: what the fit would be worth to who calibrates it on samples like these. ``None`` with fewer
+        than three groups.
     covered : Rate
         How often the stated interval holds the level, where the target is in the fit.
     """
@@ -124,6 +129,7 @@ class Shares:
     bias: float
     rms: float
     correlation: float | None
+    calibrated_rms: float | None
     covered: Rate
 
 
@@ -254,7 +260,8 @@ def _shares(target: str, cases: Sequence[tuple[float, Outcome]]) -> Shares:
     true = np.array([level for level, _ in cases])
     found = np.array([one[0] if one else 0.0 for one in stated])
     inside = [one[1] <= level <= one[2] for (level, _), one in zip(cases, stated, strict=True) if one]
-    groups = [group_of(outcome) for (_, outcome), one in zip(cases, stated, strict=True) if one]
+    every = [group_of(outcome) for _, outcome in cases]
+    groups = [group for group, one in zip(every, stated, strict=True) if one]
     varies = np.ptp(true) > 0 and np.ptp(found) > 0
     return Shares(
         target,
@@ -265,8 +272,24 @@ def _shares(target: str, cases: Sequence[tuple[float, Outcome]]) -> Shares:
         float(np.mean(found - true)),
         math.sqrt(float(np.mean((found - true) ** 2))),
         float(np.corrcoef(true, found)[0, 1]) if varies else None,
+        _calibrated_rms(found, true, every),
         Rate.of_cases(inside, groups),
     )
+
+
+def _calibrated_rms(found: FloatArray, true: FloatArray, groups: Sequence[Hashable]) -> float | None:
+    names = list(dict.fromkeys(groups))
+    if len(names) < 3:
+        return None
+    left = np.empty_like(true)
+    number = np.array([names.index(group) for group in groups])
+    for out in range(len(names)):
+        mine = number == out
+        x, y = found[~mine], true[~mine]
+        spread = float(np.sum((x - x.mean()) ** 2))
+        slope = float(np.sum((x - x.mean()) * (y - y.mean()))) / spread if spread else 0.0
+        left[mine] = y.mean() + slope * (found[mine] - x.mean()) - true[mine]
+    return math.sqrt(float(np.mean(left**2)))
 
 
 def calibration(outcomes: Sequence[Outcome], *, bins: int = 10) -> Calibration | None:

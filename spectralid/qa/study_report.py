@@ -9,7 +9,7 @@ cited so.) What a study of identification does not touch is said to be outside o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from spectralid.qa import measures
@@ -110,7 +110,8 @@ def study_facts(study: Study) -> dict[str, object]:
         },
         "shares": [
             {"target": one.target, "n": one.n, "listed": one.listed, "low": one.low, "high": one.high,
-             "bias": one.bias, "rms": one.rms, "correlation": one.correlation, "covered": _rate(one.covered)}
+             "bias": one.bias, "rms": one.rms, "correlation": one.correlation,
+             "calibrated_rms": one.calibrated_rms, "covered": _rate(one.covered)}
             for one in measures.shares(study.outcomes)
         ],
         "repeatability": {
@@ -306,14 +307,14 @@ def _detection(study: Study) -> Iterator[Block]:
         yield Picture(levels_figure(levels), f"How often {levels.target} was found at each share")
 
 
-def bounds_said(levels: measures.Levels) -> Iterator[str]:
-    """What is known of the limits where all were found, or none: one sentence each."""
+def bounds_said(levels: measures.Levels, share: Callable[[float], str] = "{:.3g}".format) -> Iterator[str]:
+    """What is known of the limits where all were found, or none, in sentences; `share` writes a share."""
     for bound in levels.bounds:
         name = f"LOD{100 * bound.probability:.0f}"
         if math.isfinite(bound.high):
-            yield f"With 95 % confidence {name} is not above {bound.high:.3g}."
+            yield f"With 95 % confidence {name} is not above {share(bound.high)}."
         elif bound.low:
-            yield f"With 95 % confidence {name} is not below {bound.low:.3g}."
+            yield f"With 95 % confidence {name} is not below {share(bound.low)}."
         else:
             yield (
                 f"The samples do not bound {name}: that takes {bound.needed} independent ones of the same "
@@ -385,13 +386,14 @@ def _uncertainty(study: Study) -> Iterator[Block]:
     yield Picture(calibration_figure(found), "Stated against observed probability of components")
     rows = [
         (one.target, f"{100 * one.low:.3g} to {100 * one.high:.3g} %", f"{one.listed}/{one.n}",
-         f"{100 * one.bias:+.2g}", f"{100 * one.rms:.2g}", one.covered)
+         f"{100 * one.bias:+.2g}", f"{100 * one.rms:.2g}",
+         "–" if one.calibrated_rms is None else f"{100 * one.calibrated_rms:.2g}", one.covered)
         for one in measures.shares(study.outcomes)
     ]  # fmt: skip
     if rows:
         yield table(
             ("Target", "Levels", "In the fit", "Mean difference, points", "Root mean square, points",
-             "Interval holds the level"),
+             "The same, calibrated on the other groups", "Interval holds the level"),
             rows,
             "Shares of the signal against levels, for levels that are shares. A share of the signal is no "
             "share by weight.",

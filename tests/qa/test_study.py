@@ -219,7 +219,24 @@ def test_shares_are_compared_with_levels(study: Study) -> None:
     assert found.bias == pytest.approx((0.1 + 0.2 - 0.2) / 3)
     assert found.rms == pytest.approx(((0.01 + 0.04 + 0.04) / 3) ** 0.5)
     assert found.correlation == pytest.approx(np.corrcoef([0.1, 0.3, 0.2], [0.2, 0.5, 0.0])[0, 1])
+    assert found.calibrated_rms is None
     assert measures.shares([one(5.0, 0.2, 0.1, 0.3)]) == ()
+
+
+def test_a_straight_line_from_other_groups_takes_bias_and_slope_away(study: Study) -> None:
+    sample = study.outcomes[0].sample
+    rng = np.random.default_rng(6)
+    true = rng.uniform(0.1, 0.3, 400)
+    outcomes = [
+        outcome((A,), (), replace(sample, line=n, group=str(n // 4), target=A, level=float(level)), target=A,
+                shares=((A, float(0.1 + 2 * level + 0.02 * rng.normal()), 0.0, 1.0),))
+        for n, level in enumerate(true)
+    ]  # fmt: skip
+    (found,) = measures.shares(outcomes)
+    # A line of found on true with slope 2 and noise 0.02, read backwards: regression to the mean by R².
+    r2 = (2 * true.std()) ** 2 / ((2 * true.std()) ** 2 + 0.02**2)
+    assert found.bias > 0.2
+    assert found.calibrated_rms == pytest.approx(true.std() * (1 - r2) ** 0.5, rel=0.1)
 
 
 def test_repeatability_tells_units_apart(study: Study) -> None:
@@ -252,6 +269,7 @@ def test_two_methods_are_compared_pair_by_pair(study: Study) -> None:
     [
         ("", "no column 'file'"),
         ("file,truth\n", "no sample"),
+        ('file,truth,"level\nx.spc,a,5\n', "header is no CSV"),
         ("file\nx.spc\n", "no column 'truth'"),
         ("file,truth,truth\nx,y,z\n", "twice"),
         ("file,truth\nx.spc,\n", "line 2: no truth"),
