@@ -30,7 +30,7 @@ nitpicky = True
 default_role = "py:obj"
 
 # Markdown as the pages were written: headings have anchors, so that links to them work as on a code host.
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 
 # The notebooks are run by their own tests; the site shows what is stored in them.

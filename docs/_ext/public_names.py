@@ -76,6 +76,7 @@ def texts_below_assignments(source: str) -> dict[str, str]:
     return found
 
 
+@functools.cache
 def rooms() -> dict[str, tuple[str, ...]]:
     """Reference pages and the modules each of them lists."""
     pages: dict[str, tuple[str, ...]] = {one.rpartition(".")[2]: (one,) for one in _FOUNDATION}

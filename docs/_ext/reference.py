@@ -64,7 +64,7 @@ class Room(_Written):
         names = names_of(module)
         for kind, title in _TITLES.items():
             ours = [one for one in names if one.kind == kind]
-            if not ours:
+            if not ours or kind == "data":
                 continue
             yield from (f".. rubric:: {title}", "", ".. autosummary::", "   :nosignatures:", "")
             # Autosummary wants names of the module it is in without that module.

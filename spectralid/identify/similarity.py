@@ -124,7 +124,7 @@ def derivative_cosine(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
 
 def hit_quality_index(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    r"""Hit quality index of two spectra over the points that both have: the squared correlation.
+    """Hit quality index of two spectra over the points that both have: the squared correlation.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def hit_quality_index(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 
     Notes
     -----
-    .. math:: HQI = \frac{(\tilde a \cdot \tilde b)^2}{(\tilde a \cdot \tilde a)(\tilde b \cdot \tilde b)}
+    HQI = (ã · b̃)² / ((ã · ã) (b̃ · b̃))
 
     with ã, b̃ centred on their means over the common points: the "correlation" search of the common library
     programs (Thermo Galactic, Spectral Library Search, algorithm "Correlation"). Programs differ: some report

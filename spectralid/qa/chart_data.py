@@ -11,6 +11,7 @@ from spectralid.qa.performance import CheckError, PerformanceCheck
 __all__ = ["BASELINE_DAYS", "charts_of"]
 
 BASELINE_DAYS: Final = 20
+"""How many of the first days the usual value is taken from, if nobody says otherwise."""
 # Figures that are the same every day, or a count of faults, tell nothing as a chart.
 _NOT_CHARTED: Final = frozenset({"saturated_points", "dead_pixels", "hot_pixels"})
 

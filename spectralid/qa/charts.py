@@ -201,7 +201,7 @@ def chart(values: npt.ArrayLike, baseline: Baseline) -> Chart:
     Examples
     --------
     >>> from spectralid.qa.charts import Baseline, chart
-    >>> found = chart([0.1, -0.2, 0.3, 3.4], Baseline(mean=0.0, sd=1.0, n=20))
+    >>> found = chart([0.1, -0.2, 0.3, 5.0], Baseline(mean=0.0, sd=1.0, n=20))
     >>> [(signal.rule, signal.index) for signal in found.signals]
     [('1_3s', 3), ('1_2s', 3)]
     """

@@ -54,7 +54,13 @@ class Result:
 
 
 def available() -> bool:
-    """Whether this system can read files in a process of their own."""
+    """Whether this system can read files in a process of their own.
+
+    Returns
+    -------
+    bool
+        ``False`` where the system cannot fork: Windows.
+    """
     return hasattr(os, "fork") and hasattr(socket, "SOCK_SEQPACKET")
 
 

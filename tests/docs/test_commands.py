@@ -37,6 +37,7 @@ def _shell_lines(language: str, text: str) -> Iterator[str]:
 
 def _commands(line: str) -> Iterator[list[str]]:
     """Arguments of every ``spectralid`` command in a line of a shell."""
+    line = re.sub(r"(?<=\s)[12]?(>>?|<)\s*(&\d|\S+)", " ", line)  # where the streams go is the shell's
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
     lexer.whitespace_split = True
     lexer.commenters = "#"
@@ -48,8 +49,6 @@ def _commands(line: str) -> Iterator[list[str]]:
             if words[:1] == ["spectralid"]:
                 yield words[1:]
             words = []
-        elif words[-1:] in (["<"], [">"], [">>"]):
-            words.pop()
         else:
             words.append(word)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from numpydoc.docscrape import NumpyDocString
-from numpydoc.validate import validate
 from public_names import PublicName, aliases, public_names, rooms
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -39,15 +37,18 @@ NOT_OF_CLASSES = {"PR01", "PR02", "PR03"}
 # Made by a class method, which says what it takes.
 NOT_CONSTRUCTED = {"spectralid.casework.CaseStore"}
 
-NAMES = public_names()
 
-
+# Imports are made in the tests: every worker collects, one runs.
 def _wrong(path: str, *, but: frozenset[str] | set[str] = frozenset()) -> list[str]:
+    from numpydoc.validate import validate
+
     found = validate(path)["errors"]
     return [f"{path}: {code} {words}" for code, words in found if code in CHECKS - but]
 
 
 def _documented(value: object, *sections: str) -> set[str]:
+    from numpydoc.docscrape import NumpyDocString
+
     text = NumpyDocString(inspect.getdoc(value) or "")
     return {name.strip() for section in sections for one in text[section] for name in one.name.split(",")}
 
@@ -71,12 +72,17 @@ def _problems(one: PublicName) -> list[str]:
 
 
 def test_there_are_public_names_of_every_kind() -> None:
-    assert {one.kind for one in NAMES.values()} == {"function", "class", "enum", "exception", "data"}
+    assert {one.kind for one in public_names().values()} == {"function", "class", "enum", "exception", "data"}
 
 
 @pytest.mark.parametrize("page", sorted(rooms()))
 def test_docstrings_of_a_page_are_complete(page: str) -> None:
-    found = [problem for one in NAMES.values() if one.module in rooms()[page] for problem in _problems(one)]
+    found = [
+        problem
+        for one in public_names().values()
+        if one.module in rooms()[page]
+        for problem in _problems(one)
+    ]
     assert not found, "\n".join(found)
 
 
@@ -84,7 +90,7 @@ def test_docstrings_of_a_page_are_complete(page: str) -> None:
 def test_public_methods_have_docstrings(page: str) -> None:
     bare = [
         f"{one.path}.{name}"
-        for one in NAMES.values()
+        for one in public_names().values()
         if one.module in rooms()[page] and one.kind == "class"
         for name, member in vars(one.value).items()
         if not name.startswith("_")
@@ -103,12 +109,12 @@ def test_every_room_has_a_page_that_lists_it(page: str) -> None:
 
 
 def test_names_at_the_top_are_described_in_a_room() -> None:
-    assert {path.rpartition(".")[2] for path in aliases()} <= {one.name for one in NAMES.values()}
-    assert all(path in NAMES for path in aliases().values())
+    assert {path.rpartition(".")[2] for path in aliases()} <= {one.name for one in public_names().values()}
+    assert all(path in public_names() for path in aliases().values())
 
 
 def test_choices_are_described() -> None:
-    enums = [one for one in NAMES.values() if one.kind == "enum"]
+    enums = [one for one in public_names().values() if one.kind == "enum"]
     assert enums
     for one in enums:
         assert issubclass(one.value, enum.Enum)  # type: ignore[arg-type]

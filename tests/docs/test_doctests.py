@@ -62,13 +62,15 @@ def _of_page(page: Path) -> str:
     return "\n".join(text for text in python if ">>> " in text)
 
 
-PAGES = [page for page in markdown_pages() if _of_page(page)]
+PAGES = [page for page in markdown_pages() if ">>> " in page.read_text(encoding="utf-8")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)
 def test_examples_in_pages(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    _run(doctest.DocTestParser().get_doctest(_of_page(page), {}, shown(page), str(page), 0))
+    test = doctest.DocTestParser().get_doctest(_of_page(page), {}, shown(page), str(page), 0)
+    assert test.examples
+    _run(test)
 
 
 def test_the_most_used_names_have_examples() -> None:
