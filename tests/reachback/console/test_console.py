@@ -9,17 +9,20 @@ import json
 import re
 import shutil
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
-from spectralid.casework import messages
+from spectralid.casework import dsse, messages
+from spectralid.casework.manifest import dumps
 from spectralid.reachback.bench import decisions
 from spectralid.reachback.caseload import leases
 from spectralid.reachback.store.database import FILE
-from spectralid.reachback.tablets import answers
+from spectralid.reachback.tablets import answers, instrument_checks
 from tests.reachback.console import browser as console
 from tests.reachback.console import world
 from tests.reachback.desk import says
+from tests.reachback.test_api_instruments import body
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe_base = pytest.importorskip("axe_playwright_python.base", reason="axe is not installed")
@@ -607,6 +610,43 @@ def test_a_set_up_shows_the_second_factor_once(page, site):
     secret = page.locator("[data-secret]").inner_text().replace(" ", "")
     assert re.fullmatch("[A-Z2-7]{16,}", secret)
     shot(page, "set-up")
+
+
+def test_the_instruments_to_look_at_come_first_and_their_days_are_drawn(chromium, site):
+    """For quality managers and administrators, who have no queue, it is the screen they come to."""
+    site.person("kim", "qa_manager")
+    now = site.desk.time
+    days = [
+        body(now - timedelta(days=30 - n), value=0.05 * (n % 5) + 0.2 * max(0, n - 25), serial="SN-1")
+        for n in range(29)
+    ]
+    for said in (*days, body(now, "failed", value=4.2), body(now - timedelta(hours=1), serial="SN-2")):
+        payload = dumps({**said, "schema": "spectralid.ipv/1", "device_id": "tablet-1"})
+        raw = dsse.sign(payload, instrument_checks.IPV_TYPE, site.desk.tablet.key)
+        instrument_checks.take(site.db, "tablet-1", raw, now=now)
+    with opened(chromium, site) as page:
+        sign_in(page, site, "kim")
+        assert page.locator("h1").inner_text() == "Instruments and their daily checks"
+        rows = page.locator("tbody tr")
+        assert rows.count() == 2
+        assert "FAILED" in rows.first.inner_text()
+        assert "Axis: shift" in rows.first.inner_text()
+        assert "To look at: 1" in page.locator(".box.bad").inner_text()
+        found = faults(page)
+        shot(page, "instruments-en")
+        rows.first.get_by_role("link").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".days canvas")
+        assert "STOP" in page.locator(".days").first.inner_text()
+        assert "axis" in page.locator(".days canvas").first.get_attribute("aria-label").lower()
+        page.get_by_role("button", name="Español").click()
+        page.wait_for_selector("h1:has-text('Instrumentos de tablet-1')")
+        settled(page)
+        found += faults(page)
+        shot(page, "instruments-es")
+        page.set_viewport_size({"width": 640, "height": 480})
+        found += faults(page)
+        assert found == []
 
 
 def test_both_catalogues_say_the_same_things():

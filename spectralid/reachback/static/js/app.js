@@ -6,10 +6,15 @@ import { announce, fill, h } from "./dom.js";
 import { language, loadLanguages, setLanguage, t } from "./i18n.js";
 import { enabled, listen, listing, setEnabled, setKeys } from "./keys.js";
 import { caseScreen } from "./screens/case.js";
+import { instrumentsScreen } from "./screens/instruments.js";
 import { loginScreen } from "./screens/login.js";
 import { queueScreen } from "./screens/queue.js";
 
 const main = document.getElementById("main");
+// Who may see the instruments, and who has no queue and sees them first (the table of roles says it; the server keeps it).
+const mayRead = (roles) => roles.some((role) => ["chemist", "senior_chemist", "lab_analyst", "qa_manager", "admin", "auditor"].includes(role));
+const noQueue = (roles) => mayRead(roles) && !roles.some((role) => ["chemist", "senior_chemist", "auditor"].includes(role));
+
 let session = null;
 let leave = () => {};
 let serial = 0;
@@ -26,6 +31,7 @@ function top() {
     h("p.presumptive", {}, h("strong", {}, t("presumptive.word")), " ", t("presumptive.words")),
     h("p.chip.bad", { id: "link" }),
     session ? h("p.chip", {}, session.account) : null,
+    session && mayRead(session.roles) ? h("a.button", { href: "#/instruments" }, t("instruments.open")) : null,
     session?.roles.includes("lab_analyst") ? h("a.button", { href: "/console/static/laboratory.html" }, t("lab.open")) : null,
     h("button.button", { type: "button", id: "help", onclick: help }, t("help.open"), " ", h("kbd", { "aria-hidden": "true" }, "?")),
     h("button.button", { type: "button", onclick: () => { setTheme(theme === "day" ? "night" : "day"); top(); } }, t(theme === "day" ? "theme.night" : "theme.day")),
@@ -70,7 +76,7 @@ export async function show() {
   }
   if (mine !== serial) return;
   const [, name = "", ...rest] = location.hash.split("/");
-  const screen = !session ? loginScreen : name === "case" && rest[0] ? caseScreen : queueScreen;
+  const screen = !session ? loginScreen : name === "case" && rest[0] ? caseScreen : name === "instruments" || noQueue(session.roles) ? instrumentsScreen : queueScreen;
   setKeys([]);
   top();
   main.setAttribute("aria-busy", "true");
