@@ -112,8 +112,8 @@ def test_acetaminophen_is_named_on_units_that_are_not_the_reference(shared_data,
 def test_every_sample_of_the_plates_is_in_its_place(shared_data, measured):
     folder, _ = measured
     raman, infrared = _samples.acetaminophen(shared_data, folder)
-    assert len(raman.rows) == 2 + 3 * 96
+    assert len(raman.rows) == 2 + 3 * 48
     films = [row for row in raman.rows if row.group]
     assert sum(not row.levels["acetaminophen"] for row in films) == 36
-    assert len({row.group for row in films}) == 3 * (1 + 7 * 4)
+    assert len({row.group for row in films}) == 3 * (1 + 3 * 4)
     assert len(infrared.rows) == 1
