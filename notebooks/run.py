@@ -27,7 +27,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
 TIMEOUT_S = 300
-COLOURS = 24
+COLOURS = 16
 """Of a picture that is kept: lines and text on white need no more."""
 VARIES = "varies"
 """Tag of a cell whose text is another each time it runs."""

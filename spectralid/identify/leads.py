@@ -196,14 +196,17 @@ class LeadIndex:
     _threads: ThreadpoolController
 
     @classmethod
-    def from_library(cls, library: ReferenceLibrary, technique: Technique) -> Self:
+    def from_library(cls, library: ReferenceLibrary, technique: Technique | str) -> Self:
         """Prepare the computed references that are comparable with `technique`.
 
         Raises
         ------
         LibraryError
             If the library has none.
+        ParameterError
+            If there is no such technique.
         """
+        technique = Technique.parse(technique)
         rows = library.rows(technique, Tier.COMPUTED)
         block = np.asarray(library.matrix(technique, Tier.COMPUTED), dtype=np.float32)
         known = np.isfinite(block)

@@ -70,15 +70,15 @@ class TrialServer:
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._told = threading.Event()
-        self._addresses: serve.Addresses | None = None
+        self._found: list[serve.Addresses] = []
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, name="trial server", daemon=True)
         self._thread.start()
         self._told.wait(_START_S)
-        if self._addresses is None:
+        if not self._found:
             self.close()
             raise ReachbackError(f"The server did not begin to listen ({self._failure}).")
-        self.url = self._addresses.desk
+        self.url = self._found[0].desk
         self.ca = self._desk.folder / "tls" / "ca.pem"
 
     def __enter__(self) -> Self:
@@ -102,7 +102,7 @@ class TrialServer:
 
     def _serve(self) -> None:
         def ready(addresses: serve.Addresses) -> None:
-            self._addresses = addresses
+            self._found.append(addresses)
             self._told.set()
 
         try:
@@ -158,7 +158,6 @@ class TrialServer:
         site : str
             Where the tablet belongs.
         """
-        assert self._addresses is not None
         now = datetime.now(UTC)
         request = on_the_tablet.request(store)
         issued = enrolment.issue(
@@ -168,7 +167,7 @@ class TrialServer:
             request,
             confirmed=on_the_tablet.fingerprint(request),
             site_ref=site,
-            url=self._addresses.devices,
+            url=self._found[0].devices,
             by=_BY,
             now=now,
             days=1,
