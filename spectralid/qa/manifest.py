@@ -126,7 +126,10 @@ def read_manifest(path: str | Path) -> Manifest:
     except UnicodeDecodeError:
         raise UnreadableFileError("it is not UTF-8.", file=source.name) from None
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    header = [name.strip() for name in reader.fieldnames or ()]
+    try:
+        header = [name.strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
+        raise UnreadableFileError(f"its header is no CSV: {error}.", file=source.name) from None
     if missing := [name for name in ("file", "truth") if name not in header]:
         raise UnreadableFileError(f"its header has no column {missing[0]!r}.", file=source.name)
     if len(set(header)) < len(header):

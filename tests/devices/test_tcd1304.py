@@ -176,7 +176,7 @@ def test_sensor_that_is_not_inverted_shows():
         decode(as_bytes(words))
 
 
-@pytest.mark.parametrize("length", [0, FRAME_BYTES - 2, FRAME_BYTES + 2])
+@pytest.mark.parametrize("length", [0, FRAME_BYTES - 2, FRAME_BYTES - 1, FRAME_BYTES + 1, FRAME_BYTES + 2])
 def test_wrong_length(length):
     with pytest.raises(ProtocolError, match=f"not {length}"):
         decode(bytes(length))

@@ -297,3 +297,8 @@ def test_cosmic_ray_is_not_called_swapped():
 @pytest.mark.parametrize("n", [1, 2, 5, 16, 17])
 def test_short_images(n):
     assert swapped_stretch(spectrum(n=1024)[:n].astype(np.uint16)) is None
+
+
+def test_half_a_pixel_is_refused():
+    with pytest.raises(ProtocolError, match="half a pixel"):
+        decode_image(bytes(2047), "little")

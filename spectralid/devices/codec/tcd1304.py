@@ -164,9 +164,9 @@ def decode(data: bytes) -> Reading:
     ProtocolError
         If the counts cannot be those of the sensor: a byte was lost or added on the line.
     """
-    words = np.frombuffer(data, dtype="<u2")
-    if words.size != _WORDS:
+    if len(data) != FRAME_BYTES:
         raise ProtocolError(f"A readout has {FRAME_BYTES} bytes and not {len(data)}; scan again.")
+    words = np.frombuffer(data, dtype="<u2")
     above = int(np.count_nonzero(words > ADC_MAX))
     if above:
         raise ProtocolError(

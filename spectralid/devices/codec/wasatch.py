@@ -217,7 +217,7 @@ def decode_image(data: bytes, order: ByteOrder) -> npt.NDArray[np.int64]:
     Parameters
     ----------
     data : bytes
-        The image, of even length.
+        The image.
     order : {"little", "big"}
         Which byte of a pixel comes first.
 
@@ -228,8 +228,10 @@ def decode_image(data: bytes, order: ByteOrder) -> npt.NDArray[np.int64]:
     Raises
     ------
     ProtocolError
-        If some stretch of the image is clearly smoother with the other byte first.
+        If some stretch of the image is clearly smoother with the other byte first, or it ends within a pixel.
     """
+    if len(data) % 2:
+        raise ProtocolError(f"The image has {len(data)} bytes, half a pixel too many; scan again.")
     words = np.frombuffer(data, dtype="<u2" if order == "little" else ">u2")
     stretch = swapped_stretch(words)
     if stretch is not None:

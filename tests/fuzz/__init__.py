@@ -1,0 +1,1 @@
+"""Bytes from outside, damaged on purpose: what reads them, seeds, and how they are changed."""
