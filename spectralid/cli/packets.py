@@ -93,18 +93,22 @@ def _record(args: argparse.Namespace, *, read_only: bool = False, make: bool = F
 
 
 def _list(args: argparse.Namespace) -> int:
-    from spectralid.casework import outbox
+    from spectralid.casework import instrument_checks, outbox
 
     with _record(args, read_only=True) as store:
         rows = [row for row in outbox.states(store) if args.state in (None, row.state)]
+        checks = [row for row in instrument_checks.states(store) if args.state in (None, row.state)]
         counted = outbox.summary(store)
     if args.json:
-        print_json({"packets": [asdict(row) for row in rows], "summary": counted})
+        shown = {"packets": [asdict(row) for row in rows], "checks": [asdict(row) for row in checks]}
+        print_json({**shown, "summary": counted})
         return Exit.IDENTIFIED
     for row in rows:
         later = f" · next try {row.next_try_utc[:19]}Z" if row.next_try_utc else ""
         print(f"{row.seq:>6}  {row.packet_id}  {row.kind:8} {row.state:9} {row.reason}{later}".rstrip())
     print(", ".join(f"{counted[name]} {name}" for name in _STATES))
+    for check in checks:
+        print(f"check   {check.made_utc[:19]}Z  {check.outcome:8} {check.state:9} {check.reason}".rstrip())
     return Exit.IDENTIFIED
 
 
@@ -198,6 +202,7 @@ def _send(args: argparse.Namespace) -> int:
     print(
         f"{len(report.delivered)} packets received by the server, {len(report.held)} to be tried again; "
         f"{len(report.answers)} new answers."
+        + (f" {len(report.checks)} checks of instruments received." if report.checks else "")
     )
     wrong = (*report.refused, *([report.reason] if report.reason else []))
     needed = [f"packet {packet_id}: the server refuses it, see 'list'." for packet_id in report.attention]

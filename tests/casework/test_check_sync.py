@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from spectralid.casework import inbox, instrument_checks, outbox, schema
 from spectralid.casework.errors import StoreError
 from spectralid.casework.sync import SyncReport
+from spectralid.cli import main
 from tests.casework.field import enrolled_field
 from tests.casework.server_double import (
     IPV_RECEIPT,
@@ -125,6 +127,19 @@ def test_a_server_that_went_back_in_silence_is_found_out_by_a_new_check(field):
         sync.once()
     assert set(field.server.checks) == {"c-1", "c-2"}
     assert len(field.server.packets) == 2
+
+
+def test_the_command_line_says_where_they_stand(field, capsys):
+    check(field, "c-1", "failed")
+    folder = field.folder / "tablet"
+    field.store.close()
+    assert main(["packets", "list", "--data", str(folder)]) == 0
+    assert re.search(r"^check +2026-11-22T12:00:00Z +failed +queued$", capsys.readouterr().out, re.M)
+    assert main(["packets", "send", "--data", str(folder)]) == 0
+    assert "1 checks of instruments received" in capsys.readouterr().out
+    assert main(["packets", "list", "--json", "--data", str(folder)]) == 0
+    assert [row["state"] for row in json.loads(capsys.readouterr().out)["checks"]] == ["received"]
+    field.store = field.open()
 
 
 def test_a_receipt_may_come_by_another_way(field):
