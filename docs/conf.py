@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -52,16 +51,17 @@ html_theme_options = {"top_of_page_buttons": []}
 
 
 def _bring_notebooks() -> None:
-    """Copy the notebooks below the folder Sphinx reads."""
+    """Copy the notebooks below the folder Sphinx reads; from there the pages are one folder nearer."""
     here = HERE / "notebooks"
     here.mkdir(exist_ok=True)
-    wanted = {one.name: one for one in (HERE.parent / "notebooks").glob("*.ipynb")}
-    for stale in here.glob("*.ipynb"):
-        if stale.name not in wanted:
-            stale.unlink()
-    for name, source in wanted.items():
-        if not (here / name).exists() or (here / name).read_bytes() != source.read_bytes():
-            shutil.copyfile(source, here / name)
+    sources = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
+    for stale in set(here.glob("*.ipynb")) - {here / source.name for source in sources}:
+        stale.unlink()
+    for source in sources:
+        text = source.read_text(encoding="utf-8").replace("](../docs/", "](../")
+        copy = here / source.name
+        if not copy.exists() or copy.read_text(encoding="utf-8") != text:
+            copy.write_text(text, encoding="utf-8")
 
 
 _bring_notebooks()

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import spectralid
 
 _PRIVATE = "_"
-# Quality assurance has one public module per subject and no names of its own: `spectralid.qa.charts`.
+# Quality assurance has one public module per subject, and at its top what is used most.
 _ROOM_OF_MODULES = "spectralid.qa"
 # Modules outside the rooms whose names users meet.
 _FOUNDATION = ("spectralid.spectrum", "spectralid.errors", "spectralid.proportion", "spectralid.keys")
@@ -82,25 +82,32 @@ def rooms() -> dict[str, tuple[str, ...]]:
     pages: dict[str, tuple[str, ...]] = {one.rpartition(".")[2]: (one,) for one in _FOUNDATION}
     for found in pkgutil.iter_modules(spectralid.__path__, "spectralid."):
         short = found.name.rpartition(".")[2]
-        if not found.ispkg or short.startswith(_PRIVATE):
-            continue
-        pages[short] = tuple(_modules_of(found.name)) if found.name == _ROOM_OF_MODULES else (found.name,)
+        if found.ispkg and not short.startswith(_PRIVATE):
+            pages[short] = (found.name, *_public_modules_of(found.name))
     return pages
 
 
-def _modules_of(package: str) -> Iterator[str]:
+def _public_modules_of(package: str) -> Iterator[str]:
+    """Packages within a room that offer names of their own; of quality assurance every module."""
     for found in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-        if not found.name.rpartition(".")[2].startswith(_PRIVATE):
+        if found.name.rpartition(".")[2].startswith(_PRIVATE):
+            continue
+        if found.ispkg:
+            if hasattr(importlib.import_module(found.name), "__all__"):
+                yield found.name
+        elif package == _ROOM_OF_MODULES:
             yield found.name
 
 
 def names_of(module: str) -> list[PublicName]:
-    """Public names of one module, in the order of its `__all__`."""
+    """Public names of one module, in the order of its `__all__`, but those its room offers at the top."""
     loaded = importlib.import_module(module)
+    room = module.rpartition(".")[0]
+    above = getattr(importlib.import_module(room), "__all__", ()) if room.count(".") else ()
     return [
         PublicName(module, name, getattr(loaded, name))
         for name in getattr(loaded, "__all__", ())
-        if not name.startswith("__")
+        if not name.startswith("__") and name not in above
     ]
 
 

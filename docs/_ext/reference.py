@@ -90,14 +90,14 @@ def _entry(one: PublicName) -> Iterator[str]:
 
 
 class RoomOfModules(_Written):
-    """A package that has its names in its modules: each of them as a room of its own."""
+    """A package and those of its modules that offer more names, each as a room of its own."""
 
     required_arguments = 1
 
     def _lines(self) -> Iterator[str]:
         package = self.arguments[0]
-        yield from (f".. automodule:: {package}", "   :no-members:", "")
-        for module in rooms()[package.rpartition(".")[2]]:
+        yield from (f".. room:: {package}", "")
+        for module in rooms()[package.rpartition(".")[2]][1:]:
             yield from (module, "-" * len(module), "", f".. room:: {module}", "")
 
 

@@ -188,6 +188,11 @@ def connect(
     timeout_s : float
         How long a reply may take.
 
+    Returns
+    -------
+    Client
+        Signed in; a context manager that signs out.
+
     Raises
     ------
     UnreachableError

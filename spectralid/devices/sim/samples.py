@@ -76,7 +76,13 @@ def bundled_samples() -> dict[str, tuple[SampleBand, ...]]:
 
 
 def simulated_substances() -> tuple[str, ...]:
-    """Names of what the simulator can measure without a band table of one's own, sorted."""
+    """Names of what the simulator can measure without a band table of one's own, sorted.
+
+    Returns
+    -------
+    tuple of str
+        Names that `simulate` and ``spectralid scan --simulate`` take.
+    """
     return tuple(sorted(bundled_samples()))
 
 
