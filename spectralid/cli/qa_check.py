@@ -53,6 +53,8 @@ def _run(args: argparse.Namespace) -> int:
     measured_now = bool(args.port) or args.simulate is not None
     if measured_now == bool(args.file):
         raise ParameterError("FILE", args.file, "given, or else --port or --simulate")
+    if args.adc_max < 1:
+        raise ParameterError("--adc-max", args.adc_max, "1 or more")
     limits = load_limits(args.limits)
     accepted = read_one(args.accepted, args) if args.accepted else None
     dark, accepted_dark = (_darkness(files, args) for files in (args.dark, args.accepted_dark))

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spectralid.cli import main
+from spectralid.cli._exit import Exit
 from spectralid.errors import ParameterError, UnreadableFileError
+from spectralid.io import write
 from spectralid.qa.check import Darkness, check_performance
 from spectralid.qa.limits import BUILT_IN, load_limits
 from spectralid.qa.performance import CheckError, Figure, PerformanceCheck
@@ -203,3 +206,74 @@ def test_a_figure_is_near_its_limit_if_its_uncertainty_reaches_across() -> None:
     assert near.near_limit
     assert not dataclasses.replace(near, value=1.0).near_limit
     assert not dataclasses.replace(near, uncertainty=None).near_limit
+
+
+def dark_files(folder: Path, noise: float, *, frames: int = 6, pixels: int = 300) -> list[str]:
+    """Dark frames as two columns of text."""
+    rng = np.random.default_rng(3)
+    files = []
+    for number in range(frames):
+        counts = np.round(800 + rng.normal(0, noise, pixels)).astype(int)
+        file = folder / f"dark-{noise:g}-{number}.csv"
+        rows = [f"{200 + 9 * k},{count}" for k, count in enumerate(counts)]
+        file.write_text("\n".join(["shift,counts", *rows]), encoding="utf-8")
+        files.append(str(file))
+    return files
+
+
+def test_the_command_judges_dark_frames(
+    tmp_path: Path, accepted: Spectrum, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now, then = tmp_path / "now.jdx", tmp_path / "then.jdx"
+    write(unit(2), now)
+    write(accepted, then)
+    command = [
+        "qa", "check", str(now), "--accepted", str(then), "--standard", "polystyrene",
+        "--technique", "raman", "--json",
+    ]  # fmt: skip
+    sound, bad = dark_files(tmp_path, 12.0), dark_files(tmp_path, 40.0)
+
+    def judged(*options: str) -> tuple[int, dict[str, str]]:
+        status = main([*command, *options])
+        return status, {f["name"]: f["status"] for f in json.loads(capsys.readouterr().out)["figures"]}
+
+    status, figures = judged("--dark", *sound, "--accepted-dark", *sound)
+    assert status == Exit.IDENTIFIED
+    assert {figures[name] for name in ("dark_level", "dark_noise", "dead_pixels", "hot_pixels")} == {"passed"}
+    status, figures = judged("--dark", *bad, "--accepted-dark", *sound)
+    assert (status, figures["dark_noise"], figures["dark_level"]) == (Exit.DEVICE, "failed", "passed")
+    status, figures = judged("--dark", *sound)
+    assert (status, figures["dark_noise"], figures["dead_pixels"]) == (Exit.IDENTIFIED, "not done", "passed")
+    assert main([*command, "--dark", sound[0]]) == Exit.UNREADABLE
+    assert "two dark frames" in capsys.readouterr().err
+    assert main([*command, "--dark", *sound, "--adc-max", "0"]) == Exit.USAGE
+
+
+def test_dark_frames_show_pixels_that_are_stuck_or_hot() -> None:
+    rng = np.random.default_rng(2)
+    axis = np.arange(200.0, 1200.0)
+    counts = np.round(800 + 50 * np.sin(axis / 300) + rng.normal(0, 10, (8, axis.size)))
+    counts[:, 10], counts[:, 20], counts[:, 30] = 0, 65535, 803
+    counts[:, [40, 50, 60, 70]] += 2000
+
+    def frames(values: np.ndarray) -> list[Spectrum]:
+        return [Spectrum(axis, row, technique="raman", unit="counts") for row in values]
+
+    found = Darkness.of_spectra(frames(counts), 65535)
+    assert found.dead_share == pytest.approx(3 / axis.size)
+    assert found.hot_share == pytest.approx(5 / axis.size)  # the one that is stuck at the top, too
+    assert found.noise == pytest.approx(10, rel=0.1)
+    # Too few frames, or too quiet a detector, and standing still means nothing.
+    assert Darkness.of_spectra(frames(counts[:4]), 65535).dead_share == pytest.approx(2 / axis.size)
+    with pytest.raises(CheckError, match="two dark frames"):
+        Darkness.of_spectra(frames(counts[:1]), 65535)
+    with pytest.raises(CheckError, match="points"):
+        Darkness.of_spectra([*frames(counts), Spectrum(axis[:-1], counts[0, :-1], technique="raman")], 65535)
+
+
+def test_darks_of_another_exposure_are_not_compared(accepted: Spectrum) -> None:
+    longer = dataclasses.replace(HEALTHY, mean=20_000.0, integration_ms=5000.0)
+    usual = dataclasses.replace(HEALTHY, integration_ms=500.0)
+    check = check_performance(unit(5), "polystyrene", accepted=accepted, dark=longer, accepted_dark=usual)
+    assert check.figure("dark_level").status == "not done"
+    assert "5000 ms" in check.figure("dark_level").note

@@ -122,11 +122,10 @@ class Unit:
 
         sample, dark = frames(True), frames(False)
         # What the host believes is where the pixels were when the unit was calibrated.
-        believed = replace(own, drift_nm=own.drift_nm).reported
-        pixels = np.arange(bench.pixels)
+        wavelengths = np.polynomial.polynomial.polyval(np.arange(bench.pixels), own.reported)
         measurement = Measurement(
             profile=load_profile("ocean-ventana-785l"),
-            identity=Identity(f"U-{self.number:03d}", np.polynomial.polynomial.polyval(pixels, believed)),
+            identity=Identity(f"U-{self.number:03d}", wavelengths),
             laser_nm=785.0,
             sample=sample,
             dark=dark,
