@@ -34,6 +34,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 
 from spectralid import LibraryBuilder, SpectralIDError, Spectrum, open_library, read_all
+from spectralid.calibration.peaks import Peak, find_peaks
 from spectralid.identify import identify
 from spectralid.identify.quality import signal_quality
 from spectralid.library import Compound, Tier
@@ -50,7 +51,7 @@ from tests.qa.ageing_units import SOUND, Day, Unit, standard
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "qa-faults.md"
 # What each part promises; docs/quality-assurance.md states the same.
-DAILY, PAIRS, LABELS, LEAKS = 0.01, 0.001, 0.01, 0.01
+DAILY, PAIRS, LABELS, LEAKS = 0.01, 0.002, 0.01, 0.05
 YEAR_UNITS, YEAR_DAYS, BASELINE_DAYS = 5, 80, 20
 CHARTED_DAYS, DRIFT_DAYS, DRAWS = 100, 56, 8
 
@@ -332,10 +333,10 @@ def charts(trials: int = 3000) -> list[str]:
                     by[name] += 1
     often = ", ".join(f"{name.replace('_', ' ')} {n}" for name, n in by.most_common())
     lines += [
-        f"The figures of {YEAR_UNITS} simulated units as the check gives them, {YEAR_DAYS} days of each drawn "
-        f"again and again ({runs} charts of {CHARTED_DAYS} days after {BASELINE_DAYS}, not independent): stopped "
-        f"{counted(stopped, runs)}, promised at most {100 * promised.within(CHARTED_DAYS):.0f} %. Of "
-        f"{YEAR_UNITS * DRAWS} each: {often}.",
+        f"The figures of {YEAR_UNITS} simulated units as the check gives them, {YEAR_DAYS} days of each "
+        f"drawn again and again ({runs} charts of {CHARTED_DAYS} days after {BASELINE_DAYS}, not independent): "
+        f"stopped {counted(stopped, runs)}, promised at most {100 * promised.within(CHARTED_DAYS):.0f} %. "
+        f"Of {YEAR_UNITS * DRAWS} each: {often}.",
         "",
     ]
     lines += [
@@ -442,10 +443,10 @@ def collections(folder: Path) -> Iterator[tuple[str, list[Spectrum]]]:
     data = shared_data()
     files = sorted((data / "wasatch-enlighten" / "default_matching_library").glob("*.csv"))
     whole = [read_all(file, technique="raman")[0] for file in files]
-    yield "portable 785 nm unit, 80 substances", whole
+    yield "portable unit", whole
     for name, queries in (
-        ("FT-Raman, tablets", tablets(data, folder)),
-        ("dispersive, smoothed by its maker, salt solutions", salts(data, folder, infrared=False)),
+        ("FT-Raman", tablets(data, folder)),
+        ("salt solutions", salts(data, folder, infrared=False)),
     ):
         scans = {query.scan().sha256: query.scan() for query in queries}
         yield name, list(scans.values())
@@ -457,7 +458,7 @@ def collections(folder: Path) -> Iterator[tuple[str, list[Spectrum]]]:
         scans = [
             generator.scan([(some, 1.0)], unit, rng, peak_counts=counts, spread=spread) for _ in range(40)
         ]
-        yield f"simulated, {counts:,.0f} electrons in the strongest band, one substance, one unit", scans
+        yield f"simulated, {counts:,.0f}", scans
 
 
 def halves(s: Spectrum) -> tuple[Spectrum, Spectrum]:
@@ -485,6 +486,10 @@ def duplicates(folder: Path) -> list[str]:
     return [
         f"Promised: at most {PAIRS:.1%} of the pairs of independent scans are taken for one scan. In all: "
         f"{counted(false, pairs_seen)}; in nine of ten pairs one of the two was also changed as below.",
+        "",
+        "Scans: of 80 substances on one portable 785 nm unit, as two halves (every other pixel); of tablets by "
+        "FT-Raman; of salt solutions, smoothed by the maker of the instrument; of one substance on one simulated "
+        "unit, with so many electrons in the strongest band.",
         "",
         *table(("independent scans", "taken for one scan"), clean),
         "One scan saved twice, found of 20:",

@@ -17,10 +17,18 @@ from spectralid.errors import DeviceError, ParameterError
 
 if TYPE_CHECKING:
     from spectralid.devices import ArmToken, Profile, Progress
+    from spectralid.devices.record import Measurement
     from spectralid.devices.sim.launch import Simulator
     from spectralid.spectrum import Spectrum
 
-__all__ = ["CONFIRMATION", "add_instrument_options", "check_instrument", "ending_in_order", "measure"]
+__all__ = [
+    "CONFIRMATION",
+    "add_instrument_options",
+    "check_instrument",
+    "ending_in_order",
+    "measure",
+    "measure_with_frames",
+]
 
 SIMULATED_PROTOCOL: Final = "obp"
 SIMULATED_PROFILE: Final = "ocean-ventana-785l"
@@ -145,6 +153,17 @@ def measure(args: argparse.Namespace) -> Spectrum:
     DeviceError, ParameterError
         See `spectralid.devices.Session`.
     """
+    return measure_with_frames(args)[0]
+
+
+def measure_with_frames(args: argparse.Namespace) -> tuple[Spectrum, Measurement]:
+    """As `measure`, with the frames, for what judges the detector.
+
+    Raises
+    ------
+    DeviceError, ParameterError
+        See `spectralid.devices.Session`.
+    """
     from spectralid.devices import ScanPlan, Session, open_device
 
     simulated = args.simulate is not None
@@ -173,19 +192,19 @@ def measure(args: argparse.Namespace) -> Spectrum:
         token = _consent(args, profile, plan.operator)
         stack.enter_context(ending_in_order())
         session = stack.enter_context(Session(partial(open_device, port, profile)))
-        spectrum = session.scan(
+        measurement = session.measure(
             # A simulated laser that no software switches shines all the time: there is no dark.
             replace(plan, dark=session.has_laser or not simulated),
             token=token,
             acknowledge_unknown_interlock=True,
             light=None if session.has_laser or simulated else _switch_by_hand,
-            axis_calibration=calibration,
             progress=show_progress,
         )
+    spectrum = measurement.spectrum(axis_calibration=calibration, intensity_calibration=None)
     if simulated:
         # No simulated spectrum may ever pass for evidence.
-        return spectrum.replace(acquisition=spectrum.acquisition.with_flags("simulated"))
-    return spectrum
+        spectrum = spectrum.replace(acquisition=spectrum.acquisition.with_flags("simulated"))
+    return spectrum, measurement
 
 
 def _simulator(args: argparse.Namespace, profile: Profile) -> Simulator:

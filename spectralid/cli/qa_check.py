@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import Unread, add_reading_options, print_json, read_input, read_one
-from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
+from spectralid.cli._instrument import add_instrument_options, check_instrument, measure_with_frames
 from spectralid.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from spectralid.qa.check import check_performance
+    from spectralid.qa.check import Darkness, check_performance
     from spectralid.qa.history import kept
     from spectralid.qa.limits import load_limits
 
@@ -60,7 +60,9 @@ def _run(args: argparse.Namespace) -> int:
     dark, accepted_dark = (_darkness(files, args) for files in (args.dark, args.accepted_dark))
     if measured_now:
         check_instrument(args)
-        spectrum = measure(args)
+        spectrum, measurement = measure_with_frames(args)
+        if dark is None and measurement.dark is not None and len(measurement.dark.raw) > 1:
+            dark = Darkness.of(measurement.dark, measurement.sample, measurement.profile.adc_max)
     else:
         spectrum = read_one(args.file, args)
     check = check_performance(

@@ -146,6 +146,9 @@ def test_a_simulated_unit_is_checked_and_kept(tmp_path: Path, capsys: pytest.Cap
     assert json.loads(json.dumps(check.to_dict())) == printed
     assert (status == Exit.IDENTIFIED) == check.passed
     assert check.lot == "APAP-1"
+    # The scan takes dark frames anyway.
+    assert check.figure("dead_pixels").status == "passed"
+    assert check.figure("dark_noise").value
     assert page.read_bytes().startswith(b"%PDF")
 
 
