@@ -208,7 +208,7 @@ def test_a_tablet_killed_at_any_moment(tmp_path):
     chance = random.Random(11)
     with enrolled_field(tmp_path) as field:
         told: list[str] = []
-        for _ in range(4):
+        for _ in range(3):
             field.store.close()
             child = subprocess.Popen(
                 [sys.executable, "-c", _TABLET, str(field.folder / "tablet")],

@@ -3,7 +3,7 @@
 import { announce, fill, h, icon } from "../dom.js";
 import { hour, known, number, t, utc } from "../i18n.js";
 import { standing } from "../standing.js";
-import { call, get, path, post } from "../api.js";
+import { call, get, path, post, put } from "../api.js";
 import { now, taken } from "../state.js";
 import { button, once } from "../act.js";
 import { choices, form } from "../form.js";
@@ -64,7 +64,7 @@ function measuring(context, facts, arrived, device, place) {
   const titles = facts.standards.map((s) => ({ value: s.name, label: known("standard", s.name) === s.name ? s.title : t(`standard.${s.name}`), kind: s.kind }));
   const few = titles.slice(0, 3);
   let standard = titles.find((s) => s.value === kept("standard"))?.value ?? titles[0]?.value;
-  const lot = h("input.text", { id: "lot", name: "lot", type: "text", maxlength: 60, autocomplete: "off", value: kept(`lot:${standard}`), oninput: () => keep(`lot:${standard}`, lot.value.trim()) });
+  const lot = h("input.text", { id: "lot", name: "lot", type: "text", maxlength: 60, autocomplete: "off", "aria-describedby": "lot-hint", value: kept(`lot:${standard}`), oninput: () => keep(`lot:${standard}`, lot.value.trim()) });
   const picked = (value) => { standard = value; keep("standard", value); lot.value = kept(`lot:${value}`); };
   const group = (options, name, label) => choices(name, { label, options, value: standard, width: "240px", changed: (value) => { other.inputs.concat(first.inputs).forEach((input) => { input.checked = input.value === value; }); picked(value); } });
   const first = group(few, "standard", t("check.standard"));
@@ -83,7 +83,11 @@ function measuring(context, facts, arrived, device, place) {
     event.target.value = "";
     if (chosen) once("check-file", null, async () => done(await call("POST", `/api/checks/file?${new URLSearchParams({ name: chosen.name, ...asked() })}`, chosen, { type: "application/octet-stream", timeout: FILE_MS })), place);
   } }), words);
+  // Who checks stands in the record; whoever has not said so yet is asked once.
+  const officer = now().officer ? null : h("input.text", { id: "officer", name: "officer", type: "text", maxlength: 40, autocomplete: "off", "aria-describedby": "officer-hint",
+    onchange: () => once("officer", null, () => taken(put("/api/settings", { officer: officer.value.trim() })), place) });
   return h("section.card", { "aria-labelledby": "measure" }, h("h2", { id: "measure" }, t("check.now")), h("p", {}, t("check.how")),
+    officer && h("div.field", {}, h("label.name", { for: "officer" }, t("settings.officer")), h("span.hint", { id: "officer-hint" }, t("settings.officer_hint")), officer),
     first, titles.length > 3 && more(t("check.other_standards"), other),
     h("div.field", {}, h("label.name", { for: "lot" }, t("check.lot")), h("span.hint", { id: "lot-hint" }, t("check.lot_hint")), lot),
     h("div.row", {}, device.connected ? measure : h("p", {}, t("check.not_connected")), device.connected ? null : linkTo("/?step=connect", t("connect.title")), file),
