@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from _samples import Collection
@@ -31,8 +32,9 @@ Intervals are 95 %. The first, in brackets after the share, counts samples (Clop
 narrow where samples are not independent. *By groups* counts what belongs together once, as far as it stands
 or falls together (Korn and Graubard): quote that one. *Named* is what the verdict says to an officer. *The
 fit holds* is what the analysis lists with odds for it, named or not: leads for a chemist. The engine
-states shares of the signal, which are no shares by weight; *calibrated* is what is left after a straight line
-fitted to the other groups.
+states shares of the signal, which are no shares by weight. *Left by a calibration* is the root mean square
+after a straight line fitted to the other groups, as published calibrations are judged; where it is no less
+than the spread of the levels, the share says nothing about the level.
 """
 _RATES = {
     "complete": "all named, nothing else",
@@ -138,8 +140,8 @@ def _limits(studies: Sequence[Study]) -> Iterator[str]:
 
 def percent(share: float) -> str:
     """A share as percent; what the samples do not bound is said so."""
-    if math.isinf(share):
-        return "not bounded"
+    if share > 1:
+        return "over 100 %"
     return f"{100 * share:.3g} %"
 
 
@@ -148,15 +150,16 @@ def _shares(studies: Sequence[Study]) -> Iterator[str]:
     if not rows:
         return
     yield (
-        "| share of the signal against share by weight | in the fit | mean difference | root mean square | "
-        "the same, calibrated | the stated interval holds it |"
+        "| share of the signal against share by weight | in the fit | correlation | mean difference | "
+        "left by a calibration | spread of the levels | the stated interval holds it |"
     )
-    yield "|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|"
     for row in rows:
-        calibrated = "–" if row.calibrated_rms is None else f"{100 * row.calibrated_rms:.2f} points"
+        alike = "–" if row.correlation is None else f"{row.correlation:.2f}"
+        left = "–" if row.calibrated_rms is None else f"{100 * row.calibrated_rms:.2f} points"
         yield (
-            f"| {row.target} | {row.listed}/{row.n} | {100 * row.bias:+.1f} points | "
-            f"{100 * row.rms:.1f} points | {calibrated} | {row.covered} |"
+            f"| {row.target} | {row.listed}/{row.n} | {alike} | {100 * row.bias:+.1f} points | {left} | "
+            f"{100 * row.spread:.2f} points | {row.covered} |"
         )
     yield ""
 
@@ -230,11 +233,11 @@ def _figures(done: Sequence[Done], images: Path) -> list[str]:
             _acetaminophen_figure(collection, studies[0]).savefig(images / "qa-acetaminophen.png", dpi=110)
             lines += ["![Acetaminophen on four kinds of samples](images/qa-acetaminophen.png)", ""]
     curves = [
-        (collection.title.split(",")[0] + f": {levels.target}", levels)
+        (f"{collection.slug}: {levels.target}", levels)
         for collection, studies in done
         for study in studies
         for levels in measures.detection_limits(study)
-        if levels.curve is not None
+        if levels.curve is not None and levels.curve.limits[0].share <= 1
     ]
     if curves:
         _detection_figure(curves).savefig(images / "qa-detection.png", dpi=110)
@@ -302,7 +305,12 @@ def _detection_figure(curves):  # type: ignore[no-untyped-def]
         for centre, hits, of, low, high_ in _pooled(at, rates):
             axes.errorbar([100 * centre], [hits / of], yerr=[[hits / of - low], [high_ - hits / of]], fmt="o",
                           color=MEASURED, markersize=4, capsize=2)  # fmt: skip
-        axes.set(xscale="log", ylim=(-0.04, 1.04), xlabel="share, %", title=title)
+        axes.set(xscale="log", ylim=(-0.04, 1.04), xlabel="share, %", ylabel="named", title=title)
+        axes.set_xticks(
+            [x for x in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if 40 * at.min() < x < 250 * at.max()]
+        )
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         axes.title.set_fontsize(8)
         axes.grid(True, color=GRID, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
@@ -339,7 +347,8 @@ def _calibration_figure(cases):  # type: ignore[no-untyped-def]
                 [one.stated], [one.observed], yerr=off, fmt="o", color=MEASURED, markersize=4, capsize=2
             )
         cost = "" if found.cllr is None else f"\nCllr {found.cllr:.2f}, best {found.cllr_min:.2f}"
-        axes.set(xlim=(-0.03, 1.03), ylim=(-0.04, 1.04), xlabel="stated", ylabel="there", title=title + cost)
+        axes.set(xlim=(-0.03, 1.03), ylim=(-0.04, 1.04), xlabel="stated", ylabel="there")
+        axes.set_title(fill(title, 40) + cost)
         axes.title.set_fontsize(7)
         axes.grid(True, color=GRID, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)

@@ -113,10 +113,12 @@ class Shares:
         where the target scatters or absorbs more than what it is mixed with, that is no fault of the fit.
     correlation : float or None
         Of found and true; ``None`` where one of them does not vary.
+    spread : float
+        Standard deviation of the levels: what is left if every sample is taken for the mean of all.
     calibrated_rms : float or None
-        Root of the mean square that is left if a straight line from found to true is fitted to the other
-        groups: what the fit would be worth to who calibrates it on samples like these. ``None`` with fewer
-        than three groups.
+        Root of the mean square that is left if a straight line from found to true, which may not fall, is
+        fitted to the other groups: what the fit would be worth to who calibrates it on samples like these.
+        ``None`` with fewer than three groups.
     covered : Rate
         How often the stated interval holds the level, where the target is in the fit.
     """
@@ -129,6 +131,7 @@ class Shares:
     bias: float
     rms: float
     correlation: float | None
+    spread: float
     calibrated_rms: float | None
     covered: Rate
 
@@ -272,6 +275,7 @@ def _shares(target: str, cases: Sequence[tuple[float, Outcome]]) -> Shares:
         float(np.mean(found - true)),
         math.sqrt(float(np.mean((found - true) ** 2))),
         float(np.corrcoef(true, found)[0, 1]) if varies else None,
+        float(true.std()),
         _calibrated_rms(found, true, every),
         Rate.of_cases(inside, groups),
     )
@@ -288,7 +292,7 @@ def _calibrated_rms(found: FloatArray, true: FloatArray, groups: Sequence[Hashab
         x, y = found[~mine], true[~mine]
         spread = float(np.sum((x - x.mean()) ** 2))
         slope = float(np.sum((x - x.mean()) * (y - y.mean()))) / spread if spread else 0.0
-        left[mine] = y.mean() + slope * (found[mine] - x.mean()) - true[mine]
+        left[mine] = y.mean() + max(slope, 0.0) * (found[mine] - x.mean()) - true[mine]
     return math.sqrt(float(np.mean(left**2)))
 
 

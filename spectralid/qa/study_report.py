@@ -111,7 +111,7 @@ def study_facts(study: Study) -> dict[str, object]:
         "shares": [
             {"target": one.target, "n": one.n, "listed": one.listed, "low": one.low, "high": one.high,
              "bias": one.bias, "rms": one.rms, "correlation": one.correlation,
-             "calibrated_rms": one.calibrated_rms, "covered": _rate(one.covered)}
+             "spread": one.spread, "calibrated_rms": one.calibrated_rms, "covered": _rate(one.covered)}
             for one in measures.shares(study.outcomes)
         ],
         "repeatability": {
@@ -386,13 +386,14 @@ def _uncertainty(study: Study) -> Iterator[Block]:
     yield Picture(calibration_figure(found), "Stated against observed probability of components")
     rows = [
         (one.target, f"{100 * one.low:.3g} to {100 * one.high:.3g} %", f"{one.listed}/{one.n}",
-         f"{100 * one.bias:+.2g}", f"{100 * one.rms:.2g}",
+         f"{100 * one.bias:+.2g}", f"{100 * one.rms:.2g}", f"{100 * one.spread:.2g}",
          "–" if one.calibrated_rms is None else f"{100 * one.calibrated_rms:.2g}", one.covered)
         for one in measures.shares(study.outcomes)
     ]  # fmt: skip
     if rows:
         yield table(
             ("Target", "Levels", "In the fit", "Mean difference, points", "Root mean square, points",
+             "Spread of the levels",
              "The same, calibrated on the other groups", "Interval holds the level"),
             rows,
             "Shares of the signal against levels, for levels that are shares. A share of the signal is no "
