@@ -174,6 +174,7 @@ def test_by_slug_cas_inchikey_and_name(desk, tmp_path):
         (lambda: spectrum(A, noise=0.06), "noise"),
         (lambda: spectrum(A, low=700.0), "range"),
         (lambda: spectrum(A, flags={"saturated"}), "signal"),
+        (lambda: spectrum(A, flags={"simulated"}), "measured"),
         (lambda: spectrum(A, technique="unknown"), "technique"),
     ],
 )
@@ -197,7 +198,7 @@ def test_what_a_person_has_to_weigh_is_shown(desk, library):
     one = proposed(desk, library, new(), case_id=case_id, seq=2)
     shown = {check.name: check.good for check in one.checks}
     assert shown == {
-        "signal": True, "noise": True, "range": True, "instrument": True,
+        "signal": True, "noise": True, "range": True, "instrument": True, "measured": True,
         "checked": False, "container": False, "spikes": True, "history": True,
     }  # fmt: skip
 

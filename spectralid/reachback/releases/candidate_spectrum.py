@@ -152,6 +152,11 @@ def checks_of(
             f"{start:.0f} to {end:.0f} cm⁻¹; a reference covers {low:.0f} to {high:.0f}.",
         ),
         Check("instrument", scan["ipv"] != "failed", f"Performance check of the instrument: {scan['ipv']}."),
+        Check(
+            "measured",
+            "simulated" not in measured.acquisition.flags,
+            "A reference is measured, not simulated.",
+        ),
     )
     for check in must:
         if not check.good:
