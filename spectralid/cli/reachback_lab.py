@@ -113,7 +113,8 @@ def _import(args: argparse.Namespace) -> int:
         print(f"line {one.line}: not taken: {one.why}", file=sys.stderr)
     for line in done.lines:
         if line.taken.what == "unmatched":
-            print(f"line {line.line}: kept as {line.taken.n}, its case is not clear ({line.taken.why})")
+            kept = "would be kept" if done.dry else f"kept as {line.taken.n}"
+            print(f"line {line.line}: {kept}, its case is not clear ({line.taken.why})")
     counts = ", ".join(f"{n} {what}" for what in (*_WHAT, "known") if (n := done.count(what)))
     would = "would be " if done.dry else ""
     print(f"{len(done.lines)} lines {would}taken ({counts or 'none'}), {len(done.bad)} not taken")
