@@ -1,11 +1,31 @@
-"""Figures for people: the spectrum, what was found in it, and what is left unexplained."""
+"""Figures for people: the spectrum, what was found in it, and what is left unexplained.
 
-from spectralid.plot._style import save
-from spectralid.plot.analysis import analysis_figure, identification_figure
-from spectralid.plot.bench import bench_figure
-from spectralid.plot.calibration import calibration_figure
-from spectralid.plot.match import match_figure
-from spectralid.plot.spectrum import spectrum_figure
+Names load when first used: the picture of a spectrum needs no engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectralid.plot._style import save as save
+    from spectralid.plot.analysis import analysis_figure as analysis_figure
+    from spectralid.plot.analysis import identification_figure as identification_figure
+    from spectralid.plot.bench import bench_figure as bench_figure
+    from spectralid.plot.calibration import calibration_figure as calibration_figure
+    from spectralid.plot.match import match_figure as match_figure
+    from spectralid.plot.spectrum import spectrum_figure as spectrum_figure
+
+_WHERE = {
+    "analysis_figure": "analysis",
+    "bench_figure": "bench",
+    "calibration_figure": "calibration",
+    "identification_figure": "analysis",
+    "match_figure": "match",
+    "save": "_style",
+    "spectrum_figure": "spectrum",
+}
 
 __all__ = [
     "analysis_figure",
@@ -16,3 +36,13 @@ __all__ = [
     "save",
     "spectrum_figure",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

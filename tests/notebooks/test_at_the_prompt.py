@@ -26,7 +26,7 @@ def engine():
         yield Identifier(library)
 
 
-@pytest.mark.parametrize("room", ["spectralid.qa", "spectralid.devices.sim"])
+@pytest.mark.parametrize("room", ["spectralid.qa", "spectralid.devices.sim", "spectralid.plot"])
 def test_every_public_name_loads_and_is_no_module(room):
     module = importlib.import_module(room)
     for name in module.__all__:
