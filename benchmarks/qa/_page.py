@@ -128,6 +128,7 @@ def _limits(studies: Sequence[Study]) -> Iterator[str]:
         else:
             cells = [
                 f"{percent(limit.share)} [{percent(limit.low)}, {percent(limit.high)}]"
+                + " (beyond the levels)" * (limit.share > above[-1][0])
                 for limit in levels.curve.limits
             ]
             cells.append("–" if levels.curve.fit_p is None else f"{levels.curve.fit_p:.2g}")
@@ -281,7 +282,7 @@ def _acetaminophen_figure(collection, study):  # type: ignore[no-untyped-def]
             [f"{100 * x:.0f}" for x in loadings], [np.mean(m) for m in mine], "o-", color=color, label=plate
         )
     right.set(xlabel="acetaminophen in the film, %", ylabel="films whose fit holds it", ylim=(-0.03, 1.03))
-    right.legend(frameon=False, fontsize=7)
+    right.legend(frameon=False, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     for axes in (left, right):
         axes.grid(True, color=GRID, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)

@@ -127,12 +127,13 @@ def acetaminophen(data: Path, folder: Path) -> Iterator[Collection]:
     yield Collection(
         "acetaminophen",
         "Acetaminophen on other instruments, Raman",
-        "One reference (a portable 785 nm unit; the library holds the other 79 spectra of that unit and the "
-        "glass of the plates). Samples: pure powder on a Renishaw microscope; a tablet from a collection of "
-        "unstated instruments; and dried films of paracetamol with 0, 15 and 30 % of one of four polymers, "
-        "and of polymer alone, in three glass plates on a LabRAM microscope at 532 nm, from solutions of 60, "
-        "30 and 15 mg/mL. The authors list 48 of the 108 with paracetamol as crystalline. Three wells of one "
-        "solution are a group; the twelve of a plate without a polymer are one.",
+        "One reference (a portable 785 nm unit; the library holds the other 79 spectra of that unit and "
+        "the glass of the plates). Samples: pure powder on a Renishaw microscope; a tablet from a "
+        "collection of unstated instruments; and dried films of paracetamol with 0, 15 and 30 % of one of "
+        "four polymers, and of polymer alone, in three glass plates on a LabRAM microscope at 532 nm, "
+        "from solutions of 60, 30 and 15 mg/mL. The authors list 48 of the 108 with paracetamol as "
+        "crystalline. Three wells of one solution are a group; the twelve of a plate without a polymer "
+        "are one. A plate (another day, filter and objective) counts as a unit.",
         str(folder / "glass.h5"),
         "raman",
         tuple(rows),
