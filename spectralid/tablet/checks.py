@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from spectralid.errors import SpectralIDError
 from spectralid.files import write_whole
 from spectralid.qa.history import folder_of, kept, moment_of, read_history
 from spectralid.qa.performance import PerformanceCheck
@@ -122,8 +123,8 @@ class CheckBook:
                     text = json.dumps(asdict(dark)).encode()
                     write_whole(accepted.with_suffix(_DARK), [text], mode=0o644)
                 write(spectrum, accepted)
-        except OSError as error:
-            _log.warning("The files of the check %s could not be written: %s", check.id[:12], error.strerror)
+        except (OSError, SpectralIDError) as error:
+            _log.warning("The files of the check %s could not be written: %s", check.id[:12], error)
 
     def restore(self, check: PerformanceCheck) -> Path:
         """Write the file of a check that is on record, if it is not there.
