@@ -134,3 +134,17 @@ def test_exit_codes_are_the_same_everywhere() -> None:
     assert in_table <= codes
     described = texts_below_assignments(inspect.getsource(_exit.Exit))
     assert set(described) == {code.name for code in _exit.Exit}
+
+
+def test_the_site_shows_nobodys_home_folder() -> None:
+    import commands
+
+    waiting = [commands.parser()]
+    texts = []
+    while waiting:
+        one = waiting.pop()
+        waiting += _children(one).values()
+        texts.append(one.format_help())
+    assert len(texts) > 40
+    assert any("~/.spectralid" in text.replace("\n", "") for text in texts)
+    assert not [text for text in texts if str(Path.home()) in text]
