@@ -453,7 +453,7 @@ def _against_accepted(
             "background",
             _background(spectrum, first) - _background(accepted, first_then),
             high=allowed.background_rise,
-            note="level under the bands over that of the accepted day, in heights of the strongest band",
+            note="level under the bands, in strongest bands, above the accepted day",
         )
     yield judged("self_match", _likeness(spectrum, accepted), low=allowed.self_match)
 
