@@ -152,7 +152,8 @@ def simulated(units: int) -> list[str]:
             elif smallest:
                 smallest = ""
         told = ", ".join(name.replace("_", " ") for name, _ in by.most_common(3))
-        rows.append([fault, "; ".join(cells), told or "–", smallest or "none of these"])
+        least = "–" if fault == "another substance" else smallest or "none of these"
+        rows.append([fault, "; ".join(cells), told or "–", least])
     exact = "; ".join(counted(k, units) for k in (0, units // 2, units))
     return [
         f"Polystyrene on {units} simulated units, one day each, against the day of acceptance with dark "
