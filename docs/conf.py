@@ -37,6 +37,8 @@ nb_execution_mode = "off"
 
 autosummary_generate = False
 autodoc_typehints = "none"
+# As the source has them: an evaluated path would be that of whoever built the site.
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
