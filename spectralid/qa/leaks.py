@@ -14,9 +14,9 @@ from spectralid.spectrum import Spectrum
 
 __all__ = ["leak_of"]
 
-# Likeness from which a reference is compared for being the very scan. The scan itself, saved in whatever way,
-# is always among the likest.
-_ALIKE: Final = 0.90
+# Likeness from which a reference is compared for being the very scan. Low enough for a corrected axis; the scan
+# itself is always among the likest.
+_ALIKE: Final = 0.70
 
 
 def leak_of(spectrum: Spectrum, identification: Identification, library: ReferenceLibrary) -> str:
