@@ -14,8 +14,8 @@ from spectralid.spectrum import Spectrum
 
 __all__ = ["leak_of"]
 
-# Likeness from which a reference is compared for being the very scan. Low enough for a corrected axis; the scan
-# itself is always among the likest.
+# Likeness from which a reference is compared for being the very scan: low enough for a corrected axis. The
+# scan itself is always among the likest.
 _ALIKE: Final = 0.70
 
 
