@@ -310,7 +310,7 @@ def test_many_tablets_at_once_each_packet_once(desk):
 CRASH = """
 import os, sys, threading
 from datetime import UTC, datetime
-from spectralid.reachback import ingest, storing
+from spectralid.reachback.tablets import ingest, storing
 from spectralid.reachback.store.database import open_database
 from spectralid.reachback.store.serverkeys import ServerKeys
 

@@ -42,7 +42,7 @@ def main() -> None:
     guards.remove_named(os.environ)
     for name in GROUPS:
         # All of the server is there before the fork.
-        importlib.import_module(f"spectralid.reachback.{name}")
+        importlib.import_module(f"spectralid.reachback.api.{name}")
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
