@@ -50,7 +50,7 @@ DO $$ DECLARE name text; BEGIN
   SET LOCAL session_replication_role = replica;
   FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'
   LOOP EXECUTE format('DELETE FROM %I', name); END LOOP;
-  -- A test may have worked with the rights of an administrator, and the next one must find the guards in place.
+  -- A test may have worked with the rights of an administrator; the next one must find the guards in place.
   FOR name IN SELECT DISTINCT tgrelid::regclass FROM pg_trigger WHERE tgenabled = 'D' AND NOT tgisinternal
   LOOP EXECUTE format('ALTER TABLE %s ENABLE TRIGGER USER', name); END LOOP;
 END $$
