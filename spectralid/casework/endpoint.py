@@ -476,7 +476,13 @@ class _Line:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             with self._lock:
                 self._socket = info["return_value"].get_extra_info("socket")
-            if self.was_interrupted or self.was_too_long or self.ended:
+            if not (self.was_interrupted or self.was_too_long or self.ended):
+                return
+            if event == "connection.connect_tcp.complete":
+                # Closed, not shut down: Python's TLS makes a socket of a line that is shut down, and nobody
+                # closes it.
+                info["return_value"].close()
+            else:
                 self.cut()
 
     @contextmanager

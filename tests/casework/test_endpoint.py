@@ -332,6 +332,22 @@ def test_an_interruption_before_the_wait_is_not_lost(field, line):
     assert field.server.log == []
 
 
+@pytest.mark.parametrize("stage", ["connect_tcp", "start_tls"])
+def test_an_end_while_the_line_is_dialled_leaves_no_socket_behind(field, line, monkeypatch, stage):
+    trace, dialled = line._line.trace, []
+
+    def ending(event, info):
+        if event == f"connection.{stage}.complete":
+            dialled.append(info["return_value"])
+            line.interrupt(everything=True)
+        trace(event, info)
+
+    monkeypatch.setattr(line._line, "trace", ending)
+    assert line.time().code == "interrupted"
+    (stream,) = dialled
+    assert stream.get_extra_info("socket").fileno() == -1
+
+
 def test_an_interruption_leaves_a_delivery_alone(field, line):
     (packet_id,) = field.capture()
 
