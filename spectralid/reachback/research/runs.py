@@ -535,7 +535,7 @@ def complete(
     looked = sorted(looked, key=lambda one: one.candidate.ref)
     with db.begin() as tx:
         row = tx.execute(sa.select(research_shards).where(*_this(part))).mappings().one()
-        if row["token"] != part.token or row["state"] != "claimed":
+        if not _is_held(row, part):
             return False
         run = _run(tx, part.run_id)
         effects = _effects(tx, keys, run, looked, now=now)
@@ -576,6 +576,11 @@ def _effects(
         for position, i in enumerate(members):
             found[i] = ("none", "agrees") if position in agrees else (effect, "changed")
     return found
+
+
+def _is_held(row: Mapping[str, Any], part: Part) -> bool:
+    """Whether nobody has claimed a part since, by the token it was given with."""
+    return bool(row["token"] == part.token and row["state"] == "claimed")
 
 
 def _hit(run: Mapping[str, Any], one: Looked, effect: str, outcome: str, *, now: datetime) -> dict[str, Any]:

@@ -158,6 +158,17 @@ def _never_polls() -> Any:
     return poll
 
 
+_CHECKED = "tests/tablet/test_instrument_check.py::"
+_HELD = Guard(
+    "the token of a part",
+    "a worker whose part was given to another stores nothing of it",
+    {"spectralid.reachback.research.runs:_is_held": _returns(True)},
+)
+_VERIFIED = Guard(
+    "what a failed check changes",
+    "a result of an instrument that is not verified is escalated",
+    {"spectralid.verdict.deciding:_Case._on_instrument": _returns(None)},
+)
 _TRANSACTION = Guard(
     "one transaction",
     "packet, case, audit entry and receipt are stored together or not at all",
@@ -669,9 +680,11 @@ ROWS: tuple[Row, ...] = (
         (
             _RESEARCH + "test_workers_killed_at_random_lose_and_double_nothing",
             _RESEARCH + "test_a_worker_that_was_overtaken_stores_nothing",
+            _RESEARCH + "test_a_part_is_one_workers_until_its_lease_is_out",
             _RESEARCH + "test_it_resumes_where_it_stopped",
             _RESEARCH + "test_a_library_that_changes_during_a_run",
         ),
+        (Shown(_HELD, _RESEARCH + "test_a_part_is_one_workers_until_its_lease_is_out[sqlite]"),),
     ),
     Row(
         25,
@@ -684,9 +697,11 @@ ROWS: tuple[Row, ...] = (
             "tests/casework/test_packet.py::test_any_bytes_are_refused_as_a_packet",
             "tests/library/test_unpack.py::test_a_bomb_is_stopped_by_what_comes_out_of_it",
             "tests/io/test_jcamp_fuzz.py",
+            "tests/test_sandbox.py",
+            "tests/fuzz/test_fuzz.py",
         ),
-        remark="Vendors' files are stored and not opened by the server. Reading them in a process of its own "
-        "with limits on memory and time is the matter of issue 9.",
+        remark="The server stores vendors' files and does not open them. HDF5 is read in a process of its "
+        "own, with limits on memory and time.",
     ),
     Row(
         26,
@@ -734,9 +749,13 @@ ROWS: tuple[Row, ...] = (
         29,
         "the daily check of an instrument fails, or is skipped",
         "results are marked 'instrument not verified', and escalate or are held by policy",
-        ("tests/reachback/test_api_device.py::test_a_daily_check_is_kept_once",),
-        remark="The check itself, and what a verdict makes of one that failed, is the matter of issue 8; "
-        "here only that the server keeps its record.",
+        (
+            _CHECKED + "test_a_failed_check_marks_every_later_result",
+            _CHECKED + "test_a_check_is_skipped_knowingly_with_a_reason_or_not_at_all",
+            _CHECKED + "test_another_unit_is_not_passed_by_it",
+            "tests/reachback/test_api_device.py::test_a_daily_check_is_kept_once",
+        ),
+        (Shown(_VERIFIED, _CHECKED + "test_a_failed_check_marks_every_later_result"),),
     ),
     Row(
         30,
