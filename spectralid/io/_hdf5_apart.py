@@ -47,7 +47,8 @@ def read_apart(reader: Reader, source: Source, options: ReadOptions) -> list[Spe
         "laser_nm": options.laser_nm,
     }
     try:
-        found = sandbox.run("spectralid.io._hdf5_there:there", source.data, asked)
+        limits = sandbox.Limits.for_size(len(source.data))
+        found = sandbox.run("spectralid.io._hdf5_there:there", source.data, asked, limits)
         return _spectra(found.said, found.arrays)
     except sandbox.BrokenError as error:
         raise UnreadableFileError(

@@ -63,7 +63,8 @@ def places_of(path: Path) -> dict[str, Place]:
         except OSError as error:
             raise _damaged(path, error.strerror or str(error)) from None
     try:
-        said = sandbox.run("spectralid.library._places_there:there", path, {"name": str(path)}).said
+        limits = sandbox.Limits.for_size(path.stat().st_size)
+        said = sandbox.run("spectralid.library._places_there:there", path, {"name": str(path)}, limits).said
         if "error" in said:
             raise LibraryError(str(said["error"]))
         return {

@@ -35,6 +35,13 @@ class Limits:
     wall_s: float = 30.0
     result_bytes: int = 512 * 2**20
 
+    @classmethod
+    def for_size(cls, size: int) -> Limits:
+        """What a file of that many bytes may cost: a sound one of 8 MB is read in far less than a second."""
+        cpu_s = 2 + size // (8 * 2**20)
+        # On a machine that is busy with other work the clock goes faster than the processor.
+        return cls(cpu_s=cpu_s, wall_s=10.0 * cpu_s)
+
 
 def impose(limits: Limits) -> None:
     """Have the system hold this process to its limits, for good."""
