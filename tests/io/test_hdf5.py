@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import zlib
 from collections.abc import Callable, Sequence
 
 import h5py
@@ -295,3 +297,27 @@ def test_flipped_bytes_never_bring_out_anything_but_an_input_error(flips: list[t
     except InputError:
         return
     assert found
+
+
+# Found by mutation: HDF5 follows its structures round and round for ever.
+ENDLESS = (
+    "c-rlm%TE(g6o=1DDOA*05)y%+X^b(5kAkAsCxh~+ieS_QJ3B!hRVYeJqPtn*&ZWyPU9x03OaF}i2`=4XXXd-"
+    "@%m^r=k%ar(e4KmkW4LqXT<+mxesuhJdr!M~N~NSl(h}Ad%3q4w%3pv6T!&vw)o%E{F4{YoKi==fv#~L+_f|}5omw(rO0*86@?#@"
+    "UJ<edODE(?i`^}Xqs~<w~nBV8Rh9n~Kn`Y&{w!mJL-;3XkE*-x*ew*=|QTZ|%?e}VKzE~<&iYp~-"
+    "yJCm)Yi^J0KA)N%^)j%EyG$aQuk+Z8N&Sv?lRCHJ`*n;AW5^Ndtnc#F%*)v&yIfY|x(&l0nQrWPDzg7x8u`@Ld?ynRrYDV1f(!Ta"
+    "G&K`sIP<6WReRYk36CeOjrJgdT4L?9D{G}n{VCOJS1d0U=PS*Aj`}?Yv$M<L{V1H!F`=cUrKP2%rKP2%rKP3yr!wj{aU*o`H)8dI"
+    "gmn2o?^IVv*6G=%88oM;TqcYv707gK#m@(NKf?79ujUcdv&=?4_ItNP_9xR5(CU@YuGHr^sbg!qIE&Y{H`%xEwEwEE?VjE~s<aM="
+    ";&p9RpDy%9`>A@PsxR6LcF`+wXZ><!)+<tGRiDWByu-"
+    "Sx9vlDO_gjx`4dt7JKc9ua&7ZGaTqxN~dz+^vGEdT<$9_Lo{+;JZhUQ6bdp-"
+    "nTuweuZ7UQhgdC`#>W@bx<j>^zhLZatI!i=65rkTn#Kkd-Jt=11z`~~MhqLIf`elmB6AN7lDoZ5X}mCthhhvPf;^1M-"
+    "x)OenEcIcn$3+Tx9`F}I!kH3f9`KW&&KK^{v9*Dg^EiElAEiJA8t#8B8KRZ(}4Le~M?1dS42A+lIU?1#<7vW_%00-"
+    "d}coh!8Yw$X}0dw#syajK=JMb>N2Zx~*(19|74dp&Iln2;QMzNucVM7_mhBAQ-C65i|AvTmp*ias0Lz%>e@&p^o6gHG;>}kuW-"
+    "*EoPJ;aRNLyY_dX_kK)YTl<>{rl8fspwxFe|4W~3Eih!BTx7@R17AwpaWefukk|%x=`NWhYob1Ea8U^bfGNchYob1l<-"
+    "3bx=>c|LkGH0-UiG-3l^XQtI&ltDDM~#Em(jKtU?#opsX?;TCe~eScNXEK`ApHTCe~eScNXEL8&kvTCh;DegM&+EZY"
+)
+
+
+def test_a_file_that_keeps_hdf5_busy_for_ever_is_refused():
+    data = zlib.decompress(base64.b85decode(ENDLESS))
+    with pytest.raises(UnreadableFileError, match=r"processor time|damaged"):
+        read(data)
