@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import zlib
 from collections.abc import Callable, Sequence
@@ -321,3 +322,29 @@ def test_a_file_that_keeps_hdf5_busy_for_ever_is_refused():
     data = zlib.decompress(base64.b85decode(ENDLESS))
     with pytest.raises(UnreadableFileError, match=r"processor time|damaged"):
         read(data)
+
+
+# Found by mutation: HDF5 2.0.0 reads beyond its memory (a segmentation fault).
+DEADLY = (
+    "c-rln%TE(g6o=1DDb!ai35jUXG{zWw0*YFn3<6qT)SwG?c7i;rP?Xk0ceB);OP5``bjfm-{u%ufT(ZN?%y-"
+    "+lBQIakg!|ikoclO;xO3)Q?$Hm0@jD0h9@#5_G8yTRti-jB3g>iN^_QRp-^0(gYPZ6^UfR3ypB(peYGNW7y`GR-"
+    "r;(1B5u@Fx!o=v~fYaD2O269rxY<f=<y|Zu3%|LpB`Ga_v#i|T71;~2v-theYvR|$Z##Z-"
+    "Dqp7canEPx%9V1hyj;O{Yi>Nh=6`bCCzHkTAOowo%cb;uUBF&Qn|HL8)VY=1ul-"
+    "~gOZG@lbC)NlpUo_~)vB6z*s{Wz+18$CwEYj#$j7esJGnbnd}zfITzp)h$>}J=**~<exJzzDcs%KBwMP-uk!YV;ep9J6pHjVc#p*"
+    "(Nt`-"
+    "}o<_!(ZEXDVubkM|vk&%&+k&%&+k&%&+k<qWpYTm@H*u~#U)C*G58~(gmT_N3MVB2=ooS|}=vg%YIvxyZy{nz`^s*e;4<5QyQS$3"
+    "-)yLMQ#{mC7P==4c!SDHQ!nb_JW&XRTQRrYO-_U-"
+    "E0{;`dt%4l~eS=Uze=~ACQPSqP#ebJqF%Rz~IAS`DN1VzdLHAefMH(6KJW0T+e@77~GrCpCrh5j7+yF!1}@_fZzZ2C#>+)sz*Cms"
+    "56-_BNd@;vF7pY(?3L-Yk(R@C4y&q<sY-MJAwJ2JdahSyV~pBE`xKQC-MlWTw4v46ID|6j#lbRMKyc}(Redz1K4zsQ%PTl-"
+    "b{EPr};e8)kax0;cf%=6wR<MaIyJ=r+_uO|AF?;(Fm?;lLgKc(A)iT7t@WMpJyWc07~ZAAaGGXt}*2lm1~n1jdR33w9r!_)9AJP!"
+    "xq5WD~{!eMv`UWQj-9$tml;B|Nd-h{W{2y`NPP)4z#+{T77h7DyL8_EPWlsni^?qWkJU_-fw4dp&Iln2;Q9%4gzgbig98%hzo=vd"
+    "7g&R@BQ*ok|HRXBqS?SJ~U?^B)Oed<l699|u_yH9n*?o*xG6aER6BWDiupbzB*{m_Fxl$Z2F5Bg9R>4zTlp)Ao4J?KNJ&<{Q6Ls_"
+    "ODdeDdRDq;>gumn9=hdyjTdCh$2z!LOe9r~~VWrg|BfhFj{I`m-!N|pK0fhFj{I`m-!N{#u@fu)-B9VS{Wjs"
+)
+
+
+def test_a_file_that_kills_hdf5_leaves_this_process_alone():
+    # What lies beyond its memory decides whether it is killed, or refuses.
+    with contextlib.suppress(UnreadableFileError):
+        read(zlib.decompress(base64.b85decode(DEADLY)))
+    assert read(write(hdf5.FORMAT, [RAMAN])) == [RAMAN.replace(source="")]
