@@ -578,7 +578,7 @@ def _effects(
     return found
 
 
-def _is_held(row: Mapping[str, Any], part: Part) -> bool:
+def _is_held(row: sa.RowMapping, part: Part) -> bool:
     """Whether nobody has claimed a part since, by the token it was given with."""
     return bool(row["token"] == part.token and row["state"] == "claimed")
 
