@@ -41,6 +41,7 @@ import sqlalchemy as sa
 from benchmarks.reachback._field import Scans
 from benchmarks.reachback._server import KINDS, enrol, free_port, serving, url_of
 from benchmarks.reachback._year_arrivals import size
+from spectralid.casework import outbox
 from spectralid.casework.endpoint import Endpoint
 from spectralid.casework.facts import Draft
 from spectralid.casework.outbox import Backoff
@@ -276,6 +277,9 @@ def _return(desk: Desk, field: list[Tablet], scans: int, patience_s: float) -> R
         if not half_s and stored >= expected / 2:
             half_s = time.monotonic() - begun
     drained_s = time.monotonic() - begun
+    # What is stored is not yet answered: a line that is cut now would count as one the server had cut.
+    while any(_unanswered(tablet) for tablet in field) and time.monotonic() - begun < patience_s:
+        time.sleep(0.05)
     for tablet in field:
         tablet.stop.set()
     for tablet in field:
@@ -296,6 +300,11 @@ def _return(desk: Desk, field: list[Tablet], scans: int, patience_s: float) -> R
         problems=len(audit.verify(desk.db, trusted=desk.keys.trusted)),
         in_order=_in_order(desk, 40),
     )
+
+
+def _unanswered(tablet: Tablet) -> bool:
+    counts = outbox.summary(tablet.store)
+    return bool(counts["queued"] or counts["sending"])
 
 
 def _in_order(desk: Desk, most: int) -> bool:
