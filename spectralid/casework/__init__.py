@@ -5,8 +5,9 @@ Names load when first used: nothing here needs numpy, and reading a packet needs
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spectralid._lazy import lazy
 
 if TYPE_CHECKING:
     from spectralid.casework.facts import Draft as Draft
@@ -25,8 +26,4 @@ _WHERE = {
 
 __all__ = ["Blob", "CaseStore", "Draft", "Packet", "open_packet"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

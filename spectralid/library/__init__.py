@@ -5,9 +5,9 @@ The names that read and write spectrum files load when first used, so that openi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from spectralid._lazy import lazy
 from spectralid.library._values import Compound, Fitness, Reference, ReferenceInfo, Tier
 from spectralid.library.store import ReferenceLibrary, open_library
 
@@ -77,8 +77,4 @@ __all__ = [
     "verify_signature",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

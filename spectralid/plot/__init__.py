@@ -5,8 +5,9 @@ Names load when first used: the picture of a spectrum needs no engine.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spectralid._lazy import lazy
 
 if TYPE_CHECKING:
     from spectralid.plot._style import save as save
@@ -37,12 +38,4 @@ __all__ = [
     "spectrum_figure",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

@@ -9,9 +9,9 @@ The steps load scikit-learn when first used; `resample`, which matching needs, d
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from spectralid._lazy import lazy
 from spectralid.preprocess.resample import resample
 
 _WHERE = {
@@ -80,14 +80,4 @@ if TYPE_CHECKING:
     from spectralid.preprocess.smooth import SavitzkyGolay as SavitzkyGolay
     from spectralid.preprocess.smooth import Whittaker as Whittaker
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(importlib.import_module(f"spectralid.preprocess.{_WHERE[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

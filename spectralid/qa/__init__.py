@@ -5,8 +5,9 @@ Names load when first used: planning a study needs no engine.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spectralid._lazy import lazy
 
 _WHERE = {
     "Audit": "library_audit",
@@ -115,12 +116,4 @@ if TYPE_CHECKING:
     from spectralid.qa.transfer import Transfer as Transfer
     from spectralid.qa.transfer_report import transfer_document as transfer_document
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

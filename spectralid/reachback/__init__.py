@@ -5,8 +5,9 @@ Names load when first used: the line to a server needs no server.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spectralid._lazy import lazy
 
 if TYPE_CHECKING:
     from spectralid.reachback.api.trial import TrialServer as TrialServer
@@ -17,12 +18,4 @@ _WHERE = {"TrialServer": "api.trial", "Workbench": "bench.workbench", "connect":
 
 __all__ = ["TrialServer", "Workbench", "connect"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

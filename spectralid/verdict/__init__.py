@@ -5,8 +5,9 @@ Public names load when first used: wording and policies need nothing of the engi
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spectralid._lazy import lazy
 
 _WHERE = {
     "Alarm": "spectralid.verdict.alarm",
@@ -70,14 +71,4 @@ if TYPE_CHECKING:
     from spectralid.verdict.strips import StripTest as StripTest
     from spectralid.verdict.suggestion import suggest_other_technique as suggest_other_technique
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        value = getattr(importlib.import_module(_WHERE[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)

@@ -9,8 +9,9 @@ used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spectralid._lazy import lazy
 
 if TYPE_CHECKING:
     from spectralid.devices.sim.launch import Simulator as Simulator
@@ -21,8 +22,4 @@ _WHERE = {"Simulator": "launch", "simulate": "scanning", "simulated_substances":
 
 __all__ = ["Simulator", "simulate", "simulated_substances"]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _WHERE, __all__)
