@@ -1,12 +1,10 @@
 // A control chart on a canvas: the days, what they may be, and where a rule stopped the instrument; and the same in words.
 
+import { FONT, blank, colour } from "./canvas.js";
 import { h } from "./dom.js";
 import { number, t } from "./i18n.js";
 
-const FONT = 17;
 const MARGIN = { left: 14, right: 14, top: 30, bottom: 16 };
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** As many digits as tell one day from the next. */
 export const figure = (value) => {
@@ -24,15 +22,9 @@ export function controlChart({ height = 200 } = {}) {
   let chart = null;
 
   const paint = () => {
-    const width = canvas.clientWidth;
-    const tall = canvas.clientHeight;
-    if (!width || !tall || !chart) return;
-    const scale = Math.min(window.devicePixelRatio || 1, 3);
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(tall * scale);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, width, tall);
+    const sheet = chart && blank(canvas);
+    if (!sheet) return;
+    const { pen, width, tall } = sheet;
     const [left, right, top, bottom] = [MARGIN.left, width - MARGIN.right, MARGIN.top, tall - MARGIN.bottom];
     const charted = Number.isFinite(chart.mean);
     const lines = charted ? [chart.stop_low, chart.stop_high] : [];

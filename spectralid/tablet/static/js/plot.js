@@ -1,12 +1,10 @@
 // A spectrum on a canvas, with its axis, its strongest bands in words for those who cannot see it.
 
+import { FONT, blank, colour } from "./canvas.js";
 import { h } from "./dom.js";
 import { number, t } from "./i18n.js";
 
-const FONT = 17;
 const MARGIN = { left: 14, right: 14, top: 14, bottom: 52 };
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function pairs(x, y) {
   if (!Array.isArray(x) || !Array.isArray(y) || x.length !== y.length) return [];
@@ -45,15 +43,9 @@ export function plot({ caption, height = 240, marks = [] }) {
   let data = { x: [], y: [] };
 
   const paint = () => {
-    const width = canvas.clientWidth;
-    const tall = canvas.clientHeight;
-    if (!width || !tall) return;
-    const scale = Math.min(window.devicePixelRatio || 1, 3);
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(tall * scale);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, width, tall);
+    const sheet = blank(canvas);
+    if (!sheet) return;
+    const { pen, width, tall } = sheet;
     const points = pairs(data.x, data.y);
     const [left, right] = [MARGIN.left, width - MARGIN.right];
     const [top, bottom] = [MARGIN.top, tall - MARGIN.bottom];
