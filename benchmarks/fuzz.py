@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import platform
 import resource
 import signal
@@ -24,17 +23,17 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from types import FrameType
 
-from spectralid.errors import SpectralIDError
+from spectralid import sandbox
 from tests.fuzz.mutation import MAXIMUM, Mutator
 from tests.fuzz.targets import TARGETS, Target
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL = Path(os.environ.get("SPECTRALID_SHARED", ROOT.parent / "shared")) / "data"
 KEPT = ROOT / "build" / "fuzz"
 FIGURES = ROOT / "benchmarks" / "fuzz.json"
 LONGEST_S = 2.0
@@ -54,7 +53,7 @@ class Row:
     taken : int or None
         Inputs that were read without complaint; atheris does not say.
     seconds, longest_s : float
-        Of all, and of the slowest, in processor time.
+        Of all, and of the slowest: processor time, for HDF5 by the clock.
     memory_mib : float
         Most memory of the process.
     found : str
@@ -91,16 +90,16 @@ def _memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def mutated(target: Target, runs: int, seed: int) -> Row:
-    """Our own mutations, in this process."""
-    seeds = target.seeds(REAL if REAL.is_dir() else None)
+def mutated(target: Target, runs: int, seed: int, *, clock: Callable[[], float] = time.process_time) -> Row:
+    """Our own mutations, in this process; by the clock where another one does the work."""
+    seeds = target.seeds()
     mutator = Mutator(seeds, target.tokens, zlib.crc32(target.name.encode()) + seed)
     signal.signal(signal.SIGPROF, _stop)
-    begun, longest, taken, done, found = time.process_time(), 0.0, 0, 0, ""
+    begun, longest, taken, done, found = clock(), 0.0, 0, 0, ""
     while done < runs:
         done += 1
         data = mutator.next()
-        before = time.process_time()
+        before = clock()
         signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
         try:
             taken += target.try_one(data)
@@ -109,11 +108,11 @@ def mutated(target: Target, runs: int, seed: int) -> Row:
             print(f"{target.name}: {type(error).__name__}: {error} ({found})", file=sys.stderr)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-        longest = max(longest, time.process_time() - before)
+        longest = max(longest, clock() - before)
         if found or _memory_mib() > MOST_MIB:
             found = found or _keep(target.name, data)
             break
-    spent = time.process_time() - begun
+    spent = clock() - begun
     return Row(
         target.name,
         "mutation",
@@ -129,7 +128,7 @@ def mutated(target: Target, runs: int, seed: int) -> Row:
 def guided(target: Target, runs: int, seed: int) -> Row:
     """Atheris, which ends its process: in one of its own, whose words are read."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, data in enumerate(target.seeds(REAL if REAL.is_dir() else None)):
+        for number, data in enumerate(target.seeds()):
             Path(folder, f"{number:04d}").write_bytes(data[:MAXIMUM])
         words = Path(folder, "words.dict")
         words.write_text(
@@ -171,7 +170,7 @@ def _guided_here(name: str, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=["spectralid"]):
         import spectralid.io  # noqa: F401
     (target,) = (t for t in TARGETS if t.name == name)
-    target.seeds(None)
+    target.made()
 
     def one(data: bytes) -> None:
         target.try_one(data)
@@ -180,47 +179,24 @@ def _guided_here(name: str, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
-def hdf5(runs: int, seed: int) -> Row:
-    """HDF5 files of every layout, changed, read as a user reads them: by a process of their own."""
-    from io import BytesIO
-
-    from spectralid import sandbox
+def _hdf5() -> Target:
+    """HDF5 files of every layout, read as a user reads them: by a process of their own."""
     from spectralid.io import read_all
     from tests.fuzz.hdf5_files import seeds
 
-    assert sandbox.available()
-    mutator = Mutator(seeds(), (b"TREE", b"HEAP", b"SNOD", b"OHDR", b"GCOL", b"\x89HDF\r\n\x1a\n"), seed)
-    begun, longest, taken, found, done = time.perf_counter(), 0.0, 0, "", 0
-    while done < runs:
-        done += 1
-        data = mutator.next()
-        before = time.perf_counter()
-        try:
-            read_all(BytesIO(data), name="file.h5", format="hdf5")
-            taken += 1
-        except SpectralIDError:
-            pass
-        except Exception as error:
-            found = _keep("hdf5", data)
-            print(f"hdf5: {type(error).__name__}: {error} ({found})", file=sys.stderr)
-            break
-        longest = max(longest, time.perf_counter() - before)
-    spent = time.perf_counter() - begun
-    return Row(
+    return Target(
         "hdf5",
-        "mutation, sandbox",
-        done,
-        taken,
-        round(spent, 1),
-        round(longest, 3),
-        round(_memory_mib(), 1),
-        found,
+        lambda data: read_all(BytesIO(data), name="file.h5", format="hdf5"),
+        seeds,
+        (),
+        (b"TREE", b"HEAP", b"SNOD", b"OHDR", b"GCOL", b"\x89HDF\r\n\x1a\n"),
     )
 
 
 def _each(arguments: argparse.Namespace) -> Iterator[Row]:
     if arguments.hdf5:
-        yield hdf5(arguments.hdf5, arguments.seed)
+        assert sandbox.available()
+        yield mutated(_hdf5(), arguments.hdf5, arguments.seed, clock=time.perf_counter)
         return
     for target in TARGETS:
         if arguments.only not in target.name:

@@ -12,7 +12,7 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.real_data import FOLDER  # noqa: E402
 
 # Deadlines time code on a machine that others use too; derandomised so that CI fails only for a reason.
 settings.register_profile("spectralid", deadline=None, derandomize=True)
@@ -22,7 +22,8 @@ settings.load_profile("spectralid")
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real measured spectra; tests that need it skip where it is absent."""
-    path = Path(os.environ.get("SPECTRALID_SHARED", REPOSITORY.parent / "shared")) / "data"
-    if not path.is_dir():
-        pytest.skip(f"real measured spectra are not here ({path.name} folder absent; set SPECTRALID_SHARED)")
-    return path
+    if not FOLDER.is_dir():
+        pytest.skip(
+            f"real measured spectra are not here ({FOLDER.name} folder absent; set SPECTRALID_SHARED)"
+        )
+    return FOLDER

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from spectralid import _bundled
 from spectralid.errors import SpectralIDError
+from tests.real_data import FOLDER
 
-LARGEST_SEED = 24 * 1024
+LARGEST_SEED = 8 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,12 @@ class Target:
     tokens: tuple[bytes, ...] = ()
     weight: float = field(default=1.0)
 
-    def seeds(self, data: Path | None, most: int = 60) -> list[bytes]:
-        """Sound inputs; with files of the collections where these are."""
-        found = list(self.made())
-        if data is not None:
-            files = sorted(p for pattern in self.real for p in data.rglob(pattern) if p.is_file())
-            small = [p for p in files if p.stat().st_size <= LARGEST_SEED]
-            found += [p.read_bytes() for p in small[:: max(1, len(small) // most)]]
-        return found
+    def seeds(self, most: int = 60) -> list[bytes]:
+        """Sound inputs; with files of the real collections where these are."""
+        files = sorted({p for pattern in self.real for p in FOLDER.rglob(pattern) if p.is_file()})
+        small = [p for p in files if p.stat().st_size <= LARGEST_SEED]
+        few = small or sorted(files, key=lambda path: path.stat().st_size)[:2]
+        return [*self.made(), *(p.read_bytes() for p in few[:: max(1, len(few) // most)])]
 
     def try_one(self, data: bytes) -> bool:
         """Whether the bytes were taken; whatever is not an error of the family comes through."""
