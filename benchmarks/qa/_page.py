@@ -289,13 +289,19 @@ def _acetaminophen_figure(collection, study):  # type: ignore[no-untyped-def]
     return figure
 
 
+def _pictures(number, width, height):  # type: ignore[no-untyped-def]
+    """A figure for that many small pictures, three in a row, of that size in inches."""
+    wide = min(3, number)
+    high = math.ceil(number / wide)
+    figure = new_figure(width * wide, height * high)
+    for axes in figure.subplots(high, wide, squeeze=False).ravel()[number:]:
+        axes.set_axis_off()
+    return figure
+
+
 def _detection_figure(curves):  # type: ignore[no-untyped-def]
     """One small picture of each target with a curve."""
-    wide = min(3, len(curves))
-    high = math.ceil(len(curves) / wide)
-    figure = new_figure(3.4 * wide, 2.6 * high)
-    for axes in np.atleast_1d(figure.subplots(high, wide, squeeze=False)).ravel()[len(curves) :]:
-        axes.set_axis_off()
+    figure = _pictures(len(curves), 3.4, 2.6)
     for axes, (title, levels) in zip(figure.axes, curves, strict=False):
         at = np.array([x for x in levels.levels if x > 0])
         rates = [rate for x, rate in zip(levels.levels, levels.found, strict=True) if x > 0]
@@ -334,11 +340,7 @@ def _pooled(at, rates):  # type: ignore[no-untyped-def]
 
 
 def _calibration_figure(cases):  # type: ignore[no-untyped-def]
-    wide = min(3, len(cases))
-    high = math.ceil(len(cases) / wide)
-    figure = new_figure(3.2 * wide, 3.1 * high)
-    for axes in np.atleast_1d(figure.subplots(high, wide, squeeze=False)).ravel()[len(cases) :]:
-        axes.set_axis_off()
+    figure = _pictures(len(cases), 3.2, 3.1)
     for axes, (title, found) in zip(figure.axes, cases, strict=False):
         axes.plot([0, 1], [0, 1], color=GRID, linewidth=1.4)
         for one in found.bins:
