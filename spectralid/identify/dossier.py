@@ -91,7 +91,7 @@ def _confidence(one: Identification) -> list[str]:
         lines.append(f"  {c.compound_slug}: {_chance(c.probability)}; conformal set: {among}")
         lines += [f"    not named: {reason}" for reason in c.reasons]
     lines += [f"  member of the family {name} among them: {p:.1%}" for name, p in sure.families]
-    lines += [f"  ALARM: {name}" for name in sure.alarms]
+    lines += [f"  above the threshold of its family: {name}" for name in sure.alarms]
     return lines + [f"Taken for granted by the calibration: {a}" for a in sure.assumptions]
 
 

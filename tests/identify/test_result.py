@@ -80,7 +80,7 @@ def test_the_dossier_holds_every_number(full: Identification) -> None:
         "0.200 (HQI 0.100, without its strongest band 0.100)", "about 6.2%", "cannot be told from: icing",
     ):  # fmt: skip
         assert number in text, number
-    assert "ALARM: fentanyl-related" in text
+    assert "above the threshold of its family: fentanyl-related" in text
     assert re.search(r"Family, nitazene: log ratio \+6\.0 .* modified perhaps at A", text)
     assert "Presumptive" in text
 
