@@ -33,6 +33,7 @@ __all__ = [
     "is_dangerous",
     "is_of_interest",
     "of_scan",
+    "without_carriers",
 ]
 
 FENTANYL_RELATED: Final = ("opioid", "fentanyl-related")
@@ -127,6 +128,8 @@ _DANGEROUS: Final = frozenset(
 _OF_NO_INTEREST: Final = frozenset(
     {"cutting agent", "food", "industrial chemical", "mineral", "polymer", "solvent", "unclassified"}
 )
+# What bags, vials and solutions are made of.
+_CARRIERS: Final = frozenset({"polymer", "solvent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,3 +285,8 @@ def interesting(slugs: Iterable[str]) -> frozenset[str]:
     """Those substances that a laboratory is expected to report; what the table lacks is among them."""
     found = ((slug, classify(slug)) for slug in slugs)
     return frozenset(slug for slug, one in found if one.basis == "none" or is_of_interest(one))
+
+
+def without_carriers(slugs: Iterable[str]) -> frozenset[str]:
+    """Those substances that no container or solution is made of."""
+    return frozenset(slug for slug in slugs if classify(slug).path[0] not in _CARRIERS)

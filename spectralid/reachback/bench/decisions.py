@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from spectralid.casework.clock import to_text
 from spectralid.casework.manifest import dumps
+from spectralid.reachback import classification
 from spectralid.reachback.caseload import cases, leases
 from spectralid.reachback.caseload.cases import State
 from spectralid.reachback.errors import (
@@ -336,8 +337,11 @@ def _contradicts(tx: Connection, case_id: str, decision: Decision) -> bool:
     rows = tx.execute(
         sa.select(scans.c.substances).where(scans.c.case_id == case_id, scans.c.decision.in_(_NAMED))
     ).scalars()
-    told = {one for row in rows for one in json.loads(row)}
-    return bool(told) and told != set(decision.substances)
+    told = frozenset(one for row in rows for one in json.loads(row))
+    said = frozenset(decision.substances)
+    # The bag that a scan went through is no finding; where nothing else was named, it is the finding.
+    contents = classification.without_carriers(told)
+    return contents != classification.without_carriers(said) if contents else bool(told) and told != said
 
 
 def _newest_decision(tx: Connection, case: Mapping[str, Any]) -> Decision:
