@@ -181,6 +181,22 @@ def _chosen_tables(block: Block) -> list[Table]:
     return pages or measured or [table for table in block.tables if table.label == "PEAKTABLE"][:1]
 
 
+def _refuse_cut_off(blocks: list[Block]) -> None:
+    """Refuse a compound file of which later blocks are missing: what is left looks whole."""
+    first, last = blocks[0], blocks[-1]
+    if not first.is_link or first.ended:
+        return
+    if not (last.ended or last.tables):
+        raise Malformed("the last block ends in its header; the file is truncated.", last.line)
+    promised = first.text("BLOCKS")
+    if promised.isdecimal() and int(promised) > len(blocks) - 1:
+        raise Malformed(
+            f"BLOCKS promises {promised} blocks, it holds {len(blocks) - 1} and its last ##END= is missing; "
+            "the file is truncated.",
+            first.line,
+        )
+
+
 def _read_blocks(source: Source, options: ReadOptions) -> list[Spectrum]:
     data = clean_bytes(source.data)
     blocks = parse_blocks(data)
@@ -201,6 +217,7 @@ def _read_blocks(source: Source, options: ReadOptions) -> list[Spectrum]:
             skipped.append("a table of peak assignments, no spectrum")
         else:
             empty = block
+    _refuse_cut_off(blocks)
     if not wanted:
         if skipped:
             names = "; ".join(dict.fromkeys(skipped))

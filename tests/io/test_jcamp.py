@@ -486,6 +486,19 @@ def test_link_blocks():
     assert first.acquisition.metadata["ORIGIN"] == "lab"
 
 
+def test_a_compound_file_that_is_cut_off_never_gives_only_its_first_blocks():
+    whole = LINK.format(n=2, inner=text() + text(TITLE="second"))
+    refused = 0
+    for stop in range(len(text()), len(whole)):
+        try:
+            spectra = read_all(whole[:stop])
+        except UnreadableFileError:
+            refused += 1
+        else:
+            assert [s.name for s in spectra] == ["sample", "second"]
+    assert refused > len(text())
+
+
 def test_blocks_that_are_not_vibrational_are_left_out_and_told():
     spectrum = read(LINK.format(n=2, inner=NMR + text()))
     assert spectrum == read(text())
