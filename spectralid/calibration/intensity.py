@@ -18,6 +18,7 @@ from spectralid.calibration.record import read_text
 from spectralid.calibration.standards import IntensityStandard, intensity_standard
 from spectralid.errors import ParameterError, UnreadableFileError
 from spectralid.spectrum import FloatArray, ProcessingStep, Spectrum, Technique
+from spectralid.vouching import TrustedKeys
 
 __all__ = [
     "IntensityCorrection",
@@ -188,13 +189,17 @@ class IntensityCorrection:
             ) from None
 
 
-def load_intensity_correction(path: str | os.PathLike[str]) -> IntensityCorrection:
+def load_intensity_correction(
+    path: str | os.PathLike[str], *, trusted: TrustedKeys | None = None
+) -> IntensityCorrection:
     """Read an intensity correction; see `IntensityCorrection.from_json`.
 
     Parameters
     ----------
     path : path
         A file as `IntensityCorrection.to_json` writes it.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, one of them must have signed the record.
 
     Returns
     -------
@@ -204,9 +209,14 @@ def load_intensity_correction(path: str | os.PathLike[str]) -> IntensityCorrecti
     Raises
     ------
     UnreadableFileError
-        If it cannot be read, is no such record, or was changed.
+        If it cannot be read, is no such record, needs a newer spectralid, or was changed.
+    NotVouchedError
+        If keys are trusted and none of them has signed it.
     """
-    return IntensityCorrection.from_json(read_text(path), file=os.fspath(path))
+    text, file = read_text(path), os.fspath(path)
+    loaded = IntensityCorrection.from_json(text, file=file)
+    _envelope.vouch(text, trusted or TrustedKeys(), file=file)
+    return loaded
 
 
 def calibrate_intensity(

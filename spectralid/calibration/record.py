@@ -19,6 +19,7 @@ from spectralid.calibration._errors import CalibrationError
 from spectralid.calibration.shift import wavelength
 from spectralid.errors import ParameterError, UnreadableFileError
 from spectralid.spectrum import FloatArray, ProcessingStep, Spectrum, Technique
+from spectralid.vouching import TrustedKeys
 
 __all__ = ["AxisCalibration", "AxisPrior", "MatchedPeak", "load_calibration"]
 
@@ -345,13 +346,15 @@ class AxisCalibration:
             raise UnreadableFileError(str(error), file=file) from None
 
 
-def load_calibration(path: str | os.PathLike[str]) -> AxisCalibration:
+def load_calibration(path: str | os.PathLike[str], *, trusted: TrustedKeys | None = None) -> AxisCalibration:
     """Read the record of an axis calibration; see `AxisCalibration.from_json`.
 
     Parameters
     ----------
     path : path
         A file as `AxisCalibration.to_json` writes it.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, one of them must have signed the record.
 
     Returns
     -------
@@ -361,9 +364,14 @@ def load_calibration(path: str | os.PathLike[str]) -> AxisCalibration:
     Raises
     ------
     UnreadableFileError
-        If it cannot be read, is no such record, or was changed.
+        If it cannot be read, is no such record, needs a newer spectralid, or was changed.
+    NotVouchedError
+        If keys are trusted and none of them has signed it.
     """
-    return AxisCalibration.from_json(read_text(path), file=os.fspath(path))
+    text, file = read_text(path), os.fspath(path)
+    loaded = AxisCalibration.from_json(text, file=file)
+    _envelope.vouch(text, trusted or TrustedKeys(), file=file)
+    return loaded
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

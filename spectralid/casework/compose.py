@@ -135,6 +135,7 @@ def concluded(
             "name": identification.library_name,
             "version": identification.library_version,
             "sha256": identification.library_sha256,
+            "vouched_by": library.vouched_by,
         },
         "calibration": confidence.record_version if confidence else None,
         "decision": _DECISIONS[verdict.kind.value],

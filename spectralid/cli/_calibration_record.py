@@ -1,9 +1,4 @@
-"""Writing, signing and checking calibration records.
-
-The Ed25519 signature is over ``spectralid-calibration-signature-v1``, a zero byte, the key's id, a zero byte
-and the SHA-256 of the record in hexadecimal digits: with it the record is whole, and it is good for nothing
-else.
-"""
+"""Writing, signing and checking calibration records."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ import base64
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from spectralid.errors import ParameterError
 
@@ -20,9 +15,6 @@ if TYPE_CHECKING:
     from spectralid.calibration import AxisCalibration, IntensityCorrection
 
 __all__ = ["add_signing_options", "check_record", "write_record"]
-
-_DOMAIN: Final = b"spectralid-calibration-signature-v1\x00"
-_ALGORITHM: Final = "ed25519"
 
 
 def add_signing_options(parser: argparse.ArgumentParser) -> None:
@@ -45,12 +37,13 @@ def write_record(args: argparse.Namespace, record: AxisCalibration | IntensityCo
     """
     signature: dict[str, Any] | None = None
     if args.key:
+        from spectralid.calibration._envelope import ALGORITHM, signed_bytes
         from spectralid.library.signing import key_id, read_private_key
 
         private = read_private_key(args.key)
         id = key_id(private.public_key())
-        value = base64.b64encode(private.sign(_signed_bytes(id, record.sha256))).decode("ascii")
-        signature = {"algorithm": _ALGORITHM, "key_id": id, "value": value}
+        value = base64.b64encode(private.sign(signed_bytes(id, record.sha256))).decode("ascii")
+        signature = {"algorithm": ALGORITHM, "key_id": id, "value": value}
     try:
         with args.output.open("x", encoding="utf-8") as file:
             file.write(record.to_json(signature))
@@ -69,6 +62,7 @@ def check_record(args: argparse.Namespace) -> str:
     """
     if not args.public_key:
         return ""
+    from spectralid.calibration._envelope import ALGORITHM, signed_bytes
     from spectralid.library.signing import SignatureError, key_id, read_public_key
 
     public = read_public_key(args.public_key)
@@ -78,7 +72,7 @@ def check_record(args: argparse.Namespace) -> str:
     if not isinstance(signature, dict):
         raise SignatureError(f"{args.check}: the record is not signed.")
     given = key_id(public)
-    if signature.get("algorithm") != _ALGORITHM or signature.get("key_id") != given:
+    if signature.get("algorithm") != ALGORITHM or signature.get("key_id") != given:
         raise SignatureError(
             f"{args.check}: it was signed with the key {signature.get('key_id')}, not with {given}."
         )
@@ -86,11 +80,7 @@ def check_record(args: argparse.Namespace) -> str:
 
     try:
         value = base64.b64decode(str(signature.get("value")), validate=True)
-        public.verify(value, _signed_bytes(given, document["sha256"]))
+        public.verify(value, signed_bytes(given, document["sha256"]))
     except (InvalidSignature, ValueError):
         raise SignatureError(f"{args.check}: the signature does not hold; do not use the record.") from None
     return given
-
-
-def _signed_bytes(key: str, sha256: str) -> bytes:
-    return _DOMAIN + key.encode("ascii") + b"\x00" + sha256.encode("ascii")

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from spectralid.errors import InputError, MissingDependencyError, ParameterError, SpectralIDError
 from spectralid.spectrum import Spectrum
+from spectralid.vouching import TrustedKeys
 
 if TYPE_CHECKING:
     from spectralid.identify import InstrumentModel
+    from spectralid.library import ReferenceLibrary
 
 __all__ = [
     "Unread",
@@ -23,6 +25,7 @@ __all__ = [
     "add_reading_options",
     "calibration_of",
     "instrument_models_of",
+    "library_of",
     "print_json",
     "progress",
     "read_input",
@@ -78,12 +81,28 @@ def calibration_of(args: argparse.Namespace) -> Callable[[Spectrum], Spectrum]:
     ------
     UnreadableFileError
         If the record cannot be read.
+    NotVouchedError
+        If keys are trusted here and none of them has signed it.
     """
     if args.calibration is None:
         return lambda spectrum: spectrum
     from spectralid.calibration import load_calibration
 
-    return load_calibration(args.calibration).apply
+    return load_calibration(args.calibration, trusted=TrustedKeys.here()).apply
+
+
+def library_of(args: argparse.Namespace) -> ReferenceLibrary:
+    """The library that ``--library`` names.
+
+    Raises
+    ------
+    LibraryError
+        If it cannot be used, or keys are trusted here and none of them has signed it.
+    """
+    from spectralid.library import open_library
+    from spectralid.library.signing import vouch_library
+
+    return vouch_library(open_library(args.library), TrustedKeys.here())
 
 
 def add_instrument_model_option(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +130,8 @@ def instrument_models_of(args: argparse.Namespace) -> tuple[InstrumentModel, ...
     """
     from spectralid.identify import read_instrument_model
 
-    models = tuple(read_instrument_model(path) for path in args.instrument_model)
+    trusted = TrustedKeys.here()
+    models = tuple(read_instrument_model(path, trusted=trusted) for path in args.instrument_model)
     if len({model.infrared for model in models}) < len(models):
         raise ParameterError(
             "--instrument-model", len(models), "one model for Raman and one for infrared at most"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spectralid.errors import DeviceError, ParameterError
+from spectralid.vouching import TrustedKeys
 
 if TYPE_CHECKING:
     from spectralid.devices import ArmToken, Profile, Progress
@@ -136,7 +137,7 @@ def chosen_profile(args: argparse.Namespace) -> Profile:
     from spectralid.devices import bundled_profiles, load_profile
 
     if args.profile:
-        return load_profile(args.profile)
+        return load_profile(args.profile, trusted=TrustedKeys.here())
     if args.simulate_protocol in (None, SIMULATED_PROTOCOL):
         return load_profile(SIMULATED_PROFILE)
     for name in bundled_profiles():
@@ -182,7 +183,7 @@ def measure_with_frames(args: argparse.Namespace) -> tuple[Spectrum, Measurement
     if args.calibration:
         from spectralid.calibration import load_calibration
 
-        calibration = load_calibration(args.calibration)
+        calibration = load_calibration(args.calibration, trusted=TrustedKeys.here())
     with ExitStack() as stack:
         port = args.port
         if simulated:

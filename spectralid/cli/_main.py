@@ -29,6 +29,7 @@ from spectralid.cli import (
     scan,
     sim,
     tablet,
+    trust,
     watch,
 )
 from spectralid.cli._exit import Exit
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         sim,
         policy,
         tablet,
+        trust,
         packets,
         report,
         qa,

@@ -14,6 +14,7 @@ from spectralid.cli._inputs import (
     add_reading_options,
     calibration_of,
     instrument_models_of,
+    library_of,
     print_json,
     progress,
     read_input,
@@ -55,14 +56,13 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from spectralid.identify import Identifier
-    from spectralid.library import open_library
 
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
     calibrated, models = calibration_of(args), instrument_models_of(args)
     results: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
-    with open_library(args.library) as library:
+    with library_of(args) as library:
         identifier = Identifier(library, instruments=models)
         for file in progress(args.files, "file"):
             loaded = read_input(file, args)

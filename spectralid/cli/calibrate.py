@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._calibration_record import add_signing_options, check_record, write_record
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import add_reading_options, print_json, read_one
+from spectralid.cli._inputs import add_reading_options, calibration_of, print_json, read_one
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
 from spectralid.errors import ParameterError
 
@@ -157,8 +157,6 @@ def _now() -> str:
 
 def _standard_spectrum(args: argparse.Namespace) -> Spectrum:
     """The standard as measured: from the file, or with the instrument."""
-    from spectralid.calibration import load_calibration
-
     if not args.standard:
         raise ParameterError("--standard", None, "given: what was measured")
     measured_now = bool(args.port) or args.simulate is not None
@@ -168,7 +166,7 @@ def _standard_spectrum(args: argparse.Namespace) -> Spectrum:
         check_instrument(args)
         return measure(args)
     spectrum = read_one(args.file, args)
-    return load_calibration(args.calibration).apply(spectrum) if args.calibration else spectrum
+    return calibration_of(args)(spectrum)
 
 
 def _made(args: argparse.Namespace, record: AxisCalibration | IntensityCorrection, lines: list[str]) -> int:

@@ -14,6 +14,7 @@ from spectralid.cli._inputs import (
     add_calibration_option,
     add_reading_options,
     calibration_of,
+    library_of,
     print_json,
     read_input,
     report_unread,
@@ -65,10 +66,9 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from spectralid.identify import Identifier, write_instrument_model
-    from spectralid.library import open_library
 
     check_new(args, args.output)
-    with open_library(args.library) as library:
+    with library_of(args) as library:
         known, left_out = _known(args, library)
         with tqdm(desc="estimating", unit="step", disable=not sys.stderr.isatty(), leave=False) as bar:
             model, estimate = Identifier(library, families=()).characterise(

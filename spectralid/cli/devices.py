@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
 from spectralid.errors import SpectralIDError, TransportError
+from spectralid.vouching import TrustedKeys
 
 if TYPE_CHECKING:
     from spectralid.devices import Capabilities, Profile
@@ -90,7 +91,7 @@ def _summary(profile: Profile) -> dict[str, Any]:
 def _info(args: argparse.Namespace) -> int:
     from spectralid.devices import load_profile
 
-    profile = load_profile(args.profile)
+    profile = load_profile(args.profile, trusted=TrustedKeys.here())
     capabilities = _capabilities(profile)
     if args.json:
         print_json(

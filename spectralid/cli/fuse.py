@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import Unread, print_json, read_input
+from spectralid.cli._inputs import Unread, library_of, print_json, read_input
 from spectralid.cli.identify import add_context_option, add_library_option, verdict_line
 from spectralid.cli.policy import add_policy_options, policy_of
 from spectralid.errors import ParameterError
@@ -49,12 +49,11 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from spectralid.identify import Identifier, Outcome, fuse
-    from spectralid.library import open_library
     from spectralid.verdict import decide
 
     rules = policy_of(args)
     spectra = [_read(args.raman, "raman", args), _read(args.infrared, "ftir", args)]
-    with open_library(args.library) as library:
+    with library_of(args) as library:
         identifier = Identifier(library)
         results = [identifier.identify(s, context=dict(args.context)) for s in spectra]
         verdicts = [decide(r, library, **rules) for r in results]

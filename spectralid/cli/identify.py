@@ -17,6 +17,7 @@ from spectralid.cli._inputs import (
     add_reading_options,
     calibration_of,
     instrument_models_of,
+    library_of,
     print_json,
     progress,
     read_input,
@@ -249,12 +250,11 @@ class _Session:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from spectralid.identify import Identifier, identify_each
-    from spectralid.library import open_library
 
     models = instrument_models_of(args)
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
-    with open_library(args.library) as library:
+    with library_of(args) as library:
         inputs = _Inputs(args)
         session = _Session(args, inputs, library)
         for result in identify_each(

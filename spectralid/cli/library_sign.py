@@ -83,9 +83,10 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _sign(args: argparse.Namespace) -> int:
     from spectralid.library import open_library, sign_library
+    from spectralid.library.signing import beside
 
     library = open_library(args.library)
-    output = args.output or Path(f"{library.path}.sig.json")
+    output = args.output or beside(library.path)
     check_new(args, output)
     signature = sign_library(library, args.key, output)
     if args.json:

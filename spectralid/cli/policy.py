@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
 from spectralid.cli._inputs import print_json
+from spectralid.vouching import TrustedKeys
 
 if TYPE_CHECKING:
     from spectralid.verdict import Policy, PolicyKeeper
@@ -42,10 +43,12 @@ def policy_of(args: argparse.Namespace) -> dict[str, Any]:
     ------
     PolicyError
         If the policy cannot be used.
+    NotVouchedError
+        If keys are trusted here and none of them has signed it.
     ParameterError
         If it does not have that language.
     """
-    policy = _load(args.policy)
+    policy = _load(args.policy, trusted=TrustedKeys.here())
     policy.catalog(args.language)
     return {"policy": policy, "language": args.language}
 
@@ -112,13 +115,13 @@ def _keeper(folder: Path) -> PolicyKeeper:
     """What keeps the policy of the tablet whose record is in a folder."""
     from spectralid.verdict import PolicyKeeper
 
-    return PolicyKeeper(folder / "policy")
+    return PolicyKeeper(folder / "policy", trusted=TrustedKeys.here())
 
 
-def _load(name: str) -> Policy:
+def _load(name: str, trusted: TrustedKeys | None = None) -> Policy:
     from spectralid.verdict import default_policy, load_policy
 
-    return default_policy() if name == _DEFAULT else load_policy(name)
+    return default_policy() if name == _DEFAULT else load_policy(name, trusted=trusted)
 
 
 def _install(args: argparse.Namespace) -> int:

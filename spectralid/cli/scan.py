@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import print_json
+from spectralid.cli._inputs import library_of, print_json
 from spectralid.cli._instrument import add_instrument_options, check_instrument, measure
 from spectralid.cli.identify import add_context_option, add_library_option, save_figure
 from spectralid.cli.policy import add_policy_options, policy_of
@@ -49,13 +49,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
     from spectralid.identify import identify
-    from spectralid.library import open_library
     from spectralid.verdict import decide
 
     _check(args)
     rules = policy_of(args)
     # The library is opened first: a scan nobody can evaluate needs no laser.
-    with open_library(args.library) as library:
+    with library_of(args) as library:
         spectrum = measure(args)
         if args.out:
             from spectralid.io import write

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from spectralid.cli._folders import TABLET_FOLDER
-from spectralid.cli.identify import add_library_option
 from spectralid.errors import ParameterError
+from spectralid.vouching import TrustedKeys
 
 __all__ = ["add_parser"]
 
@@ -34,7 +34,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="DIR",
         help=f"folder of the record, made the first time (default {TABLET_FOLDER})",
     )
-    add_library_option(parser)
+    add("--library", "-l", metavar="FILE",
+        help="reference library (default: the one that 'spectralid library update' installed, else the one "
+        "that comes with spectralid)")  # fmt: skip
     add("--port", type=int, default=_PORT, metavar="N", help=f"port to serve on (default {_PORT}; 0 any)")
     add("--watch", type=Path, metavar="DIR", help="folder into which an FTIR bench or a handheld exports")
     add("--instrument-model", type=Path, action="append", default=[], metavar="FILE",
@@ -57,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
     if args.sim_bands and not args.simulate:
         raise ParameterError("--sim-bands", str(args.sim_bands), "given together with --simulate")
     listener = listen(args.port)
-    models = [read_instrument_model(path) for path in args.instrument_model]
     with listener:
-        unit = FieldUnit.open(args.data, library=args.library, instruments=models)
+        trusted = TrustedKeys.here()
+        models = [read_instrument_model(path, trusted=trusted) for path in args.instrument_model]
+        unit = FieldUnit.open(args.data, library=args.library, instruments=models, trusted=trusted)
         try:
             place = Workplace(
                 unit,
@@ -67,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
                 watch=args.watch,
                 simulators=args.simulate,
                 bands=str(args.sim_bands or ""),
+                trusted=trusted,
             )
         except BaseException:
             unit.close()

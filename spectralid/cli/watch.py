@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from spectralid.cli._exit import Exit
-from spectralid.cli._inputs import Unread, add_reading_options, report_unread
+from spectralid.cli._inputs import Unread, add_reading_options, library_of, report_unread
 from spectralid.cli.identify import add_context_option, add_library_option, verdict_line, worst
 from spectralid.cli.policy import add_policy_options, policy_of
 from spectralid.errors import FileError, InputError, ParameterError, SpectralIDError
@@ -77,7 +77,6 @@ def run(args: argparse.Namespace) -> int:
     from spectralid.devices.watch_folder import LEDGER_NAME, NoticeKind, WatchFolder
     from spectralid.identify import Identifier
     from spectralid.io import read_all
-    from spectralid.library import open_library
     from spectralid.verdict import decide
 
     _check(args)
@@ -93,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     reader = partial(read_all, technique=args.technique, laser_nm=args.laser_nm, format=args.format)
     ledger = args.ledger or args.folder / LEDGER_NAME
     with (
-        open_library(args.library) as library,
+        library_of(args) as library,
         WatchFolder(
             args.folder,
             reader,

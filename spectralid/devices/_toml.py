@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from spectralid.errors import FileError
 
-__all__ = ["Keys", "is_number", "read_toml"]
+__all__ = ["Keys", "is_number", "parse_toml", "read_bytes", "read_toml"]
 
 
 def read_toml(path: Path, shown: str) -> dict[str, Any]:
@@ -20,12 +20,38 @@ def read_toml(path: Path, shown: str) -> dict[str, Any]:
     FileError
         If it cannot be read or is no TOML.
     """
+    return parse_toml(read_bytes(path, shown), shown)
+
+
+def read_bytes(path: Path, shown: str) -> bytes:
+    """What the file called `shown` in messages holds.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path.read_bytes()
     except OSError as error:
         raise FileError(f"it cannot be read ({error.strerror}).", file=shown) from None
+
+
+def parse_toml(data: bytes, shown: str) -> dict[str, Any]:
+    """The table in the bytes of a TOML file called `shown` in messages.
+
+    Raises
+    ------
+    FileError
+        If it is no TOML.
+    """
+    try:
+        # What tomllib sees as one line end may be two characters.
+        return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
     except UnicodeDecodeError:
         raise FileError("it is not text in UTF-8.", file=shown) from None
+    except RecursionError:
+        raise FileError("it is nested too deeply.", file=shown) from None
     except tomllib.TOMLDecodeError as error:
         raise FileError(f"it is not valid TOML: {error}.", file=shown) from None
 

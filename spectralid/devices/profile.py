@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from spectralid import _bundled
-from spectralid.devices._toml import Keys, is_number, read_toml
+from spectralid.devices._toml import Keys, is_number, parse_toml, read_bytes
 from spectralid.devices.registry import BUILT_IN, protocols
 from spectralid.errors import ParameterError
 from spectralid.spectrum import Technique
+from spectralid.vouching import TrustedKeys, engine_problem, signature_of
 
-__all__ = ["FILE_PROTOCOLS", "Option", "Profile", "bundled_profiles", "load_profile"]
+__all__ = ["FILE_PROTOCOLS", "SCHEMA", "Option", "Profile", "bundled_profiles", "load_profile"]
+
+SCHEMA: Final = "spectralid.profile/1"
+"""What a profile states as its ``schema``; one that states none is of this one."""
 
 Option = str | float | bool
 
@@ -59,6 +64,8 @@ class Profile:
         reports it itself.
     options : mapping of str to str, float or bool
         What is particular to the protocol (dialect, byte order, file kind …).
+    sha256 : str
+        SHA-256 (hex) of its file; empty where it comes from none.
     """
 
     name: str
@@ -76,6 +83,7 @@ class Profile:
     technique: Technique = Technique.RAMAN
     wavelength_nm: tuple[float, ...] = ()
     options: Mapping[str, Option] = field(default_factory=lambda: MappingProxyType({}))
+    sha256: str = field(default="", compare=False)
 
 
 def bundled_profiles() -> tuple[str, ...]:
@@ -95,13 +103,15 @@ def bundled_profiles() -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in _bundled.path("devices").glob("*.toml")))
 
 
-def load_profile(name: str) -> Profile:
+def load_profile(name: str, *, trusted: TrustedKeys | None = None) -> Profile:
     """Load an instrument profile.
 
     Parameters
     ----------
     name : str
         Name of a bundled profile, see `bundled_profiles`, or path of a ``.toml`` file.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, one of them must have signed a ``.toml`` file of yours.
 
     Returns
     -------
@@ -113,7 +123,10 @@ def load_profile(name: str) -> Profile:
     ParameterError
         If there is no such bundled profile.
     FileError
-        If the file cannot be read or a key in it is missing or wrong; names file and key.
+        If the file cannot be read, needs a newer spectralid, or a key in it is missing or wrong; names file
+        and key.
+    NotVouchedError
+        If keys are trusted and none of them has signed it.
     """
     if name.endswith(".toml"):
         file = Path(name)
@@ -122,13 +135,22 @@ def load_profile(name: str) -> Profile:
     else:
         known = ", ".join(bundled_profiles())
         raise ParameterError("profile", name, f"the path of a .toml file or one of: {known}")
-    return _Keys(read_toml(file, name), name).profile()
+    data = read_bytes(file, name)
+    if trusted and name.endswith(".toml"):
+        trusted.vouch("profile", data, signature_of(file), file=name)
+    return replace(_Keys(parse_toml(data, name), name).profile(), sha256=hashlib.sha256(data).hexdigest())
 
 
 class _Keys(Keys):
     """Reads a profile out of a table."""
 
     def profile(self) -> Profile:
+        if (schema := self._table.get("schema", SCHEMA)) != SCHEMA:
+            self.refuse(
+                "schema", f"it is {schema!r}, and this spectralid reads {SCHEMA!r}; update spectralid."
+            )
+        if problem := engine_problem(self._table.get("needs_engine")):
+            self.refuse("needs_engine", problem)
         protocol = self.text("protocol")
         # Asking for other packages' drivers takes a while; most profiles need none.
         if protocol not in (*BUILT_IN, *FILE_PROTOCOLS) and protocol not in (known := protocols()):

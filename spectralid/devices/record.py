@@ -204,6 +204,7 @@ class Measurement:
         facts = {
             "sequence": str(self.sequence),
             "protocol": self.profile.protocol,
+            "profile_sha256": self.profile.sha256,
             "integration_requested_ms": f"{self.integration_ms:g}",
             "checksum": "verified" if all(frames.verified for frames in taken) else "absent",
             "sample_frames": str(len(self.sample.raw)),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache, partial
+from functools import partial
 from multiprocessing import get_context
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from threadpoolctl import threadpool_limits
 
@@ -18,7 +18,13 @@ from spectralid.errors import LibraryError, ParameterError, SpectralIDError
 from spectralid.identify.engine import Identifier
 from spectralid.identify.result import Identification
 from spectralid.library import ReferenceLibrary
+from spectralid.library.store import reopen
 from spectralid.spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from spectralid.identify.confidence_record import ConfidenceRecord
+    from spectralid.identify.family_model import FamilyModel
+    from spectralid.identify.instrument_model import InstrumentModel
 
 __all__ = ["BatchError", "identify_each", "identify_many"]
 
@@ -135,10 +141,10 @@ def _one(
 def _parallel(
     spectra: Iterable[Spectrum], identifier: Identifier, processes: int, options: Mapping[str, Any]
 ) -> Iterator[Identification | SpectralIDError]:
-    work = partial(_work, pickle.dumps(identifier), options)
+    work = partial(_work, options)
     source = iter(spectra)
     pending: deque[tuple[Spectrum, Future[Identification | SpectralIDError]]] = deque()
-    pool = _pool(processes)
+    pool = _pool(processes, identifier)
     try:
         while True:
             while len(pending) < _AHEAD * processes and (spectrum := next(source, None)) is not None:
@@ -150,9 +156,9 @@ def _parallel(
             except BrokenProcessPool:
                 pool.shutdown()
                 # Whose fault it was cannot be told: what was on its way is done again, each by itself.
-                yield from (_alone(work, spectrum) for spectrum, _ in pending)
+                yield from (_alone(work, spectrum, identifier) for spectrum, _ in pending)
                 pending.clear()
-                pool = _pool(processes)
+                pool = _pool(processes, identifier)
             else:
                 pending.popleft()
                 yield result
@@ -175,32 +181,50 @@ def _submitted(
 
 
 def _alone(
-    work: Callable[[Spectrum], Identification | SpectralIDError], spectrum: Spectrum
+    work: Callable[[Spectrum], Identification | SpectralIDError], spectrum: Spectrum, identifier: Identifier
 ) -> Identification | SpectralIDError:
-    with _pool(1) as pool:
+    with _pool(1, identifier) as pool:
         try:
             return pool.submit(work, spectrum).result()
         except BrokenProcessPool:
             return BatchError("the process that identified this spectrum died, perhaps for want of memory.")
 
 
-def _pool(processes: int) -> ProcessPoolExecutor:
+def _pool(processes: int, identifier: Identifier) -> ProcessPoolExecutor:
+    given = (identifier.record, identifier.families, identifier.instruments)
     # Started afresh, not forked: a fork of a process with threads and an open library may hang.
-    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_one_thread)
+    return ProcessPoolExecutor(
+        processes,
+        mp_context=get_context("spawn"),
+        initializer=_begin,
+        initargs=(identifier.library.path, identifier.library.sha256, *given),
+    )
 
 
-def _one_thread() -> None:
+# What identifies in a process of a pool, made once in each; or why it cannot be made.
+_held: list[Identifier | SpectralIDError] = []
+
+
+def _begin(
+    path: Path,
+    sha256: str,
+    record: ConfidenceRecord | None,
+    families: tuple[FamilyModel, ...],
+    instruments: tuple[InstrumentModel, ...],
+) -> None:
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"  # For what is loaded from now on; and for what is loaded already:
     threadpool_limits(limits=1)
+    try:
+        library = reopen(path, sha256)
+        _held.append(Identifier(library, record=record, families=families, instruments=instruments))
+    except SpectralIDError as error:
+        # A process that does not begin would break the pool and lose the reason.
+        _held.append(error)
 
 
-def _work(pickled: bytes, options: Mapping[str, Any], spectrum: Spectrum) -> Identification | SpectralIDError:
-    return _one(_identifier(pickled), options, spectrum)
-
-
-@lru_cache(maxsize=1)
-def _identifier(pickled: bytes) -> Identifier:
-    """Made once in each process."""
-    made: Identifier = pickle.loads(pickled)
-    return made
+def _work(options: Mapping[str, Any], spectrum: Spectrum) -> Identification | SpectralIDError:
+    (identifier,) = _held
+    if isinstance(identifier, SpectralIDError):
+        raise identifier
+    return _one(identifier, options, spectrum)

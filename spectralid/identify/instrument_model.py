@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,6 +13,7 @@ from spectralid.errors import InputError
 from spectralid.identify.mismatch import Mismatch
 from spectralid.identify.selection import Settings, ShiftPrior
 from spectralid.spectrum import Technique
+from spectralid.vouching import TrustedKeys, engine_problem, signature_of
 
 __all__ = [
     "ANY_INSTRUMENT",
@@ -73,6 +75,8 @@ class InstrumentModel:
             raise InputError(
                 f"This is no instrument model: its schema is {data.get('schema')!r}, not {SCHEMA!r}."
             )
+        if problem := engine_problem(data.get("needs_engine")):
+            raise InputError(f"The instrument model {data.get('name')!r} cannot be used: {problem}")
         try:
             return cls(
                 name=str(data["name"]),
@@ -89,13 +93,19 @@ class InstrumentModel:
             ) from error
 
 
-def read_instrument_model(path: str | Path) -> InstrumentModel:
+# A key nobody knows may be one that a damage made of another.
+_KEYS: Final = frozenset({*(field.name for field in fields(InstrumentModel)), "schema", "needs_engine"})
+
+
+def read_instrument_model(path: str | Path, *, trusted: TrustedKeys | None = None) -> InstrumentModel:
     """Read an instrument model.
 
     Parameters
     ----------
     path : path
-        A file as `write_instrument_model` writes it.
+        A file as `write_instrument_model` writes it; one of an older version has no SHA-256.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, one of them must have signed the file.
 
     Returns
     -------
@@ -105,15 +115,27 @@ def read_instrument_model(path: str | Path) -> InstrumentModel:
     Raises
     ------
     InputError
-        If the file cannot be read or is no such record.
+        If the file cannot be read, is no such record, needs a newer spectralid, or was changed.
+    NotVouchedError
+        If keys are trusted and none of them has signed it.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        raw = Path(path).read_bytes()
+        data = json.loads(raw)
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as the instrument model: {error}.") from error
+    if trusted:
+        trusted.vouch("instrument-model", raw, signature_of(Path(path)), file=str(path))
     if not isinstance(data, dict):
         raise InputError(f"{path} is no instrument model.")
-    return InstrumentModel.from_dict(data)
+    plain = {name: value for name, value in data.items() if name != "sha256"}
+    model = InstrumentModel.from_dict(plain)
+    if not _KEYS.issuperset(plain) or data.get("sha256", _identity(plain)) != _identity(plain):
+        raise InputError(
+            f"{path}: the instrument model was changed after it was made (its SHA-256 does not hold); "
+            "characterise the instrument again."
+        )
+    return model
 
 
 def write_instrument_model(model: InstrumentModel, path: str | Path) -> None:
@@ -126,7 +148,14 @@ def write_instrument_model(model: InstrumentModel, path: str | Path) -> None:
     path : path
         Where to; a file already there is replaced.
     """
-    Path(path).write_text(json.dumps(model.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    plain = model.to_dict()
+    text = json.dumps({**plain, "sha256": _identity(plain)}, indent=1, ensure_ascii=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def _identity(plain: Mapping[str, Any]) -> str:
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _PRIORS: Final = {

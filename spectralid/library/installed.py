@@ -136,6 +136,7 @@ def open_installed(folder: str | os.PathLike[str]) -> ReferenceLibrary | None:
         with contextlib.suppress(LibraryError):
             library = ReferenceLibrary(path)
             if library.sha256 == one.sha256 and not verify_library(path):
+                library.vouched_by = f"release {one.number}"
                 return library
             library.close()
     return None

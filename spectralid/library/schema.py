@@ -40,7 +40,8 @@ it does not know (a newer minor version) and refuses a newer major version.
 
 The manifest holds ``name``, ``version``, ``created`` (given by whoever builds, never the clock), ``recipe``,
 ``generator``, ``schema``, ``techniques``, ``references`` (how many), and ``datasets``: dtype, shape and
-SHA-256 of each of the others. Its own ``sha256`` is taken of the manifest without that key, as canonical
+SHA-256 of each of the others; and perhaps ``needs_engine``, the oldest spectralid that understands it: an
+older one refuses the library. Its own ``sha256`` is taken of the manifest without that key, as canonical
 JSON; it is the identity of the library, because it changes with any value in it. HDF5's own structures carry
 HDF5's checksums (format 1.10), which HDF5 checks whenever it reads them.
 

@@ -27,10 +27,12 @@ from spectralid.keys import generate_key, key_id, read_private_key, read_public_
 from spectralid.library.schema import canonical_json
 from spectralid.library.store import ReferenceLibrary
 from spectralid.library.verify import verify_library
+from spectralid.vouching import TrustedKeys
 
 __all__ = [
     "LibrarySignature",
     "SignatureError",
+    "beside",
     "generate_key",
     "key_id",
     "read_private_key",
@@ -38,6 +40,7 @@ __all__ = [
     "sign_library",
     "signed_bytes",
     "verify_signature",
+    "vouch_library",
 ]
 
 FORMAT: Final = "spectralid-library-signature"
@@ -192,6 +195,67 @@ def verify_signature(
         )
     _refuse_damaged(library)
     return stated
+
+
+def beside(library: str | os.PathLike[str]) -> Path:
+    """Where the signature of a library is looked for.
+
+    Parameters
+    ----------
+    library : path
+        The library file.
+
+    Returns
+    -------
+    Path
+        The file beside it.
+    """
+    return Path(f"{os.fspath(library)}.sig.json")
+
+
+def vouch_library(library: ReferenceLibrary, trusted: TrustedKeys) -> ReferenceLibrary:
+    """The library, if somebody trusted vouches for it, and with that noted in it.
+
+    The signature is of the identity, which covers the checksum of every value; checksums are looked at when
+    values are used, as always.
+
+    Parameters
+    ----------
+    library : ReferenceLibrary
+        The library, with a signature `beside` it perhaps.
+    trusted : TrustedKeys
+        Keys that count; where there are none, any library is taken.
+
+    Returns
+    -------
+    ReferenceLibrary
+        The same one.
+
+    Raises
+    ------
+    SignatureError
+        If keys are trusted, none of them has signed the library, and it did not come with spectralid or from
+        a signed release.
+    UnreadableFileError
+        If there is a signature that cannot be read.
+    """
+    if library.vouched_by or not trusted:
+        return library
+    file = beside(library.path)
+    why = "it is not signed"
+    if file.exists():
+        said = _read_signature(file)
+        facts = (said.name, said.version, said.sha256)
+        why = trusted.verify(said.key_id, said.signature, signed_bytes(said.key_id, *facts))
+        if not why and facts != (library.name, library.version, library.sha256):
+            why = "its signature is that of another library"
+        if not why:
+            library.vouched_by = f"key {said.key_id}"
+            return library
+    raise SignatureError(
+        f"{library.path}: {why}, and keys are trusted here: a library has to be signed by one of them "
+        "('spectralid trust list')."
+    )
 
 
 def _refuse_damaged(library: ReferenceLibrary) -> None:

@@ -20,8 +20,9 @@ from spectralid.library.places import places_of
 from spectralid.library.prepared import MAPPED_BYTES, mapped_digest, release
 from spectralid.library.schema import POOLS, array_digest, grid_key, manifest_sha256
 from spectralid.spectrum import Acquisition, FloatArray, IntensityUnit, ProcessingStep, Spectrum, Technique
+from spectralid.vouching import engine_problem
 
-__all__ = ["ReferenceLibrary", "open_library"]
+__all__ = ["ReferenceLibrary", "open_library", "reopen"]
 
 # Beyond this much for /manifest the file was not written by us; it keeps a damaged size from filling memory.
 _MANIFEST_LIMIT = 64 * 2**20
@@ -42,7 +43,8 @@ def open_library(path_or_name: str | os.PathLike[str] = "spectralid") -> Referen
     Raises
     ------
     LibraryError
-        If there is none of that name, or the file is damaged, no library, or of a newer major version.
+        If there is none of that name, or the file is damaged, no library, of a newer major version, or needs
+        a newer spectralid.
 
     Examples
     --------
@@ -86,6 +88,9 @@ class ReferenceLibrary:
         As its builder named it.
     sha256 : str
         Identity of the content: changes with any value in it.
+    vouched_by : str
+        Who vouches for it, as far as whoever opened it looked: ``"bundled"``, ``"release 3"``,
+        ``"key 0123456789abcdef"``; empty if nobody looked or nobody does.
     manifest : dict
         See `spectralid.library.schema`.
     techniques : tuple of Technique
@@ -96,7 +101,7 @@ class ReferenceLibrary:
     Raises
     ------
     LibraryError
-        If the file is damaged, truncated, no library, or of a newer major version.
+        If the file is damaged, truncated, no library, of a newer major version, or needs a newer spectralid.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -111,11 +116,12 @@ class ReferenceLibrary:
         self.name = str(self.manifest["name"])
         self.version = str(self.manifest["version"])
         self.sha256 = str(self.manifest["sha256"])
+        self.vouched_by = "bundled" if _bundled.path("libraries", self.path.name) == self.path else ""
         self.n_references = int(self.manifest["references"])
         self.techniques = tuple(Technique(t) for t in self.manifest["techniques"])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.path, self.sha256)
+        return reopen, (self.path, self.sha256)
 
     def __enter__(self) -> Self:
         return self
@@ -174,6 +180,8 @@ class ReferenceLibrary:
             intact = False
         if not intact:
             raise self._damaged("the manifest does not have its checksum")
+        if problem := engine_problem(manifest.get("needs_engine")):
+            raise LibraryError(f"{self.path}: {problem}")
         for name, entry in manifest["datasets"].items():
             place = self._places.get(name)
             if place is None or [place.dtype.str, list(place.shape)] != [entry["dtype"], entry["shape"]]:
@@ -407,7 +415,14 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-def _reopen(path: Path, sha256: str) -> ReferenceLibrary:
+def reopen(path: Path, sha256: str) -> ReferenceLibrary:
+    """A library in another process.
+
+    Raises
+    ------
+    LibraryError
+        If it cannot be opened, or is another one now.
+    """
     library = ReferenceLibrary(path)
     if library.sha256 != sha256:
         raise LibraryError(f"{path}: the library was replaced by another one since it was first opened.")

@@ -28,6 +28,7 @@ from spectralid.errors import LibraryError, MissingDependencyError
 from spectralid.files import sync_folder, write_whole
 from spectralid.library.installed import FILES, Installed, activate, installed
 from spectralid.library.update_sources import NotThereError, SourceError
+from spectralid.vouching import version_numbers
 
 if TYPE_CHECKING:
     from tuf.api.metadata import TargetFile, Targets
@@ -274,7 +275,7 @@ def _newest(
     mine = [one for one in newer if is_for(one.rollout, one.number, device_id, site)]
     if not mine:
         return "not-yet" if newer else "current"
-    usable = [one for one in mine if _version(one.min_engine) <= _version(engine)]
+    usable = [one for one in mine if version_numbers(one.min_engine) <= version_numbers(engine)]
     if not usable:
         raise UpdateError(
             f"The library {mine[0].library['version']} needs spectralid {mine[0].min_engine}, and this is "
@@ -282,16 +283,6 @@ def _newest(
             code="newer-engine",
         )
     return usable[0]
-
-
-def _version(text: str) -> tuple[int, ...]:
-    """A version as numbers; what is no number ends it, so that 1.2.dev3 is 1.2."""
-    numbers: list[int] = []
-    for part in text.split("."):
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    return tuple(numbers)
 
 
 # --- the repository ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spectralid.devices import ArmToken, Profile, Progress, Session
     from spectralid.devices.record import Measurement
     from spectralid.spectrum import FloatArray, Spectrum
+    from spectralid.vouching import TrustedKeys
 
     Done = Callable[[Spectrum, Measurement], None]
 
@@ -63,6 +64,8 @@ class InstrumentDesk:
         Whether simulated instruments may be connected.
     bands : str
         Band table for simulated substances beside the bundled ones; empty for none.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, profiles that did not come with spectralid have to be signed.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class InstrumentDesk:
         *,
         simulators: bool = False,
         bands: str = "",
+        trusted: TrustedKeys | None = None,
     ) -> None:
         self._publish = publish
+        self._trusted = trusted
         self._bands = bands
         self.simulators = simulators
         self._lock = threading.Lock()
@@ -98,7 +103,7 @@ class InstrumentDesk:
         """
         from spectralid.devices import load_profile
 
-        self._open(port, load_profile(profile_name), "")
+        self._open(port, load_profile(profile_name, trusted=self._trusted), "")
 
     def connect_simulated(self, scene: Mapping[str, Any]) -> None:
         """Start a simulated instrument with a scene under its probe and connect to it.

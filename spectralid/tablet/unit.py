@@ -47,6 +47,7 @@ from spectralid.tablet.checks import CHECKS, CheckBook, Standing
 from spectralid.tablet.curves import curve
 from spectralid.tablet.item import ItemView, Result, assessed
 from spectralid.tablet.libraries import LIBRARIES
+from spectralid.vouching import TrustedKeys
 
 if TYPE_CHECKING:
     import os
@@ -213,6 +214,7 @@ class FieldUnit:
         site: str = "",
         language: str = "en",
         instruments: Iterable[InstrumentModel] = (),
+        trusted: TrustedKeys | None = None,
     ) -> Self:
         """Open the record in a folder, made the first time, with a library and the policy in force.
 
@@ -224,6 +226,8 @@ class FieldUnit:
             Reference library; by default the one installed in the folder, or else the bundled one.
         officer, site, language, instruments
             See the class.
+        trusted : TrustedKeys, optional
+            Keys that count: where there are any, policy and `library` have to be signed by one of them.
 
         Raises
         ------
@@ -234,10 +238,14 @@ class FieldUnit:
         """
         from spectralid.library import open_library
         from spectralid.library.installed import open_installed
+        from spectralid.library.signing import vouch_library
         from spectralid.verdict import PolicyKeeper
 
         place = Path(folder) / LIBRARIES
-        books = open_library(library) if library is not None else open_installed(place) or open_library()
+        if library is not None:
+            books = vouch_library(open_library(library), trusted or TrustedKeys())
+        else:
+            books = open_installed(place) or open_library()
         try:
             store = CaseStore.open(Path(folder))
         except BaseException:
@@ -246,7 +254,7 @@ class FieldUnit:
         return cls(
             store,
             books,
-            keeper=PolicyKeeper(Path(folder) / "policy"),
+            keeper=PolicyKeeper(Path(folder) / "policy", trusted=trusted),
             officer=officer,
             site=site,
             language=language,

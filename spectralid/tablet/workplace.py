@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from spectralid.qa.check import Darkness
     from spectralid.spectrum import Spectrum
     from spectralid.tablet.unit import FieldUnit
+    from spectralid.vouching import TrustedKeys
 
 __all__ = ["Workplace"]
 
@@ -58,6 +59,8 @@ class Workplace:
         Whether simulated instruments may be connected.
     bands : str
         Band table for simulated substances.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, profiles that did not come with spectralid have to be signed.
     """
 
     def __init__(
@@ -68,12 +71,13 @@ class Workplace:
         watch: Path | None = None,
         simulators: bool = False,
         bands: str = "",
+        trusted: TrustedKeys | None = None,
     ) -> None:
         self.unit = unit
         self.broker = Broker()
         self.settings = load_settings(folder / "settings.json")
         self._settings_file = folder / "settings.json"
-        self.desk = InstrumentDesk(self._publish, simulators=simulators, bands=bands)
+        self.desk = InstrumentDesk(self._publish, simulators=simulators, bands=bands, trusted=trusted)
         self.arrivals = Arrivals(watch, folder / "arrivals.jsonl", self._publish) if watch else None
         self.current: dict[str, Any] = {"seizure_ref": None, "item_ref": None}
         self.last: dict[str, Any] | None = None
@@ -344,6 +348,7 @@ class Workplace:
             "library": {
                 "name": library.name,
                 "version": library.version,
+                "vouched_by": library.vouched_by,
                 "age_days": age,
                 "compounds": len(library.compounds),
                 "nameable": unit.nameable,

@@ -23,6 +23,7 @@ from spectralid.verdict.alarm import Alarm
 from spectralid.verdict.catalog import Catalog, claims_too_much, languages, topics_of, unlike
 from spectralid.verdict.policy import THRESHOLDS, Escalation, Hazard, OnInstrument, Policy, Rule
 from spectralid.verdict.toml_lines import Place, line_of, lines
+from spectralid.vouching import TrustedKeys, engine_problem, signature_of
 
 __all__ = [
     "FLOOR_FAMILIES",
@@ -138,13 +139,15 @@ class PolicyError(FileError):
         return self.problems[0].line
 
 
-def load_policy(path: str | Path) -> Policy:
+def load_policy(path: str | Path, *, trusted: TrustedKeys | None = None) -> Policy:
     """Policy in a file.
 
     Parameters
     ----------
     path : path-like
         A TOML file as `docs/policy.md` describes it.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, one of them must have signed the file.
 
     Returns
     -------
@@ -153,7 +156,10 @@ def load_policy(path: str | Path) -> Policy:
     Raises
     ------
     PolicyError
-        If it cannot be read or anything in it is wrong; all that is wrong is listed with its line.
+        If it cannot be read, needs a newer spectralid, or anything in it is wrong; all that is wrong is
+        listed with its line.
+    NotVouchedError
+        If keys are trusted and none of them has signed it.
     """
     path = Path(path)
     try:
@@ -162,6 +168,8 @@ def load_policy(path: str | Path) -> Policy:
         raise PolicyError(
             [Problem(0, f"it cannot be read ({error.strerror or error}).")], file=str(path)
         ) from None
+    if trusted:
+        trusted.vouch("policy", data, signature_of(path), file=str(path))
     return read_policy(data, str(path))
 
 
@@ -236,11 +244,10 @@ class _Reader:
             self._table,
             ("schema", "name", "version", "languages", "thresholds", "escalation", "hazards", "schedules",
              "families", "rules"),
-            ("wording", "own"),
+            ("wording", "own", "needs_engine"),
         )  # fmt: skip
-        schema = self._table.get("schema")
-        if schema is not None and schema != SCHEMA:
-            self._refuse(("schema",), f"schema must be {SCHEMA!r}; it is {_brief(schema)}.")
+        if self._is_of_another_version():
+            return None
         name, version = self._text(("name",)), self._text(("version",))
         languages_ = self._languages()
         thresholds = self._thresholds()
@@ -267,6 +274,17 @@ class _Reader:
         )
         self._floor(policy)
         return None if self.problems else policy
+
+    def _is_of_another_version(self) -> bool:
+        """Whether another spectralid is needed: then nothing else can be said of the file."""
+        schema, needs = self._table.get("schema"), self._table.get("needs_engine")
+        if schema is not None and schema != SCHEMA:
+            self.problems = [(("schema",), f"schema must be {SCHEMA!r}; it is {_brief(schema)}.")]
+        elif problem := engine_problem(needs):
+            self.problems = [(("needs_engine",), problem)]
+        else:
+            return False
+        return True
 
     # Values of one kind each.
 

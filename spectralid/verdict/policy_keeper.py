@@ -11,7 +11,8 @@ from typing import Final
 from spectralid.errors import FileError
 from spectralid.files import write_whole
 from spectralid.verdict.policy import Policy, default_policy
-from spectralid.verdict.policy_file import PolicyError, read_policy
+from spectralid.verdict.policy_file import read_policy
+from spectralid.vouching import TrustedKeys, signature_of
 
 __all__ = ["PolicyKeeper"]
 
@@ -26,16 +27,19 @@ class PolicyKeeper:
 
     The policy is in ``policy-<SHA-256 of the file>.toml``, and ``current`` holds the SHA-256 of the one in
     force. It is replaced in one step, after the policy itself is safely on the disk: a power cut leaves the
-    old or the new policy, never a part of one.
+    old or the new policy, never a part of one. The signature it came with is kept beside it.
 
     Parameters
     ----------
     folder : path-like
         Where it is kept; made when something is installed.
+    trusted : TrustedKeys, optional
+        Keys that count: where there are any, only a policy that one of them has signed is installed, or used.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, trusted: TrustedKeys | None = None) -> None:
         self._folder = Path(folder)
+        self._trusted = trusted or TrustedKeys()
         self._seen, self._policy = self._read()
 
     @property
@@ -66,6 +70,8 @@ class PolicyKeeper:
         ------
         PolicyError
             If anything in the file is wrong; the policy in force stays.
+        NotVouchedError
+            If keys are trusted and none of them has signed it; the policy in force stays.
         FileError
             If it cannot be kept; the policy in force stays.
         """
@@ -74,10 +80,15 @@ class PolicyKeeper:
             data = path.read_bytes()
         except OSError as error:
             raise FileError(f"it cannot be read ({error.strerror}).", file=str(path)) from None
+        signature = signature_of(path)
+        self._trusted.vouch("policy", data, signature, file=str(path))
         policy = read_policy(data, str(path))
         digest = hashlib.sha256(data).hexdigest()
+        kept = {_name(digest), f"{_name(digest)}.sig.json"}
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            if signature is not None:
+                write_whole(self._folder / f"{_name(digest)}.sig.json", [signature], mode=_MODE)
             write_whole(self._folder / _name(digest), [data], mode=_MODE)
             write_whole(self._folder / _CURRENT, [f"{digest}\n".encode()], mode=_MODE)
         except OSError as error:
@@ -87,7 +98,7 @@ class PolicyKeeper:
             ) from None
         self._seen, self._policy = self._sight(), policy
         for old in self._folder.glob("policy-*.toml*"):
-            if old.name != _name(digest):
+            if old.name not in kept:
                 old.unlink(missing_ok=True)
         return policy
 
@@ -124,9 +135,10 @@ class PolicyKeeper:
         if hashlib.sha256(data).hexdigest() != digest:
             return _instead(f"{kept}: its content is not what was installed.")
         try:
+            self._trusted.vouch("policy", data, signature_of(kept), file=str(kept))
             return read_policy(data, str(kept))
-        except PolicyError as error:
-            # Installed by another version of spectralid, which understood it.
+        except FileError as error:
+            # Installed by another version of spectralid, which understood it; or before keys were trusted.
             return _instead(str(error))
 
 

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from spectralid.errors import FileError, InvalidSpectrumError, ParameterError, TechniqueError, TransportError
-from spectralid.identify import BatchError, Identification, identify, identify_each, identify_many
+from spectralid.errors import (
+    FileError,
+    InvalidSpectrumError,
+    LibraryError,
+    ParameterError,
+    TechniqueError,
+    TransportError,
+)
+from spectralid.identify import BatchError, Identification, batch, identify, identify_each, identify_many
 from spectralid.identify.engine import Identifier
 from spectralid.library import Compound, ReferenceLibrary, Tier
 from spectralid.spectrum import Acquisition, Spectrum, Technique
@@ -111,6 +118,19 @@ def test_what_is_wrong_for_all_is_raised(shelf: ReferenceLibrary) -> None:
     for processes in (1, 2):
         with pytest.raises(ParameterError, match="top"):
             identify_many([scan(0)], shelf, processes=processes, top=1)
+
+
+def test_a_process_that_cannot_begin_says_why(
+    shelf: ReferenceLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path, sha256, why in (
+        (shelf.path, "0" * 64, "replaced"),
+        (shelf.path / "gone", shelf.sha256, "gone"),
+    ):
+        monkeypatch.setattr(batch, "_held", [])
+        batch._begin(path, sha256, None, (), ())
+        with pytest.raises(LibraryError, match=why):
+            batch._work({}, scan(0))
 
 
 def test_nothing_gives_nothing(shelf: ReferenceLibrary) -> None:
