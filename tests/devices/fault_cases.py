@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from spectralid.devices.sim.faults import FAULTS, Fault
@@ -35,8 +35,20 @@ class Case:
         return Fault.parse(self.switches[-1]).name
 
 
-def check(seen: Trial, case: Case, *, within_s: float, laser_by_hand: bool = False) -> None:
-    """Assert that what came of a fault is what the case says, in time, and that the next scan works."""
+def check(
+    seen: Trial,
+    case: Case,
+    *,
+    within_s: float,
+    note: Callable[[str, object], None],
+    laser_by_hand: bool = False,
+) -> None:
+    """Assert that what came of a fault is what the case says, in time, and that the next scan works.
+
+    What came of it is noted first, for the table of faults (``python -m tests.faults``).
+    """
+    detail = seen.error or ", ".join(sorted(seen.flags))
+    note("observed", f"{seen.outcome.value}: {detail}" if detail else seen.outcome.value)
     assert seen.outcome is case.outcome, (seen.error, seen.words, seen.flags)
     if case.outcome is ERROR:
         assert seen.error == case.says, seen.words

@@ -116,8 +116,8 @@ CASES = (
 ELSEWHERE = {
     "markers-inside": "test_marks_inside_the_data_are_data",
     "swapped-serial": "test_another_unit_on_the_line_is_noticed",
-    "re-enumerated": "test_faults_obp_pty.py",
-    "back-pressure": "test_faults_obp_pty.py",
+    "re-enumerated": "test_faults_obp_pty.py::test_comes_back_under_another_name",
+    "back-pressure": "test_faults_obp_pty.py::test_line_that_takes_nothing_ends_at_its_deadline",
 }
 """Faults whose outcome a scan alone does not show, and the test that does."""
 
@@ -141,7 +141,7 @@ def bench(name):
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fault(case):
+def test_fault(case, record_property):
     tried = bench(case.profile)
     seen = tried.trial(*case.switches)
     check(
@@ -149,6 +149,7 @@ def test_fault(case):
         case,
         within_s=(2 if case.outcome is CORRECT else 1) * tried.sound_s + LONGEST_EXTRA_S,
         laser_by_hand=case.profile == "QE_PRO",
+        note=record_property,
     )
 
 

@@ -64,8 +64,9 @@ CASES = (
 
 ELSEWHERE = {
     "bit-flip": "test_changed_count_is_one_nothing_vouches_for",
-    "bit-flip-checksum": "the same: there is no checksum to switch on",
-    "back-pressure": "test_transport.py: a line that takes no data, the same for every protocol",
+    # There is no checksum to switch on.
+    "bit-flip-checksum": "test_changed_count_is_one_nothing_vouches_for",
+    "back-pressure": "test_transport.py::test_full_line_ends_at_the_deadline",  # the same for every protocol
 }
 """Faults whose outcome a scan alone does not show, and the test that does."""
 
@@ -106,9 +107,10 @@ def bench():
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fault(case):
+def test_fault(case, record_property):
     seen = bench().trial(*case.switches)
-    check(seen, case, within_s=2 * bench().sound_s + LONGEST_EXTRA_S, laser_by_hand=True)
+    within_s = 2 * bench().sound_s + LONGEST_EXTRA_S
+    check(seen, case, within_s=within_s, laser_by_hand=True, note=record_property)
 
 
 def test_every_fault_is_accounted_for():

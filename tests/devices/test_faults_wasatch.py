@@ -93,7 +93,7 @@ ELSEWHERE = {
     "bit-flip": "test_changed_count_is_one_nothing_vouches_for",
     "markers-inside": "test_marks_inside_an_image_are_counts",
     "swapped-serial": "test_another_unit_on_the_line_is_noticed",
-    "back-pressure": "test_transport.py: a line that takes no data, the same for every protocol",
+    "back-pressure": "test_transport.py::test_full_line_ends_at_the_deadline",  # the same for every protocol
 }
 """Faults whose outcome a scan alone does not show, and the test that does."""
 
@@ -118,9 +118,9 @@ def bench():
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fault(case):
+def test_fault(case, record_property):
     seen = bench().trial(*case.switches)
-    check(seen, case, within_s=2 * bench().sound_s + LONGEST_EXTRA_S)
+    check(seen, case, within_s=2 * bench().sound_s + LONGEST_EXTRA_S, note=record_property)
 
 
 def test_every_fault_is_accounted_for():

@@ -19,7 +19,7 @@ from typing import Any
 from spectralid.reachback.api import serve
 from spectralid.reachback.api.app import GROUPS
 from spectralid.reachback.settings import Desk, Devices
-from tests.reachback.faults import guards
+from tests.faults import guards
 from tests.reachback.faults.worker import dies_at
 from tests.reachback.http import QUICK
 

@@ -36,7 +36,7 @@ from spectralid.reachback.errors import TransitionError
 from spectralid.reachback.store.database import Database, open_database
 from spectralid.reachback.store.serverkeys import ServerKeys
 from spectralid.reachback.tablets import answers, ingest
-from tests.reachback.faults import guards
+from tests.faults import guards
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SAYS = Decision("identified", "Lactose", "Presumptive.", "Bands at 850 cm-1.", ("lactose",))

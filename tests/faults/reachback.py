@@ -1,67 +1,18 @@
-"""The 32 faults of the specification: what must happen, which tests show it, and what is guarded by what.
-
-`ROWS` is read by ``test_table.py`` (every test named here exists; every guard taken away makes its test fail)
-and by ``python -m tests.reachback.faults.report``, which runs all of it and writes docs/reachback-faults.md.
-"""
+"""The 32 faults between tablet, server and laboratory: what must happen, the tests, and what guards what."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tests.reachback.faults.guards import Guard
+from tests.faults.guards import Guard
+from tests.faults.rows import Room, Row, Shown
 
-__all__ = ["GUARDS", "ROWS", "Row", "Shown"]
+__all__ = ["GUARDS", "ROOM", "ROWS"]
 
 _HERE = "tests/reachback/faults/"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A test that fails without a guard.
-
-    Attributes
-    ----------
-    guard : Guard
-        Which.
-    test : str
-        Node id, of one case of the test where it has several.
-    """
-
-    guard: Guard
-    test: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """A fault.
-
-    Attributes
-    ----------
-    number : int
-        In the specification.
-    fault, expected : str
-        Its words.
-    tests : tuple of str
-        Node ids; all cases of a test where it has several.
-    shown : tuple of Shown
-        Guards and the tests that miss them.
-    controls : tuple of str
-        Tests that take a guard away themselves and see the harm.
-    remark : str
-        What is not shown here, and where it is or will be.
-    """
-
-    number: int
-    fault: str
-    expected: str
-    tests: tuple[str, ...]
-    shown: tuple[Shown, ...] = ()
-    controls: tuple[str, ...] = ()
-    remark: str = ""
 
 
 # --- guards ------------------------------------------------------------------------------------------------
@@ -328,7 +279,7 @@ _CONFLICT = Guard(
 _ENGINE = Guard(
     "the engine that a library needs",
     "is compared with the one that is here before anything is fetched",
-    {"spectralid.library.update:_version": _returns((0,))},
+    {"spectralid.library.update:version_numbers": _returns((0,))},
 )
 _SYNCED = Guard(
     "a library is on the disk before it is in force",
@@ -811,6 +762,16 @@ ROWS: tuple[Row, ...] = (
             Shown(_RENUMBER, _BACK + "test_answers_given_since_the_backup_keep_their_numbers"),
         ),
     ),
+)
+
+ROOM = Room(
+    "reachback",
+    "Tablet, reachback, laboratory",
+    "*Tablet* is the real one (`spectralid.casework`), *server* the real one with TLS, on SQLite and "
+    "PostgreSQL; between them, in the faults of the network, a proxy of TCP that sees bytes only "
+    "(`tests/reachback/faults/proxy.py`). Each guard is taken away once, too: its test must fail then, or it "
+    "shows nothing.",
+    ROWS,
 )
 
 GUARDS: tuple[Guard, ...] = tuple(dict.fromkeys(shown.guard for row in ROWS for shown in row.shown))

@@ -76,6 +76,6 @@ def _found(place: str) -> tuple[Any, str]:
 def remove_named(environ: Mapping[str, str]) -> None:
     """Take away for good the guard that the environment names, if it names one."""
     if name := environ.get(VARIABLE):
-        from tests.reachback.faults.table import GUARDS
+        from tests.faults.reachback import GUARDS
 
         next(guard for guard in GUARDS if guard.name == name).remove()
