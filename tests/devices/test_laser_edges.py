@@ -558,6 +558,8 @@ def test_closing_does_not_wait_for_ever_for_a_scan(opened, monkeypatch):
         session.close()
     assert session.state is State.LASER_OFF_UNCONFIRMED
     assert "urgent off" in driver.log
+    session.close()  # once more, with the line gone and the scan still hanging: nothing more to be done
+    assert session.state is State.LASER_OFF_UNCONFIRMED
     driver.free.set()
     thread.join(WAIT_S)
     assert raised
