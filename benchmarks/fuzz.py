@@ -90,6 +90,12 @@ def _memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def _lasts(target: Target, data: bytes, clock: Callable[[], float]) -> float:
+    before = clock()
+    target.try_one(data)
+    return clock() - before
+
+
 def mutated(target: Target, runs: int, seed: int, *, clock: Callable[[], float] = time.process_time) -> Row:
     """Our own mutations, in this process; by the clock where another one does the work."""
     seeds = target.seeds()
@@ -103,12 +109,16 @@ def mutated(target: Target, runs: int, seed: int, *, clock: Callable[[], float] 
         signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
         try:
             taken += target.try_one(data)
+            lasted = clock() - before
+            # Beside other work a moment of the machine counts as the reader's: the slowest are timed again.
+            if lasted > longest:
+                lasted = min(lasted, *(_lasts(target, data, clock) for _ in range(2)))
+            longest = max(longest, lasted)
         except Exception as error:
             found = _keep(target.name, data)
             print(f"{target.name}: {type(error).__name__}: {error} ({found})", file=sys.stderr)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-        longest = max(longest, clock() - before)
         if found or _memory_mib() > MOST_MIB:
             found = found or _keep(target.name, data)
             break
