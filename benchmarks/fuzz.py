@@ -90,10 +90,14 @@ def _memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _lasts(target: Target, data: bytes, clock: Callable[[], float]) -> float:
+def _timed(target: Target, data: bytes, clock: Callable[[], float]) -> tuple[bool, float]:
+    """Whether it was taken, and how long that lasted; whatever lasts too long is stopped."""
     before = clock()
-    target.try_one(data)
-    return clock() - before
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+    try:
+        return target.try_one(data), clock() - before
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def mutated(target: Target, runs: int, seed: int, *, clock: Callable[[], float] = time.process_time) -> Row:
@@ -105,20 +109,15 @@ def mutated(target: Target, runs: int, seed: int, *, clock: Callable[[], float] 
     while done < runs:
         done += 1
         data = mutator.next()
-        before = clock()
-        signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
         try:
-            taken += target.try_one(data)
-            lasted = clock() - before
+            was_taken, lasted = _timed(target, data, clock)
+            taken += was_taken
             # Beside other work a moment of the machine counts as the reader's: the slowest are timed again.
             if lasted > longest:
-                lasted = min(lasted, *(_lasts(target, data, clock) for _ in range(2)))
-            longest = max(longest, lasted)
+                longest = max(longest, min(lasted, *(_timed(target, data, clock)[1] for _ in range(2))))
         except Exception as error:
             found = _keep(target.name, data)
             print(f"{target.name}: {type(error).__name__}: {error} ({found})", file=sys.stderr)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
         if found or _memory_mib() > MOST_MIB:
             found = found or _keep(target.name, data)
             break
