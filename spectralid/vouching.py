@@ -99,7 +99,7 @@ def engine_problem(needs: object, *, engine: str = __version__) -> str:
     """
     if needs is None:
         return ""
-    if not isinstance(needs, str) or not needs[:1].isdigit():
+    if not isinstance(needs, str) or needs[:1] not in tuple("0123456789"):
         return f"it says that it needs {needs!r}, which is no version of spectralid."
     if version_numbers(needs) > version_numbers(engine):
         return f"it needs spectralid {needs}, and this is {engine}; update the program first."

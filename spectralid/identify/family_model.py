@@ -12,6 +12,8 @@ import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -445,8 +447,9 @@ class FamilyModel:
             "site_trust": dict(self.site_trust),
             "facts": dict(self.facts),
         }
-        text = json.dumps(plain, sort_keys=True, ensure_ascii=False).encode()
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        plain["sha256"] = _digest(plain, arrays)
+        text = json.dumps(plain, sort_keys=True, ensure_ascii=False).encode()
         stream = io.BytesIO()
         np.savez_compressed(stream, text=np.frombuffer(text, dtype=np.uint8), **arrays)
         return stream.getvalue()
@@ -480,7 +483,8 @@ class FamilyModel:
             with np.load(path, allow_pickle=False) as data:
                 plain = json.loads(bytes(data["text"]).decode())
                 arrays = {name: data[name] for name in _ARRAYS}
-            if plain.pop("schema") != SCHEMA:
+            stated = plain.pop("sha256")
+            if plain["schema"] != SCHEMA or stated != _digest(plain, arrays):
                 raise ParameterError("schema", "another", SCHEMA)
             names: dict[str, Any] = {
                 n: tuple(plain[n]) for n in ("families", "classes", "slugs", "labels", "sites")
@@ -493,7 +497,7 @@ class FamilyModel:
                 facts=MappingProxyType(plain["facts"]),
                 **arrays,
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise LibraryError(
                 f"{os.fspath(path)} is no family model of this version ({type(error).__name__}); train it "
                 "again from its library."
@@ -504,6 +508,15 @@ _ARRAYS: Final = (
     "grid", "weights", "offsets", "means", "directions", "features", "calibration", "thresholds",
     "least_likeness",
 )  # fmt: skip
+
+
+def _digest(plain: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+    """SHA-256 (hex) of all that a file holds."""
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True, ensure_ascii=False).encode())
+    for name in _ARRAYS:
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
 
 
 def nearest(likeness: FloatArray) -> float:

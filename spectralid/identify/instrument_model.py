@@ -129,7 +129,10 @@ def read_instrument_model(path: str | Path, *, trusted: TrustedKeys | None = Non
     if not isinstance(data, dict):
         raise InputError(f"{path} is no instrument model.")
     plain = {name: value for name, value in data.items() if name != "sha256"}
-    model = InstrumentModel.from_dict(plain)
+    try:
+        model = InstrumentModel.from_dict(plain)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     if not _KEYS.issuperset(plain) or data.get("sha256", _identity(plain)) != _identity(plain):
         raise InputError(
             f"{path}: the instrument model was changed after it was made (its SHA-256 does not hold); "

@@ -177,6 +177,29 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         FamilyModel.load(tmp_path / "x.npz")
 
 
+def test_a_model_that_was_changed_is_refused(model: FamilyModel, tmp_path: Path) -> None:
+    path = tmp_path / "families.npz"
+    good = model.to_bytes()
+    path.write_bytes(good)
+    with np.load(path, allow_pickle=False) as held:
+        arrays = dict(held)
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays | {"thresholds": arrays["thresholds"] + 0.5})
+    with pytest.raises(LibraryError, match="no family model"):
+        FamilyModel.load(path)
+    for bit in np.random.default_rng(11).integers(0, 8 * len(good), 100).tolist():
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bad)
+        try:
+            again = FamilyModel.load(path)
+        except LibraryError:
+            continue
+        assert (again.sha256, again.facts, again.thresholds.tolist()) == (
+            model.sha256, model.facts, model.thresholds.tolist()
+        ), bit  # fmt: skip
+
+
 def test_a_model_is_kept_beside_its_library(tmp_path: Path) -> None:
     def entries(first: int) -> list[tuple[Compound, Spectrum, Tier]]:
         return [

@@ -1,0 +1,1 @@
+"""What strangers may try, and what stands in their way."""
