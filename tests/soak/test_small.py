@@ -1,0 +1,95 @@
+"""The soak in small: the real tablet program and the real server, and that a planted leak is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.soak import evaluate, server, tablet
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+
+WARM = 12
+"""Scans after which all that is loaded once is loaded."""
+KEPT_MB = 0.6
+"""A scan may keep that much until 64 results are at hand: about 0.3 MB, measured."""
+
+
+def counts(readings, name):
+    return evaluate.count([one[name] for one in readings])
+
+
+def grown_mb(readings):
+    """From the mean of the first quarter to that of the last."""
+    size = max(len(readings) // 4, 1)
+    first, last = (sum(one["own_mb"] for one in part) / size for part in (readings[:size], readings[-size:]))
+    return last - first
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    return tablet.soak(tmp_path_factory.mktemp("tablet"), scans=36, hours=10.0, with_server=False)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    return tablet.soak(
+        tmp_path_factory.mktemp("leak"), scans=10, hours=1.0, with_server=False,
+        plant="tests.soak.leaks:of_each_scan",
+    )  # fmt: skip
+
+
+def test_the_tablet_keeps_no_handle_thread_or_child(clean):
+    readings = clean["readings"][WARM:]
+    assert clean["errors"] == clean["problems"] == []
+    assert clean["did"]["scans"] == 36
+    assert clean["did"]["checks"] == 2
+    for name in ("handles", "threads", "children"):
+        assert counts(readings, name).is_flat, [one[name] for one in clean["readings"]]
+
+
+def test_its_memory_grows_no_more_than_its_results_at_hand(clean):
+    readings = clean["readings"][WARM:]
+    assert grown_mb(readings) < KEPT_MB * len(readings), [one["own_mb"] for one in clean["readings"]]
+
+
+def test_its_record_grows_as_foretold(clean):
+    sealed = sum(size for _, size in clean["packets_by_kind"].values())
+    packets = sum(count for count, _ in clean["packets_by_kind"].values())
+    assert packets == clean["readings"][-1]["packets"]
+    assert sealed / packets + tablet.BESIDE_BYTES == pytest.approx(clean["predicted_bytes"], rel=0.15)
+
+
+def test_a_planted_leak_is_found(planted):
+    readings = planted["readings"][2:]
+    assert planted["did"]["scans"] == 10
+    for name in ("handles", "threads"):
+        found = counts(readings, name)
+        assert not found.is_flat
+        assert found.last - readings[0][name] >= len(readings) - 2
+    assert grown_mb(readings) > KEPT_MB * len(readings)
+
+
+def test_the_server_keeps_nothing_and_a_planted_leak_is_found(tmp_path):
+    small = {"database": "sqlite", "tablets": 2, "steps": 60, "engine": False, "research": False}
+    for name in ("clean", "leak"):
+        (tmp_path / name).mkdir()
+    clean = server.soak(tmp_path / "clean", hours=4.0, times=4.0, **small)
+    assert clean["errors"] == clean["problems"] == []
+    assert clean["waiting_on_tablets"] == 0
+    assert clean["readings"][-1]["requests"] > 200
+    warm = clean["readings"][20:]
+    for name in ("threads", "children"):
+        assert counts(warm, name).second <= counts(warm, name).first + 1, [
+            one[name] for one in clean["readings"]
+        ]
+    assert counts(warm, "handles").second <= counts(warm, "handles").first + 2
+    assert grown_mb(warm) < 15
+    leak = server.soak(
+        tmp_path / "leak", hours=1.0, times=8.0, plant="tests.soak.leaks:of_each_packet",
+        **{**small, "steps": 12},
+    )  # fmt: skip
+    packets = leak["readings"][-1]["packets"]
+    assert packets > 30
+    assert leak["readings"][-1]["handles"] - leak["readings"][0]["handles"] > 25
+    assert grown_mb(leak["readings"]) > 15
