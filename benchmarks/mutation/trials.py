@@ -169,9 +169,9 @@ class Trials:
         cover.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
             cover.switch_context(item.nodeid)
-            begun = time.perf_counter()
+            begun = time.process_time()
             self._run(item, following)
-            seconds[item.nodeid] = time.perf_counter() - begun
+            seconds[item.nodeid] = time.process_time() - begun
             if self.failed:
                 return f"{self.failed} fails without any mutant"
         cover.stop()
