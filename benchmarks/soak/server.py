@@ -398,7 +398,8 @@ def _released(db: Database, folder: Path) -> None:
     manifest = {"base": {"name": base.name, "version": base.version, "sha256": base.sha256},
                 "added": [], "changed": [], "removed": []}  # fmt: skip
     row = {
-        "number": 1, "name": opened.name, "version": opened.version, "sha256": opened.sha256, "file_sha256": "",
+        "number": 1, "name": opened.name, "version": opened.version, "sha256": opened.sha256,
+        "file_sha256": "",
         "manifest": json.dumps(manifest), "made_by": "lib", "made_utc": "x", "audit_n": 1,
     }  # fmt: skip
     with db.begin() as tx:
