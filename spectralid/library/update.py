@@ -420,15 +420,15 @@ def _translated(source: str) -> Iterator[None]:
     try:
         yield
     except (from_tuf.RepositoryError, from_tuf.DownloadError) as error:
-        for name, code, words in _CODES:
-            if isinstance(error, getattr(from_tuf, name)):
-                why = error.__cause__ if isinstance(error.__cause__, SourceError) else error
-                raise UpdateError(
-                    f"{source}: the update was refused, because {words} ({why}). The library in force stays.",
-                    code=code,
-                    guard=type(error).__name__,
-                ) from error
-        raise
+        # The last of the codes is that of the family: one always fits.
+        fits = (row for row in _CODES if isinstance(error, getattr(from_tuf, row[0])))
+        _, code, words = next(fits)
+        why = error.__cause__ if isinstance(error.__cause__, SourceError) else error
+        raise UpdateError(
+            f"{source}: the update was refused, because {words} ({why}). The library in force stays.",
+            code=code,
+            guard=type(error).__name__,
+        ) from error
     except SourceError as error:
         raise UpdateError(f"{error} The library in force stays.", code="unreachable") from None
     except OSError as error:

@@ -198,6 +198,38 @@ def test_a_break_in_the_chain_is_on_record(desk):
     assert [one.get("chain") for one in said] == [None, "broken"]
 
 
+def test_a_packet_that_the_next_one_does_not_know_is_on_record(desk):
+    made = [desk.tablet.scan() for _ in range(3)]
+    twin = Tablet("tablet-1", desk.tablet.key)
+    twin.seq = 1
+    desk.ingest(made[0])
+    desk.ingest(made[2])
+    twin.prev = hashlib.sha256(made[0]).hexdigest()
+    desk.ingest(twin.scan())  # follows on the first, and is not what the third follows on
+    assert [row["chain_broken"] for row in sorted(rows(desk, "packets"), key=lambda row: row["seq"])] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_packet_fills_no_gap_that_nobody_noted(desk):
+    """The list of gaps may have been cleared by hand: what comes late is taken all the same."""
+    made = [desk.tablet.scan() for _ in range(3)]
+    desk.ingest(made[0])
+    desk.ingest(made[2])
+    with desk.db.begin() as tx:
+        tx.execute(sa.text("DELETE FROM gaps"))
+    assert desk.ingest(made[1]).status == 201
+    assert ingest.gaps_of(desk.db) == ()
+    said = [json.loads(row["facts"]) for row in rows(desk, "audit") if row["action"] == "packet"]
+    assert [(one.get("gap"), one.get("filled")) for one in said] == [
+        (None, None),
+        ([2, 2], None),
+        (None, None),
+    ]
+
+
 def test_what_is_noted_of_a_scan(desk):
     desk.ingest(desk.tablet.scan(
         decision="mixture", substances=("fentanyl", "mannitol"), families=("fentanyl-related",),

@@ -4,6 +4,7 @@ from spectralid.reachback.caseload import leases, queue
 from spectralid.reachback.errors import (
     CaseChangedError,
     LeaseTakenError,
+    NotFoundError,
     SeparationError,
     StaleLeaseError,
     TransitionError,
@@ -169,3 +170,18 @@ def test_a_lease_that_ran_out_is_not_shown_and_withholds_nothing(desk):
     (entry,) = queue.listed(desk.db, now=desk.time)
     assert entry.holder is None
     assert desk.next("bea").case_id == case_id
+
+
+def test_words_for_a_case_that_is_not_there_are_refused_as_before_and_not_kept(desk):
+    case_id = desk.scan()
+    for unknown, refusal in (("C-none", CaseChangedError("changed")), (case_id, CaseChangedError("changed"))):
+        with (
+            pytest.raises(CaseChangedError) as caught,
+            leases.keeping_draft(desk.db, unknown, 1, "ada", {"words": "An hour of work."}, now=desk.time),
+        ):
+            raise refusal
+        assert caught.value is refusal
+        assert (caught.value.draft is None) is (unknown == "C-none")
+    assert [one.case_id for one in leases.drafts_of(desk.db, case_id, "ada")] == [case_id]
+    with pytest.raises(NotFoundError):
+        leases.save_draft(desk.db, "C-none", 1, "ada", {}, now=desk.time)
