@@ -33,6 +33,8 @@ FloatArray = npt.NDArray[np.float64]
 """Array of double-precision numbers, as every function here takes and returns them."""
 
 MINIMUM_POINTS: Final = 2
+# In cm⁻¹: far beyond any light, and far from where distances on the axis could not be computed with.
+_FARTHEST: Final = 1e15
 
 
 class Technique(StrEnum):
@@ -253,6 +255,11 @@ def _check_axis(axis: FloatArray) -> None:
     if bad.size:
         raise InvalidSpectrumError(
             f"The axis is not finite at point {bad[0]} (of {axis.size}); check the source's axis values."
+        )
+    farthest = float(np.max(np.abs(axis)))
+    if farthest > _FARTHEST:
+        raise InvalidSpectrumError(
+            f"The axis reaches {farthest:g} cm⁻¹, where no spectrum lies; check the source's axis values."
         )
 
 

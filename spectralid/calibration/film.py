@@ -17,6 +17,8 @@ __all__ = ["FilmCheck", "check_film"]
 
 # A band further off than this many tolerances is another band.
 _SAME_BAND: Final = 5.0
+# No background is so much darker than a sample.
+_LOWEST_ABSORBANCE: Final = -2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ def check_film(
     if all(check.found is None for check in checks):
         raise CalibrationError(f"None of the bands of {standard.title} is there; check what was measured.")
     if spectrum.technique is Technique.FTIR_TRANSMISSION and absorbance.unit is IntensityUnit.ABSORBANCE:
+        lowest = float(np.nanmin(absorbance.intensity))
+        if lowest < _LOWEST_ABSORBANCE:
+            raise CalibrationError(
+                f"The absorbance goes down to {lowest:g}, which no film has; was the background measured?"
+            )
         percent = 100 * 10.0**-absorbance.intensity
         for depth in standard.depths:
             if low < depth.to_cm1 and depth.from_cm1 < high:

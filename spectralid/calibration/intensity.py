@@ -38,6 +38,7 @@ _CURVE_SD: Final = 0.05
 # noise.
 _LEAST_SHARE: Final = 0.01
 _LEAST_SNR: Final = 10.0
+_LEAST_INTENSITY: Final = 1e-100
 # A glass certified for one laser says nothing for another.
 _LASER_NM: Final = 3.0
 _LARGEST_RATIO: Final = 1e4
@@ -273,6 +274,11 @@ def calibrate_intensity(
             f"({standard.range_cm1[0]:.0f} to {standard.range_cm1[1]:.0f} cm⁻¹); measure longer."
         )
     kept = slice(low, high)
+    if measured[kept].min() < _LEAST_INTENSITY:
+        raise CalibrationError(
+            f"The intensities are as small as {measured[kept].min():g}, too small to divide by; check the "
+            "source's numbers, or multiply them all by one number."
+        )
     factor = curve[kept] / measured[kept]
     ratio = float(factor.max() / factor.min())
     if ratio > _LARGEST_RATIO:
@@ -359,6 +365,8 @@ def _noise(spectrum: Spectrum) -> float:
     if spectrum.sd is not None:
         return float(np.nanmedian(spectrum.sd))
     jumps = np.diff(spectrum.intensity[~spectrum.missing], 2)
+    if not jumps.size:
+        raise CalibrationError("The spectrum has too few points to tell its noise; measure it whole.")
     return float(1.4826 * np.median(np.abs(jumps - np.median(jumps))) / math.sqrt(6))
 
 

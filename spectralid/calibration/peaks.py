@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralid.errors import ParameterError
+from spectralid.preprocess._points import LARGEST, check_size
 from spectralid.spectrum import FloatArray, Spectrum
 
 __all__ = ["Peak", "find_peaks"]
@@ -39,6 +40,8 @@ _WIDEST_CM1: Final = 120.0
 # Equal highest points in a row that mean a full well or a clipped converter.
 _FLAT_TOP: Final = 3
 _LAGS: Final = 8
+_ROUNDING: Final = 1e-14
+_SMALLEST: Final = 1e-100
 _NOISE_BINS: Final = 12
 _PER_PEAK: Final = 4  # position, width, height, Lorentz share
 # Where χ² per degree of freedom shows that a band is no pseudo-Voigt, its top is located by a polynomial over
@@ -100,6 +103,8 @@ def find_peaks(spectrum: Spectrum) -> tuple[Peak, ...]:
     ------
     ParameterError
         If the ordinate is one in which bands point downwards.
+    InvalidSpectrumError
+        If intensities are too large to compute with.
 
     Notes
     -----
@@ -123,10 +128,14 @@ def find_peaks(spectrum: Spectrum) -> tuple[Peak, ...]:
         raise ParameterError("unit", spectrum.unit.value, "one in which bands point upwards, like absorbance")
     known = ~spectrum.missing
     x, y = spectrum.axis[known], spectrum.intensity[known]
-    if x.size < 3 * _FEWEST_POINTS or np.ptp(y) == 0:
+    check_size(y)
+    size, span = float(np.max(np.abs(y))), float(np.ptp(y))
+    # What rounding alone leaves of a constant has no bands; neither has what is too small to be squared.
+    if x.size < 3 * _FEWEST_POINTS or span <= _ROUNDING * size or span < _SMALLEST:
         return ()
     sd = None if spectrum.sd is None else spectrum.sd[known]
-    if sd is not None and not np.all(sd > 0):  # also if some are missing: then it is no use as a weight
+    # Also if some are missing, or say less than rounding: then it is no use as a weight.
+    if sd is not None and not np.all((sd > _ROUNDING * span) & (sd < LARGEST)):
         sd = None
     groups = _groups(x, y, _candidates(y, sd))
     if not groups:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from spectralid.calibration.record import STEP
+from spectralid.identify._size import moderate
 from spectralid.identify.checks import BandAgreement, UnexplainedBand, band_agreement, unexplained_bands
 from spectralid.identify.families import members
 from spectralid.identify.hypotheses import Explanation, Scene
@@ -262,6 +264,8 @@ class Analyser:
 
         if not spectrum.technique.is_infrared:
             spectrum = Despike()(spectrum)
+        # A spike may have hidden how small the rest is.
+        spectrum, power = moderate(spectrum)
         grid = self.references.grid
         values = np.asarray(resample(spectrum.axis, spectrum.intensity, grid))
         lowest = float(np.nanmin(values))
@@ -274,7 +278,7 @@ class Analyser:
             self._background,
             self.instrument.mismatch,
             self._freedom,
-            (lowest, height),
+            (math.ldexp(lowest, -power), math.ldexp(height, -power)),
         )
 
     def analyse(

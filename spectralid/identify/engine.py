@@ -8,13 +8,13 @@ from dataclasses import replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from threadpoolctl import ThreadpoolController
 
 import spectralid
 from spectralid import _bundled
 from spectralid.errors import InputError, InvalidSpectrumError, ParameterError, TechniqueError
 from spectralid.identify._hits import Hit
+from spectralid.identify._size import moderate
 from spectralid.identify.analysis import Analyser, Analysis, calibrated_prior
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
@@ -43,9 +43,6 @@ _MINIMUM_TOP: Final = 2
 # Candidates this close to the best belong to the answer, however few were asked for; wider than any margin
 # a verdict asks for.
 CLOSE: Final = 0.10
-
-# Sizes of intensities whose squares, and sums and ratios of those, floating point holds.
-_MODERATE: Final = (1e-70, 1e70)
 
 _RATIO: Final = frozenset(
     {IntensityUnit.TRANSMITTANCE, IntensityUnit.PERCENT_TRANSMITTANCE, IntensityUnit.REFLECTANCE}
@@ -190,7 +187,8 @@ class Identifier:
                 "top", top, f"at least {_MINIMUM_TOP}, because the best is judged against the next"
             )
         assumptions: list[str] = []
-        query = self._comparable(spectrum, assumptions)
+        measured = self._of_a_kind(spectrum, assumptions)
+        query = moderate(measured)[0]
         # However few were asked for: what is as close as this to the best may be the dangerous one.
         index = self._index(query.technique)
         if index:
@@ -212,7 +210,7 @@ class Identifier:
             candidates=tuple(self._candidate(i, hit) for i, hit in enumerate(result.hits, start=1)),
             not_comparable=result.not_comparable,
             n_references=result.n_references,
-            quality=signal_quality(query),
+            quality=signal_quality(measured),
             analysis=None,
             assumptions=tuple(assumptions),
             context=context,
@@ -321,7 +319,11 @@ class Identifier:
         return self._indices[key]
 
     def _comparable(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
-        """The spectrum as it is matched: technique known and in the library, infrared as absorbance."""
+        """The spectrum as it is matched: of a kind with the references, and of a size to compute with."""
+        return moderate(self._of_a_kind(spectrum, assumptions))[0]
+
+    def _of_a_kind(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
+        """The spectrum with its technique known and in the library, infrared as absorbance."""
         if "peak_table" in spectrum.acquisition.flags:
             raise InvalidSpectrumError(
                 f"{_called(spectrum)} is a table of peaks, not a measured curve; it cannot be matched by "
@@ -348,7 +350,7 @@ class Identifier:
                 f"{' and '.join(sorted({_WORDS[t] for t in offered})) or 'nothing'} only; use a library of "
                 "that technique."
             )
-        return _moderate(self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum)
+        return self._absorbance(spectrum, assumptions) if technique.is_infrared else spectrum
 
     def _absorbance(self, spectrum: Spectrum, assumptions: list[str]) -> Spectrum:
         if spectrum.unit is IntensityUnit.SINGLE_BEAM:
@@ -406,16 +408,6 @@ def kept_models(library: ReferenceLibrary) -> tuple[FamilyModel, ...]:
 def bundled_record() -> ConfidenceRecord | None:
     """The record that comes with spectralid; ``None`` where none was built."""
     return load_record() if _bundled.path("libraries", "confidence.json").exists() else None
-
-
-def _moderate(spectrum: Spectrum) -> Spectrum:
-    """Divided by a power of two where floating point cannot hold squares; nothing rests on such a size."""
-    largest = float(np.nanmax(np.abs(spectrum.intensity)))
-    if largest == 0 or _MODERATE[0] < largest < _MODERATE[1]:
-        return spectrum
-    exponent = -math.frexp(largest)[1]
-    sd = None if spectrum.sd is None else np.ldexp(spectrum.sd, exponent)
-    return spectrum.replace(intensity=np.ldexp(spectrum.intensity, exponent), sd=sd)
 
 
 def _known(value: float) -> float | None:

@@ -19,12 +19,14 @@ _BANDS: Final = 2.5
 _REFITS: Final = 4
 # No spectrum is trusted to better than this share of its span: digitisation, interpolation, line shape.
 _FLOOR: Final = 1e-3
+# Standard deviation, in spans of the spectrum, beyond which a larger one makes no difference.
+_SAYS_NOTHING: Final = 1e6
 
 
 def noise_variance(spectrum: Spectrum, grid: FloatArray) -> FloatArray:
     """Variance of each grid point due to noise.
 
-    From the standard deviations that came with the spectrum (repeated frames) where there are any. Else from
+    From the standard deviations that came with the spectrum (repeated frames) where they are known. Else from
     the scatter about straight lines through neighbours, block by block: shot noise makes it grow with the
     counts of a Raman spectrum; in absorbance it grows with 10^(2A), because the detector's noise is constant
     in transmittance.
@@ -45,9 +47,17 @@ def noise_variance(spectrum: Spectrum, grid: FloatArray) -> FloatArray:
     x, y = spectrum.axis[known], spectrum.intensity[known]
     averaged = np.maximum(1.0, float(grid[1] - grid[0]) / np.gradient(x)) if x.size > 2 else np.ones(x.size)
     span = float(np.ptp(y)) or 1.0
-    variance = _from_scatter(x, y, spectrum) if spectrum.sd is None else spectrum.sd[known] ** 2
+    variance = _from_scatter(x, y, spectrum) if spectrum.sd is None else _stated(x, y, spectrum, span)
     on_grid = np.interp(grid, x, variance / averaged)
     return np.asarray(np.maximum(on_grid, (_FLOOR * span) ** 2))
+
+
+def _stated(x: FloatArray, y: FloatArray, spectrum: Spectrum, span: float) -> FloatArray:
+    assert spectrum.sd is not None
+    # A point that is off by many times all there is to see says nothing, however many.
+    sd = np.minimum(spectrum.sd[~spectrum.missing], _SAYS_NOTHING * span)
+    unknown = np.isnan(sd)
+    return np.asarray(np.where(unknown, _from_scatter(x, y, spectrum), sd**2) if unknown.any() else sd**2)
 
 
 def _from_scatter(x: FloatArray, y: FloatArray, spectrum: Spectrum) -> FloatArray:
@@ -62,7 +72,8 @@ def _from_scatter(x: FloatArray, y: FloatArray, spectrum: Spectrum) -> FloatArra
     scatter = np.array([_SD_PER_MAD * float(np.median(np.abs(off[b]))) for b in blocks]) ** 2
     typical = float(np.median(scatter))
     law = _law(y, spectrum)
-    if law is None or len(blocks) < 6:
+    # Where most of a spectrum lies on straight lines nothing tells how the rest of the scatter grows.
+    if law is None or len(blocks) < 6 or typical == 0:
         return np.full(y.shape, typical)
     level = np.array([float(np.median(law[lag:-lag][b])) for b in blocks])
     from scipy.optimize import nnls

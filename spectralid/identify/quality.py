@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from spectralid.identify._size import moderate
 from spectralid.spectrum import FloatArray, Spectrum
 
 __all__ = [
@@ -29,6 +31,9 @@ MINIMUM_SNR: Final = 10.0
 MINIMUM_RANGE: Final = 450.0
 # Share of missing points above which the gaps, not the sample, shape what is left.
 MOSTLY_MISSING: Final = 0.5
+
+# Spacing in cm⁻¹ beyond which bands (rarely wider than this at half height) fall between the points.
+WIDEST_SPACING: Final = 30.0
 
 # Distance in cm⁻¹ of the points whose second difference gives the noise. Interpolated or smoothed files
 # repeat their noise from point to point; bands (≥ 4 cm⁻¹ wide) still cancel at this distance.
@@ -79,7 +84,8 @@ class SignalQuality:
         Share of points that are missing, 0 … 1.
     problems : tuple of str
         What makes it poor: ``"constant"``, ``"low_snr"``, ``"short_range"``, ``"missing"`` make it useless
-        for matching, ``"saturated"`` untrustworthy. Empty if nothing does.
+        for matching, ``"saturated"`` untrustworthy. ``"missing"`` also says that the points lie so far apart
+        that bands fall between them. Empty if nothing does.
     advice : tuple of str
         What to do about each problem, in the same order.
     """
@@ -147,6 +153,7 @@ def signal_quality(spectrum: Spectrum) -> SignalQuality:
     >>> quality.snr > 20, quality.problems
     (True, ())
     """
+    spectrum, power = moderate(spectrum)
     measured = ~spectrum.missing
     x, y = spectrum.axis[measured], spectrum.intensity[measured]
     noise = _noise_sd(x, y)
@@ -163,15 +170,15 @@ def signal_quality(spectrum: Spectrum) -> SignalQuality:
         problems.append("constant")
     if x[-1] - x[0] < MINIMUM_RANGE:
         problems.append("short_range")
-    if missing > MOSTLY_MISSING:
+    if missing > MOSTLY_MISSING or (x.size > 1 and float(np.median(np.diff(x))) > WIDEST_SPACING):
         problems.append("missing")
     if snr is not None and snr < MINIMUM_SNR:
         problems.append("low_snr")
     if saturated or "saturated" in spectrum.acquisition.flags:
         problems.append("saturated")
     return SignalQuality(
-        noise_sd=noise,
-        signal=0.0 if constant else signal,
+        noise_sd=None if noise is None else _unscaled(noise, power),
+        signal=0.0 if constant else _unscaled(signal, power),
         strongest_cm1=None if constant else place,
         snr=snr,
         saturated_points=saturated,
@@ -180,6 +187,14 @@ def signal_quality(spectrum: Spectrum) -> SignalQuality:
         problems=tuple(problems),
         advice=tuple(_low_snr_advice(spectrum, snr) if p == "low_snr" else _ADVICE[p] for p in problems),
     )
+
+
+def _unscaled(size: float, power: int) -> float:
+    """A size as it was before the intensities were multiplied by a power of two."""
+    try:
+        return math.ldexp(size, -power)
+    except OverflowError:
+        return sys.float_info.max
 
 
 def times_longer(snr: float | None) -> int | None:

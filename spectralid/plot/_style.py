@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from spectralid.errors import FileError, ParameterError
 from spectralid.plot._glyphs import make_legible
+from spectralid.preprocess._points import check_size
 from spectralid.spectrum import FloatArray, IntensityUnit, Spectrum
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def dress(axes: Axes, low: float, high: float, *, infrared: bool) -> None:
 
 
 def line(axes: Axes, x: FloatArray, y: FloatArray, color: str, label: str, width: float = 1.1) -> None:
-    """One curve; gaps of missing points stay gaps."""
+    """One curve; gaps of missing points stay gaps. What is too large to lay out is refused."""
+    check_size(y)
     axes.plot(x, y, color=color, linewidth=width, label=label)
 
 

@@ -22,6 +22,7 @@ from spectralid.plot._style import (
     new_figure,
 )
 from spectralid.plot.match import match_figure, reference_on
+from spectralid.preprocess._points import check_size
 from spectralid.preprocess.convert import to_absorbance
 from spectralid.spectrum import FloatArray, Spectrum
 
@@ -61,8 +62,14 @@ def analysis_figure(
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidSpectrumError
+        If an intensity is too large to compute with.
     """
     spectrum = to_absorbance(spectrum)
+    check_size(spectrum.intensity)
     axis = spectrum.axis - analysis.shift_cm1
     shapes = []
     for component in analysis.components:

@@ -20,6 +20,7 @@ from spectralid.plot._style import (
     new_figure,
 )
 from spectralid.preprocess import baseline_of
+from spectralid.preprocess._points import check_size
 from spectralid.preprocess.convert import to_absorbance
 from spectralid.spectrum import FloatArray, Spectrum
 
@@ -127,8 +128,14 @@ def match_figure(
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidSpectrumError
+        If an intensity is too large to compute with.
     """
     spectrum = to_absorbance(spectrum)
+    check_size(spectrum.intensity)
     infrared = spectrum.technique.is_infrared
     across, up = axis_name(spectrum)
     low, high = spectrum.range

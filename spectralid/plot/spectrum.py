@@ -81,6 +81,7 @@ def spectrum_figure(
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.set_title(title or first.name or first.source, loc="left", fontweight="bold")
-    if len(items) > 1 or baseline is not None:
+    # Without names there is nothing to tell the curves by.
+    if axes.get_legend_handles_labels()[1] and (len(items) > 1 or baseline is not None):
         axes.legend(frameon=False, loc="best")
     return figure

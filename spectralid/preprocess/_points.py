@@ -11,7 +11,16 @@ from spectralid.errors import InvalidSpectrumError
 from spectralid.preprocess._constraints import Axis
 from spectralid.spectrum import FloatArray
 
-__all__ = ["as_axis", "as_spectra", "by_missing", "is_even", "local_spacing", "mean_spacing", "runs"]
+__all__ = [
+    "as_axis",
+    "as_spectra",
+    "by_missing",
+    "check_size",
+    "is_even",
+    "local_spacing",
+    "mean_spacing",
+    "runs",
+]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -20,6 +29,9 @@ BoolArray = npt.NDArray[np.bool_]
 EVEN_TOLERANCE = 0.05
 
 _SPACING_WINDOW = 9
+
+# Of intensities: squares, and sums and ratios of those, are held by floating point.
+LARGEST = 1e152
 
 
 def is_even(axis: FloatArray) -> bool:
@@ -99,7 +111,7 @@ def as_spectra(X: npt.ArrayLike) -> FloatArray:
     Raises
     ------
     InvalidSpectrumError
-        If it is none, or holds infinities.
+        If it is none, or holds infinities or numbers too large to compute with.
     """
     refusal = "The intensities hold something that is not a real number."
     # Casting complex numbers would only warn, and drop half of each.
@@ -124,7 +136,23 @@ def as_spectra(X: npt.ArrayLike) -> FloatArray:
         raise InvalidSpectrumError(
             f"The intensity is infinite in spectrum {row} at point {point}; mark missing points as NaN."
         )
+    check_size(array)
     return array
+
+
+def check_size(intensity: FloatArray) -> None:
+    """See that intensities are of a size to compute with.
+
+    Raises
+    ------
+    InvalidSpectrumError
+        If one is so large that its square would not be a number.
+    """
+    if np.any(np.abs(intensity) > LARGEST):
+        raise InvalidSpectrumError(
+            f"An intensity is {np.nanmax(np.abs(intensity)):g}, which is too large to compute with "
+            f"({LARGEST:g} at most); check the source's numbers, or divide them all by one number."
+        )
 
 
 def as_axis(axis: npt.ArrayLike, n_points: int) -> FloatArray:

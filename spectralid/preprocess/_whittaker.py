@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from spectralid.errors import InvalidSpectrumError
 from spectralid.preprocess._points import mean_spacing
 from spectralid.spectrum import FloatArray
 
@@ -43,8 +44,13 @@ def whittaker(
     Returns
     -------
     ndarray of float, shape (n_spectra, n_points)
+
+    Raises
+    ------
+    InvalidSpectrumError
+        If rounding leaves nothing of the equations: points a millionth of the smoothing's width apart.
     """
-    from scipy.linalg import solveh_banded
+    from scipy.linalg import LinAlgError, solveh_banded
 
     rows = _difference_rows(axis / mean_spacing(axis), order)
     bands = np.zeros((order + 1, axis.size))
@@ -53,7 +59,13 @@ def whittaker(
         for column in range(order + 1 - below):
             product = lam * rows[:, column] * rows[:, column + below]
             bands[below, column : column + rows.shape[0]] += product
-    solution: FloatArray = solveh_banded(bands, (Y * measured).T, lower=True).T
+    try:
+        solution: FloatArray = solveh_banded(bands, (Y * measured).T, lower=True).T
+    except LinAlgError:
+        raise InvalidSpectrumError(
+            f"The {axis.size} points between {axis[0]:g} and {axis[-1]:g} cm⁻¹ lie so close, or so unevenly, "
+            "that they cannot be smoothed; resample the spectrum to even steps first."
+        ) from None
     return solution
 
 

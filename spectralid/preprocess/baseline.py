@@ -29,6 +29,7 @@ DEFAULT_SCALE_CM1: Final = 335.0
 DEFAULT_HALF_WINDOW_CM1: Final = 40.0
 
 _LEAST_POINTS = 8
+_WIDEST_SNIP: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,14 @@ class Baseline(Step):
         if method.window:
             width = DEFAULT_HALF_WINDOW_CM1 if self.half_window_cm1 is None else self.half_window_cm1
             # A window wider than the spectrum is the whole spectrum.
-            arguments[method.window] = int(min(max(round(width / spacing), 1), (axis.size - 1) // 2))
+            window = int(min(max(round(width / spacing), 1), (axis.size - 1) // 2))
+            if self.method == "snip" and window > _WIDEST_SNIP:
+                # It goes over the whole spectrum once for every point of the window.
+                raise InvalidSpectrumError(
+                    f"The {axis.size} points lie {spacing:.2g} cm⁻¹ apart, {window:,} of them under half a "
+                    f"band; snip takes at most {_WIDEST_SNIP:,}. Resample the spectrum first."
+                )
+            arguments[method.window] = window
         return arguments
 
     def _map(self, axis: FloatArray, X: FloatArray) -> StepResult:

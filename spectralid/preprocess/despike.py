@@ -11,6 +11,7 @@ import numpy.typing as npt
 from spectralid.errors import InvalidSpectrumError
 from spectralid.preprocess._base import Step, StepResult
 from spectralid.preprocess._constraints import Constraint, Number
+from spectralid.preprocess._points import check_size
 from spectralid.preprocess.mark import MarkMissing
 from spectralid.spectrum import FloatArray, Spectrum
 
@@ -207,6 +208,7 @@ def despike_frames(frames: Sequence[Spectrum], *, threshold: float = 7.0) -> tup
                 f"Frame {number} has another axis than frame 0; frames must share one."
             )
     stack = np.stack([frame.intensity for frame in frames])
+    check_size(stack)
     marked = []
     for number, frame in enumerate(frames):
         others = np.delete(stack, number, axis=0)

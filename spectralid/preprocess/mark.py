@@ -56,11 +56,13 @@ class MarkMissing(Step):
 
     def _map(self, axis: FloatArray, X: FloatArray) -> StepResult:
         out = X.copy()
-        for position in self.positions_cm1:
-            nearest = int(np.argmin(np.abs(axis - position)))
-            if abs(axis[nearest] - position) > 1e-6 * max(1.0, abs(position)):
-                raise ParameterError("positions_cm1", position, "positions of points of the axis")
-            out[:, nearest] = np.nan
+        positions = np.asarray(self.positions_cm1, dtype=np.float64)
+        above = np.clip(np.searchsorted(axis, positions), 1, axis.size - 1)
+        nearest = above - (positions - axis[above - 1] <= axis[above] - positions)
+        off = np.abs(axis[nearest] - positions) > 1e-6 * np.maximum(1.0, np.abs(positions))
+        if off.any():
+            raise ParameterError("positions_cm1", float(positions[off][0]), "positions of points of the axis")
+        out[:, nearest] = np.nan
         return StepResult(axis, out)
 
     def _sd(self, spectrum: Spectrum, result: StepResult) -> FloatArray | None:  # noqa: ARG002

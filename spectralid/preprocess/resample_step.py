@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from spectralid.preprocess.resample import METHODS, Method, to_grid
 from spectralid.spectrum import Acquisition, FloatArray, Spectrum
 
 __all__ = ["Resample"]
+
+# More points than any instrument has; a wrong axis must not take all memory.
+_MOST_POINTS: Final = 4_000_000
 
 
 class Resample(Step):
@@ -128,6 +131,12 @@ class Resample(Step):
         if count < 2:
             raise ParameterError(
                 "step_cm1", step, f"small enough for two points between {start:g} and {stop:g} cm⁻¹"
+            )
+        if count > _MOST_POINTS:
+            raise ParameterError(
+                "step_cm1",
+                step,
+                f"large enough for at most {_MOST_POINTS:,} points between {start:g} and {stop:g} cm⁻¹",
             )
         return start + step * np.arange(count, dtype=np.float64)
 

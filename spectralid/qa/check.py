@@ -19,6 +19,7 @@ from spectralid.calibration.axis import upright
 from spectralid.calibration.peaks import Peak, find_peaks, usable
 from spectralid.calibration.standards import AxisStandard, axis_standard
 from spectralid.identify.quality import SignalQuality, signal_quality
+from spectralid.preprocess._points import check_size
 from spectralid.qa.limits import Limits, TechniqueLimits, load_limits
 from spectralid.qa.performance import BandCheck, CheckError, Figure, PerformanceCheck
 from spectralid.spectrum import FloatArray, IntensityUnit, Spectrum, Technique
@@ -155,6 +156,7 @@ class Darkness:
     ) -> Darkness:
         if len(counts) < 2 or not counts.shape[1]:
             raise CheckError(_TWO_FRAMES)
+        check_size(counts)
         level = counts.mean(axis=0)
         noise = float(np.median(counts.std(axis=0, ddof=1)))
         if dead_share is None:

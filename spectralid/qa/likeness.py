@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spectralid.identify.similarity import derivative_window, first_derivative
+from spectralid.preprocess._points import LARGEST
 from spectralid.spectrum import FloatArray
 
 __all__ = ["NoiseMatch", "likeness", "noise_match"]
@@ -132,7 +133,7 @@ def _on_the_coarser(
 def _compared(one: FloatArray, other: FloatArray) -> NoiseMatch | None:
     known = np.isfinite(one) & np.isfinite(other)
     one, other = one[known], other[known]
-    if one.size < _STRETCH:
+    if one.size < _STRETCH or max(np.abs(one).max(), np.abs(other).max()) > LARGEST:
         return None
     first, second = _stretches(one), _stretches(other)
     power, other_power = np.abs(first) ** 2, np.abs(second) ** 2

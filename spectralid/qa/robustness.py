@@ -19,6 +19,7 @@ import numpy as np
 from spectralid.errors import InvalidSpectrumError, ParameterError
 from spectralid.identify.engine import Identifier
 from spectralid.library import ReferenceLibrary
+from spectralid.preprocess._points import check_size
 from spectralid.qa.manifest import Manifest
 from spectralid.qa.study import run_study
 from spectralid.qa.tables import Rate, summary
@@ -38,6 +39,8 @@ STRESSES: Final[Mapping[str, str]] = {
 # Photons of the strongest band: with the haze's own, they give the noise that a background brings.
 _PHOTONS: Final = 1e5
 _GAUSS: Final = 2.354820045
+# Points times points under the Gaussian: some seconds.
+_MOST_TERMS: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,7 @@ def disturb(spectrum: Spectrum, stress: Stress, seed: int = 0) -> Spectrum:
 def _height(y: FloatArray) -> float:
     if not np.isfinite(y).all():
         raise InvalidSpectrumError("A spectrum with missing points cannot be disturbed; cut it to its range.")
+    check_size(y)
     height = float(np.max(y) - np.quantile(y, 0.2))
     if height <= 0:
         raise InvalidSpectrumError("A spectrum without any band cannot be disturbed.")
@@ -190,6 +194,10 @@ def _blurred(x: FloatArray, y: FloatArray, width: float) -> FloatArray:
     if width == 0:
         return y
     out, sigma = np.empty_like(y), width / _GAUSS
+    if x.size * 8 * sigma / float(np.median(np.diff(x))) > _MOST_TERMS:
+        raise InvalidSpectrumError(
+            f"{x.size:,} points are too many to be blurred over {width:g} cm⁻¹; resample the spectrum first."
+        )
     for i, at in enumerate(x):
         near = slice(*np.searchsorted(x, (at - 4 * sigma, at + 4 * sigma)))
         weight = np.exp(-0.5 * ((x[near] - at) / sigma) ** 2)
