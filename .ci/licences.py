@@ -92,6 +92,27 @@ def native_libraries(package: product.Package) -> list[tuple[str, Path]]:
     return [(re.split(r"-[0-9a-f]{6,}(?=[.-])|\.so", f.name)[0], Path(str(f.locate()))) for f in sorted(files)]
 
 
+def native_licence(library: str) -> str | None:
+    """SPDX expression of a native library, by the longest beginning of its name that is known."""
+    known = rules()["native"]
+    return next((known[p] for p in sorted(known, key=len, reverse=True) if library.startswith(p)), None)
+
+
+def script_faults(root: Path = product.ROOT) -> list[str]:
+    """Signs of third-party code in the pages, which are all our own: notices, minified files, addresses elsewhere."""
+    found = []
+    for path in sorted(p for p in (root / "spectralid").glob("*/static/**/*") if p.is_file()):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        where = path.relative_to(root)
+        if ".min." in path.name or max(map(len, text.splitlines()), default=0) > 5000:
+            found.append(f"{where} looks minified: third-party code needs an entry of its own in the audit.")
+        if re.search(r"copyright|@licen[sc]e|sourceMappingURL", text, re.IGNORECASE):
+            found.append(f"{where} carries a notice: third-party code needs an entry of its own in the audit.")
+        if re.search(r"""(?:src|href|from|import|url)\s*[=(]?\s*["'(](?:https?:)?//(?!www\.w3\.org/)""", text):
+            found.append(f"{where} loads something from elsewhere.")
+    return found
+
+
 def _asked_by(name: str) -> str:
     if name in product.closure():
         return "core"
@@ -108,9 +129,8 @@ def audit() -> tuple[list[Finding], list[Finding]]:
         expression = read(package.name, says)
         group = _asked_by(package.name)
         within.append(Finding(package.name, package.version, group, says, expression, rank(expression)))
-        prefixes = sorted(rules()["native"], key=len, reverse=True)
         for library in sorted({name for name, _ in native_libraries(package)}):
-            known = next((rules()["native"][p] for p in prefixes if library.startswith(p)), None)
+            known = native_licence(library)
             within.append(Finding(library, package.name, group, "", known, rank(known), native=True))
     tools = [
         Finding(p.name, p.version, "", stated(p), read(p.name, stated(p)), rank(read(p.name, stated(p))))
@@ -209,7 +229,7 @@ def main() -> int:
         within, tools = audit()
     except product.NotAsLockedError as error:
         sys.exit(str(error))
-    found = faults(within, tools)
+    found = faults(within, tools) + script_faults()
     if not found and (arguments.write or arguments.check):
         before = DOCS.read_text(encoding="utf-8")
         after = fill(before, tables(within, tools))

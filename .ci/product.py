@@ -34,7 +34,8 @@ class NotAsLockedError(Exception):
     """The environment is not the locked one; the message says how to get that."""
 
 
-def _config() -> configparser.ConfigParser:
+def setup() -> configparser.ConfigParser:
+    """setup.cfg."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     return config
@@ -42,7 +43,7 @@ def _config() -> configparser.ConfigParser:
 
 def asked(extras: tuple[str, ...]) -> list[Requirement]:
     """Requirements of the core and of `extras`."""
-    config = _config()
+    config = setup()
     lines = config["options"]["install_requires"].splitlines()
     for extra in extras:
         lines += config["options.extras_require"][extra].splitlines()
@@ -81,6 +82,7 @@ def closure(extras: tuple[str, ...] = ()) -> dict[str, Package]:
     return dict(sorted(found.items()))
 
 
+@cache
 def locked() -> dict[str, tuple[str, tuple[str, ...]]]:
     """Version and SHA-256 of the files of every package in ``requirements/ci.txt``."""
     text = (ROOT / "requirements" / "ci.txt").read_text(encoding="utf-8")
