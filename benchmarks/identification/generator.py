@@ -64,7 +64,7 @@ def molecules() -> Iterator[tuple[dict[str, str], dict[str, np.ndarray]]]:
     with COMPOUNDS.open(encoding="utf-8", newline="") as file:
         rows = {row["inchikey"]: row for row in csv.DictReader(file) if row["inchikey"]}
     for batch in sorted(COMPUTED.glob("sticks-*.npz")):
-        with np.load(batch) as data:
+        with np.load(batch, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
         ends = np.cumsum(arrays["lines"])
         for key, start, end in zip(arrays["key"], ends - arrays["lines"], ends, strict=True):

@@ -186,7 +186,7 @@ def salts(data: Path, folder: Path, *, infrared: bool) -> Iterator[Query]:
             if len(only) == 1:
                 singles.setdefault(next(iter(only)), spectrum)
     else:
-        with np.load(place / "library.npz") as known:
+        with np.load(place / "library.npz", allow_pickle=False) as known:
             axis = known["wavelength"]
             order = ("phosphate", "sulfate", "nitrite", "carbonate", "nitrate", "", "acetate", "oxalate")
             singles = {

@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     add_server_options(one)
     one.add_argument("--release", type=int, metavar="N", help="first queue a run for this release")
     one.add_argument("--processes", type=int, default=1, metavar="N", help="on this machine (%(default)s)")
-    one.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (tcp://…, tls://…)")
+    one.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster (tls://…)")
     one.add_argument("--follow", type=float, metavar="SECONDS", help="go on: look again every so often")
     one.set_defaults(run=_run)
     one = commands.add_parser("status", help="runs and how far they have come")

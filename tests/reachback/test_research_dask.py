@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import socket
+import ssl
 import warnings
 
 import pytest
 
 pytest.importorskip("distributed", reason="the cluster needs the extra [archive]")
 
+from spectralid.errors import ParameterError
 from spectralid.reachback.research import cluster, runs
 from spectralid.reachback.research.archive import Archive
 from tests.reachback.again import SOME, Field, many, reopened, stub
@@ -35,6 +38,26 @@ def client():
         made = cluster.connect(None, 3)
         yield made
         made.shutdown()
+
+
+def test_whoever_has_no_certificate_reaches_no_cluster(client):
+    scheme, _, place = client.scheduler.address.partition("://")
+    host, port = place.split(":")
+    assert scheme == "tls"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((host, int(port)), 20) as plain, context.wrap_socket(plain) as line:
+        try:
+            # In TLS 1.3 it is the first word from the other side that says no.
+            said = line.recv(1)
+        except TimeoutError:
+            pytest.fail("nobody said no")
+        except OSError:
+            said = b""
+    assert said == b""
+    for address in ("tcp://scheduler:8786", "scheduler:8786", "inproc://1", "ucx://x"):
+        with pytest.raises(ParameterError, match="begins with tls"):
+            cluster.connect(address, 1)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def computed_lines(slug: str) -> dict[str, np.ndarray]:
     with (LIBRARIES / "compounds.csv").open(encoding="utf-8", newline="") as file:
         key = next(row["inchikey"] for row in csv.DictReader(file) if row["slug"] == slug)
     for batch in sorted((LIBRARIES / "computed").glob("sticks-*.npz")):
-        with np.load(batch) as data:
+        with np.load(batch, allow_pickle=False) as data:
             ends = np.cumsum(data["lines"])
             for name, start, end in zip(data["key"], ends - data["lines"], ends, strict=True):
                 if str(name) == f"neutral/{key}":

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from spectralid.errors import MissingDependencyError, SpectralIDError
+from spectralid.errors import MissingDependencyError, ParameterError, SpectralIDError
 from spectralid.reachback.research import runs
 from spectralid.reachback.research.archive import SHARD_ROWS, Archive, DamagedShardError, ScanRef
 from spectralid.reachback.research.effects import Looked
@@ -46,10 +46,14 @@ _PATIENCE_S: Final = 30.0
 def connect(address: str | None, workers: int) -> Any:
     """A client of a running cluster, or of one made on this machine.
 
+    What Dask exchanges is code: whoever reaches a scheduler without TLS runs programs on every machine of
+    it. So a running one is reached by TLS only, with certificates as Dask's configuration names them. One
+    that is made here has certificates of its own, as other users of this machine are strangers, too.
+
     Parameters
     ----------
     address : str or None
-        Of the scheduler (``tcp://…``, ``tls://…``); a cluster of processes on this machine if not given.
+        Of the scheduler (``tls://…``); a cluster of processes on this machine if not given.
     workers : int
         Processes of such a cluster.
 
@@ -60,14 +64,24 @@ def connect(address: str | None, workers: int) -> Any:
 
     Raises
     ------
+    ParameterError
+        If the address is that of a line without TLS.
     MissingDependencyError
         If Dask is not installed.
     """
+    if address is not None and not address.startswith("tls://"):
+        raise ParameterError(
+            "address", address, "one that begins with tls://, because Dask lets whoever reaches it run code"
+        )
     distributed = _distributed()
     if address is not None:
         return distributed.Client(address)
     cluster = distributed.LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        security=distributed.Security.temporary(),
     )
     return distributed.Client(cluster)
 
