@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Final
 
 from spectralid import __version__
@@ -33,6 +34,7 @@ from spectralid.cli import (
     watch,
 )
 from spectralid.cli._exit import Exit
+from spectralid.cli._plain import PlainText
 from spectralid.errors import DeviceError, LibraryError, ParameterError, SpectralIDError
 
 __all__ = ["main"]
@@ -114,6 +116,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A pipe in a code page without "⁻¹" must not cost a scan; what cannot be written is spelled out.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with redirect_stdout(PlainText(sys.stdout)), redirect_stderr(PlainText(sys.stderr)):
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)

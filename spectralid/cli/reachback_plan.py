@@ -240,11 +240,12 @@ def _progress() -> Callable[[str, float], None] | None:
 
     def show(what: str, part: float) -> None:
         shown = f"{part:.0%}" if what == "simulating" else f"try {part:.0f}"
-        print(f"\r{what} {shown}\x1b[K", end="", file=sys.stderr, flush=True)
+        print(f"\r{what + ' ' + shown:<40}", end="", file=sys.stderr, flush=True)
 
     return show
 
 
 def _end_of_progress() -> None:
     if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        print(f"\r{'':<40}", end="", file=sys.stderr)
+        print("\r", end="", file=sys.stderr, flush=True)
