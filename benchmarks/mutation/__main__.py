@@ -31,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("run", "again", "survivors", "save", "inside", "outside"))
     parser.add_argument("group", nargs="?", default="all")
+    parser.add_argument("--again", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--minutes", type=float, default=600.0, help="how long at most")
     args = parser.parse_args()
     chosen = [group for group in groups() if args.group in ("all", group.name)]
@@ -48,7 +49,7 @@ def main() -> int:
         return max(_both(group.name, until, again=args.what == "again") for group in chosen)
     from benchmarks.mutation import trials
 
-    fault = getattr(trials, args.what)(chosen[0], until, _tell)
+    fault = getattr(trials, args.what)(chosen[0], until, _tell, again=args.again)
     if fault:
         print(fault, file=sys.stderr)
     return bool(fault)
@@ -61,6 +62,7 @@ def _both(name: str, until: float, *, again: bool) -> int:
     for what in ("inside", "outside"):
         minutes = max(0.0, (until - time.time()) / 60)
         command = [sys.executable, "-m", "benchmarks.mutation", what, name, f"--minutes={minutes}"]
+        command += ["--again"] if again else []
         if code := subprocess.run(command).returncode:
             return code
     return 0

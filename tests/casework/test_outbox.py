@@ -309,7 +309,7 @@ def test_a_receipt_moves_the_trusted_time(store):
     assert store.time.latest >= dt.datetime(2026, 11, 22, 15, 0, tzinfo=dt.UTC)
 
 
-@pytest.mark.parametrize("changes", [{"seq": 99}, {"packet_sha256": "f" * 64}])
+@pytest.mark.parametrize("changes", [{"seq": 99}, {"packet_sha256": "f" * 64}, {"packet_sha256": "0" * 64}])
 def test_a_receipt_for_something_else_is_refused_and_changes_nothing(store, changes):
     with pytest.raises(PacketError, match="that this device does not hold"):
         outbox.take_receipt(store, receipt_of(store, 1, **changes))
@@ -336,7 +336,7 @@ def test_what_the_server_asks_for_is_queued_once_and_said(store):
         outbox.take_receipt(store, receipt_of(store, seq))
     rows = outbox.states(store)
     set_row(store, 1, tries=5)
-    asked = notice(store, (1, rows[0].sha256), (2, None), (4, None), (99, None))
+    asked = notice(store, (99, None), (1, rows[0].sha256), (4, None), (2, None))
     assert outbox.offer_again(store, asked) == (2, 0)
     rows = outbox.states(store)
     assert [row.state for row in rows] == ["queued"] * 4

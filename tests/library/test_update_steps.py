@@ -311,6 +311,20 @@ def test_a_library_is_the_one_announced_or_is_thrown_away(tmp_path, fault):
     assert not path.exists()
 
 
+def test_a_library_that_does_not_open_is_refused_in_its_own_words(tmp_path, monkeypatch):
+    from spectralid.errors import LibraryError
+    from spectralid.library import verify
+
+    def verify_library(path):
+        raise LibraryError("It is of a later kind.")
+
+    monkeypatch.setattr(verify, "verify_library", verify_library)
+    path = build(tmp_path / "library.h5", 7)
+    with pytest.raises(UpdateError, match=r"cannot be used: It is of a later kind\. The library in force"):
+        update._check(path, release())
+    assert not path.exists()
+
+
 # --- what may go wrong -------------------------------------------------------------------------------------
 
 

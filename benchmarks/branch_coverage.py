@@ -1,0 +1,87 @@
+"""Branch coverage: of the modules on which evidence and safety hang, and of the whole package.
+
+    python -m benchmarks.branch_coverage               # those modules, by their own tests; fails below 100 %
+    python -m benchmarks.branch_coverage --all --save  # everything, by the whole suite: benchmarks/coverage.json
+
+Which modules, and which tests are theirs, stands in ``benchmarks/mutation/modules.toml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from benchmarks.mutation.groups import ONLY, ROOT, groups
+
+FIGURES = ROOT / "benchmarks" / "coverage.json"
+
+
+def main() -> int:
+    """Run the tests and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="the whole package, by the whole suite")
+    parser.add_argument("--save", action="store_true", help="keep the figures of --all")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "coverage"
+        return _whole(data, save=args.save) if args.all else _modules(data)
+
+
+def _modules(data: Path) -> int:
+    modules = [module for group in groups() for module in group.modules]
+    # Nothing but these files is looked at, so that it costs little.
+    settings = data.with_name("settings.rc")
+    settings.write_text(
+        f"[run]\nbranch = true\ndata_file = {data}\ninclude =\n  " + "\n  ".join(modules) + "\n"
+    )
+    tests = list(dict.fromkeys(test for group in groups() for test in group.branches))
+    command = ["-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-q", "--no-header"]
+    code = subprocess.run(
+        [sys.executable, *command, "-p", "no:cacheprovider", *ONLY, *tests], cwd=ROOT
+    ).returncode
+    report = ["-m", "coverage", "report", f"--rcfile={settings}", "--show-missing", "--fail-under=100"]
+    return code or subprocess.run([sys.executable, *report], cwd=ROOT).returncode
+
+
+def _whole(data: Path, *, save: bool) -> int:
+    """With processes that tests start; `setup.cfg` says how."""
+    surroundings = {**os.environ, "COVERAGE_FILE": str(data)}
+    tests = ["-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "--cov", "--cov-report="]
+    code = subprocess.run([sys.executable, *tests], cwd=ROOT, env=surroundings).returncode
+    written = data.with_suffix(".json")
+    report = ["-m", "coverage", "json", "-q", "-o", str(written)]
+    subprocess.run([sys.executable, *report], cwd=ROOT, env=surroundings, check=True)
+    found = json.loads(written.read_text())
+    rooms: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    modules = {}
+    critical = {module for group in groups() for module in group.modules}
+    for file, row in found["files"].items():
+        one = row["summary"]
+        parts = Path(file).parts[1:-1]
+        for name in ("num_statements", "missing_lines", "num_branches", "missing_branches"):
+            rooms[parts[0] if parts else "(top)"][name] += one[name]
+            rooms["all"][name] += one[name]
+        if file in critical:
+            modules[file] = one["percent_covered"]
+    table = {"rooms": dict(sorted(rooms.items())), "modules": dict(sorted(modules.items())), "failed": code}
+    for name, row in table["rooms"].items():
+        print(f"{name:14} {share(row):6.1%}")
+    if save:
+        FIGURES.write_text(json.dumps(table, indent=1) + "\n")
+    return code or int(any(percent < 100 for percent in modules.values()))
+
+
+def share(row: dict[str, int]) -> float:
+    """Of statements and branches, those that a test has run."""
+    count = row["num_statements"] + row["num_branches"]
+    return 1 - (row["missing_lines"] + row["missing_branches"]) / max(count, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
