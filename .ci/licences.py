@@ -1,4 +1,4 @@
-"""Audit the licences of everything installed for spectralid: offline, from the metadata of the installed packages.
+"""Audit the licences of all that is installed for spectralid: offline, from the metadata of the packages.
 
 python .ci/licences.py            the audit; exit code 1 with one sentence per fault
 python .ci/licences.py --write    the same, and the tables in docs/supply-chain.md
@@ -21,8 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import product  # noqa: E402
-from license_expression import ExpressionError, get_spdx_licensing  # noqa: E402
+import product
+from license_expression import ExpressionError, get_spdx_licensing
 
 DOCS = product.ROOT / "docs" / "supply-chain.md"
 PERMISSIVE, WEAK, OTHER = range(3)
@@ -55,7 +55,9 @@ def stated(package: product.Package) -> str:
     """What a package's metadata says of its licence: SPDX expression, else free text, else classifiers."""
     fields = package.distribution.metadata
     text = " ".join((fields.get("License") or "").split())
-    classifiers = [c.split("::")[-1].strip() for c in fields.get_all("Classifier") or [] if c.startswith("License ::")]
+    classifiers = [
+        c.split("::")[-1].strip() for c in fields.get_all("Classifier") or [] if c.startswith("License ::")
+    ]
     return fields.get("License-Expression") or (text if text != "UNKNOWN" else "") or "; ".join(classifiers)
 
 
@@ -73,7 +75,7 @@ def read(name: str, says: str) -> str | None:
 
 
 def rank(expression: str | None) -> int:
-    """PERMISSIVE, WEAK or OTHER: of licences joined by AND the strictest counts, of those joined by OR the mildest."""
+    """PERMISSIVE, WEAK or OTHER: joined by AND the strictest licence counts, joined by OR the mildest."""
     if expression is None:
         return OTHER
 
@@ -89,7 +91,9 @@ def rank(expression: str | None) -> int:
 def native_libraries(package: product.Package) -> list[tuple[str, Path]]:
     """Shared libraries a wheel for Linux brought along: bare name and file."""
     files = [f for f in package.distribution.files or () if f.parts[0].endswith(".libs") and ".so" in f.name]
-    return [(re.split(r"-[0-9a-f]{6,}(?=[.-])|\.so", f.name)[0], Path(str(f.locate()))) for f in sorted(files)]
+    return [
+        (re.split(r"-[0-9a-f]{6,}(?=[.-])|\.so", f.name)[0], Path(str(f.locate()))) for f in sorted(files)
+    ]
 
 
 def native_licence(library: str) -> str | None:
@@ -99,7 +103,7 @@ def native_licence(library: str) -> str | None:
 
 
 def script_faults(root: Path = product.ROOT) -> list[str]:
-    """Signs of third-party code in the pages, which are all our own: notices, minified files, addresses elsewhere."""
+    """Signs of third-party code in the pages, which are all our own."""
     found = []
     for path in sorted(p for p in (root / "spectralid").glob("*/static/**/*") if p.is_file()):
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -107,8 +111,12 @@ def script_faults(root: Path = product.ROOT) -> list[str]:
         if ".min." in path.name or max(map(len, text.splitlines()), default=0) > 5000:
             found.append(f"{where} looks minified: third-party code needs an entry of its own in the audit.")
         if re.search(r"copyright|@licen[sc]e|sourceMappingURL", text, re.IGNORECASE):
-            found.append(f"{where} carries a notice: third-party code needs an entry of its own in the audit.")
-        if re.search(r"""(?:src|href|from|import|url)\s*[=(]?\s*["'(](?:https?:)?//(?!www\.w3\.org/)""", text):
+            found.append(
+                f"{where} carries a notice: third-party code needs an entry of its own in the audit."
+            )
+        if re.search(
+            r"""(?:src|href|from|import|url)\s*[=(]?\s*["'(](?:https?:)?//(?!www\.w3\.org/)""", text
+        ):
             found.append(f"{where} loads something from elsewhere.")
     return found
 
@@ -146,11 +154,17 @@ def faults(within: Iterable[Finding], tools: Iterable[Finding]) -> list[str]:
     for f in within:
         what = f"{f.name} (in the wheel of {f.version})" if f.native else f"{f.name} {f.version}"
         if f.expression is None:
-            found.append(f"{what}: licence unknown; its metadata says {f.stated[:60]!r}. Read it, then add it to licences.toml.")
+            found.append(
+                f"{what}: licence unknown; its metadata says {f.stated[:60]!r}. "
+                "Read it, then add it to licences.toml."
+            )
         elif f.rank == OTHER:
             found.append(f"{what}: {f.expression} is not allowed in the product.")
         elif f.rank == WEAK and f.name not in rules()["accepted"]:
-            found.append(f"{what}: {f.expression} is weak copyleft and not accepted by name, with a reason, in licences.toml.")
+            found.append(
+                f"{what}: {f.expression} is weak copyleft and not accepted by name, with a reason, "
+                "in licences.toml."
+            )
     found += [
         f"{f.name} {f.version} (a tool): licence unknown; its metadata says {f.stated[:60]!r}."
         for f in tools
@@ -175,8 +189,9 @@ def tables(within: list[Finding], tools: list[Finding]) -> dict[str, str]:
     weak_tools = [f for f in tools if f.rank != PERMISSIVE]
     core = sum(f.asked_by == "core" for f in packages)
     summary = (
-        f"{core} packages come with the core, {len(packages)} with every extra a user installs, and {len(tools)} more are "
-        f"tools of the makers. Of the {len(packages)}, {sum(f.rank == PERMISSIVE for f in packages)} are permissive and "
+        f"{core} packages come with the core, {len(packages)} with every extra a user installs, and "
+        f"{len(tools)} more are tools of the makers. Of the {len(packages)}, "
+        f"{sum(f.rank == PERMISSIVE for f in packages)} are permissive and "
         f"{sum(f.rank == WEAK for f in packages)} weak copyleft; none is strong copyleft or unknown.\n"
     )
     return {
@@ -188,14 +203,21 @@ def tables(within: list[Finding], tools: list[Finding]) -> dict[str, str]:
         "licences-accepted": _table(
             ("weak copyleft", "licence", "for", "why it is accepted"),
             (
-                (f.name + (f" (in {', '.join(native[f.name, f.expression])})" if f.native else ""), str(f.expression))
-                + (", ".join(sorted({g.asked_by for g in within if g.name == f.name})), accepted[f.name])
+                (
+                    f.name + (f" (in {', '.join(native[f.name, f.expression])})" if f.native else ""),
+                    str(f.expression),
+                    ", ".join(sorted({g.asked_by for g in within if g.name == f.name})),
+                    accepted[f.name],
+                )
                 for f in {f.name: f for f in within if f.rank == WEAK}.values()
             ),
         ),
         "licences-native": _table(
             ("library", "licence", "in the wheels of"),
-            ((name, str(expression), ", ".join(wheels)) for (name, expression), wheels in sorted(native.items())),
+            (
+                (name, str(expression), ", ".join(wheels))
+                for (name, expression), wheels in sorted(native.items())
+            ),
         ),
         "licences-tools": _table(
             ("licence", "tools"),
@@ -219,7 +241,9 @@ def fill(text: str, parts: dict[str, str]) -> str:
 
 def main() -> int:
     """Audit, and write or compare the tables as asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
@@ -242,7 +266,10 @@ def main() -> int:
     if found:
         return 1
     packages = [f for f in within if not f.native]
-    print(f"{len(packages)} packages of the product, {len(within) - len(packages)} native libraries, {len(tools)} tools: all allowed")
+    print(
+        f"{len(packages)} packages of the product, {len(within) - len(packages)} native libraries, "
+        f"{len(tools)} tools: all allowed"
+    )
     return 0
 
 

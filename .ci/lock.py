@@ -2,10 +2,10 @@
 
 python .ci/lock.py             write the locks again; versions that still serve stay
 python .ci/lock.py --upgrade   the same, with the newest versions that fit together
-python .ci/lock.py --check     are they in step with setup.cfg and pyproject.toml? (standard library only, no network)
+python .ci/lock.py --check     are they in step with setup.cfg and pyproject.toml?
 
-Writing needs ``uv`` (extra ``release``) and a package index; checking needs neither. No lock names an index: hashes say
-what a file must be, wherever it comes from.
+Writing needs ``uv`` (extra ``release``) and a package index; checking needs Python alone. No lock names an
+index: hashes say what a file must be, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Lock:
 
     @property
     def path(self) -> Path:
+        """Where it lies."""
         return ROOT / "requirements" / self.name
 
 
@@ -57,7 +58,7 @@ LOCKS = (
         ("test",),
         True,
         ("--resolution", "lowest-direct", "--python-platform", "x86_64-unknown-linux-gnu"),
-        "The lowest versions setup.cfg allows, of the core, every extra and the tests: Python 3.11 on Linux x86_64.",
+        "The lowest versions setup.cfg allows, of all that the tests need: Python 3.11 on Linux x86_64.",
     ),
 )
 
@@ -100,23 +101,30 @@ def faults(lock: Lock, root: Path = ROOT) -> list[str]:
     asked = set(requirements(root, lock.extras, build=lock.build))
     written = {line.removeprefix("#   ") for line in text.splitlines() if line.startswith("#   ")}
     if missing := sorted(asked - written):
-        found.append(f"{where} was locked without {', '.join(missing)}, which setup.cfg or pyproject.toml asks for.")
+        found.append(
+            f"{where} was locked without {', '.join(missing)}, which setup.cfg or pyproject.toml asks for."
+        )
     if extra := sorted(written - asked):
         found.append(f"{where} was locked with {', '.join(extra)}, which nothing asks for any more.")
     body = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     if any(re.search(r"://|--(?:extra-)?index-url|--find-links", line) for line in body):
         found.append(f"{where} names an index or an address; a lock holds names, versions and hashes only.")
-    for entry in re.split(r"\n(?=\S)", "\n".join(body)):
-        if not re.fullmatch(
-            r"[\w.-]+(?:\[[\w,.-]+\])?==\S+(?: ; [^\\]+?)?(?: \\\n\s+--hash=sha256:[0-9a-f]{64})+", entry
-        ):
-            found.append(f"{where}: {entry.splitlines()[0]!r} is not a version with hashes.")
+    pinned = re.compile(
+        r"[\w.-]+(?:\[[\w,.-]+\])?==\S+(?: ; [^\\]+?)?(?: \\\n\s+--hash=sha256:[0-9a-f]{64})+"
+    )
+    found += [
+        f"{where}: {entry.splitlines()[0]!r} is not a version with hashes."
+        for entry in re.split(r"\n(?=\S)", "\n".join(body))
+        if not pinned.fullmatch(entry)
+    ]
     return found
 
 
 def write(lock: Lock, *, upgrade: bool) -> None:
     """Compile one lock with uv."""
-    build = [line for line in requirements(ROOT, (), build=True) if line not in requirements(ROOT, (), build=False)]
+    build = [
+        line for line in requirements(ROOT, (), build=True) if line not in requirements(ROOT, (), build=False)
+    ]
     subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--python-version", "3.11"]
         + [*lock.options, *(["--upgrade"] if upgrade else [])]
@@ -133,7 +141,9 @@ def write(lock: Lock, *, upgrade: bool) -> None:
 
 def main() -> int:
     """Write or check, as asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--upgrade", action="store_true")
     arguments = parser.parse_args()

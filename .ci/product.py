@@ -1,4 +1,4 @@
-"""What spectralid depends on, as installed here: read from setup.cfg and the metadata of the installed packages."""
+"""What spectralid depends on, as installed here: from setup.cfg and the metadata of the packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Extras a user of the product installs. The others (docs, fuzz, notebooks, test, release, dev) serve its makers.
+#: Extras a user of the product installs. The others serve its makers.
 PRODUCT_EXTRAS = ("formats", "chem", "recipe", "sign", "tablet", "reachback", "archive")
 MAKERS_EXTRAS = ("test", "release")
 
@@ -65,7 +65,8 @@ def closure(extras: tuple[str, ...] = ()) -> dict[str, Package]:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             raise NotAsLockedError(
-                f"{name} is not installed here. Run: python -m pip install --require-hashes -r requirements/ci.txt"
+                f"{name} is not installed here. "
+                "Run: python -m pip install --require-hashes -r requirements/ci.txt"
             ) from None
         needed = [Requirement(line) for line in distribution.requires or ()]
         for extra in ("", *sorted(requirement.extras)):

@@ -1,11 +1,11 @@
-"""Software bill of materials, CycloneDX 1.6 JSON: one file for the core and one for each extra a user installs.
+"""Software bill of materials, CycloneDX 1.6 JSON: one file for the core, one for each extra a user installs.
 
 python .ci/sbom.py FOLDER     write spectralid.cdx.json, spectralid-tablet.cdx.json, … and validate each
 
-Components are the installed packages, which must be those of ``requirements/ci.txt`` (versions and hashes come from there),
-the native libraries within their wheels, and the bundled data with SHA-256, source and licence. The same commit and the
-same lock give the same bytes: the serial number is drawn from the content and the time is that of the commit, or
-SOURCE_DATE_EPOCH. Needs the extra ``release``.
+Components are the installed packages, which must be those of ``requirements/ci.txt`` (versions and hashes
+come from there), the native libraries within their wheels, and the bundled data with SHA-256, source and
+licence. The same commit and the same lock give the same bytes: the serial number is drawn from the content,
+and the time is that of the commit, or SOURCE_DATE_EPOCH. Needs the extra ``release``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import licences  # noqa: E402
-import product  # noqa: E402
-from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri  # noqa: E402
-from cyclonedx.model.bom import Bom  # noqa: E402
-from cyclonedx.model.component import Component, ComponentScope, ComponentType  # noqa: E402
-from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression  # noqa: E402
-from cyclonedx.output.json import JsonV1Dot6  # noqa: E402
-from cyclonedx.schema import SchemaVersion  # noqa: E402
-from cyclonedx.validation.json import JsonStrictValidator  # noqa: E402
-from packageurl import PackageURL  # noqa: E402
-from packaging.utils import canonicalize_name  # noqa: E402
+import licences
+import product
+import rfc3987_syntax
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentScope, ComponentType
+from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
+from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
-#: Data taken from others as it is; all else is the project's own (Apache-2.0), its facts with their sources beside them.
+#: Data derived from others' files; all else is the project's own (Apache-2.0), facts with their sources.
 TAKEN = {"libraries/bands/wasatch_bands.csv": "MIT, © 2026 Wasatch Photonics"}
 DATA_SUFFIXES = {".h5", ".csv", ".json", ".toml", ".rules"}
 
@@ -45,9 +45,12 @@ def _sha256(path: Path) -> HashType:
 
 
 def _commit_time() -> datetime:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH") or subprocess.run(
-        ["git", "log", "-1", "--format=%ct"], cwd=product.ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    epoch = (
+        os.environ.get("SOURCE_DATE_EPOCH")
+        or subprocess.run(
+            ["git", "log", "-1", "--format=%ct"], cwd=product.ROOT, capture_output=True, text=True, check=True
+        ).stdout
+    )
     return datetime.fromtimestamp(int(epoch), UTC)
 
 
@@ -69,8 +72,20 @@ def package_component(package: product.Package, core: bool) -> Component:
             ExternalReference(
                 type=ExternalReferenceType.DISTRIBUTION,
                 url=XsUri(purl.to_string()),
-                hashes=[HashType(alg=HashAlgorithm.SHA_256, content=h) for h in product.locked()[package.name][1]],
-            )
+                hashes=[
+                    HashType(alg=HashAlgorithm.SHA_256, content=h) for h in product.locked()[package.name][1]
+                ],
+            ),
+            # What is linked into it (crates of Rust, mostly) stands in a bill that some wheels bring.
+            *(
+                ExternalReference(
+                    type=ExternalReferenceType.BOM,
+                    url=XsUri(str(file)),
+                    hashes=[_sha256(Path(str(file.locate())))],
+                )
+                for file in package.distribution.files or ()
+                if ".dist-info/sboms/" in str(file)
+            ),
         ],
         properties=[Property(name="spectralid:asked-for-by", value="core" if core else "extra")],
         components=[
@@ -90,7 +105,9 @@ def data_files() -> list[str]:
     """Data files a wheel installs, as setup.cfg states them; texts of the pages and catalogues are code."""
     config = product.setup()
     folders = dict(
-        (part.strip() for part in line.split("=")) for line in config["options"]["package_dir"].splitlines() if "=" in line
+        (part.strip() for part in line.split("="))
+        for line in config["options"]["package_dir"].splitlines()
+        if "=" in line
     )
     found = set()
     for package, globs in config["options.package_data"].items():
@@ -102,7 +119,7 @@ def data_files() -> list[str]:
 
 
 def _held(path: Path) -> tuple[str, list[Component]]:
-    """Version of a library, and what it holds: one component per tier and licence, with the addresses of its sources."""
+    """Version of a library, and what it holds: per tier and licence, with the addresses of the sources."""
     from spectralid.library import open_library
 
     parts: dict[tuple[str, str], list[str]] = {}
@@ -141,6 +158,11 @@ def data_component(name: str) -> Component:
         components=held,
     )
 
+
+# The validator parses every address by the full grammar, 0.1 s each, and the same addresses stand in every
+# bill. It takes this function when it is imported, so it is imported after.
+rfc3987_syntax.is_valid_syntax = cache(rfc3987_syntax.is_valid_syntax)
+from cyclonedx.validation.json import JsonStrictValidator  # noqa: E402
 
 _OURS = DisjunctiveLicense(id="Apache-2.0")
 
@@ -195,7 +217,8 @@ def main() -> int:
         bom = json.loads(text)
         kinds = Counter(c["type"] for c in bom["components"])
         native = sum(len(c.get("components", ())) for c in bom["components"] if c["type"] == "library")
-        print(f"{path.name}: {kinds['library']} packages, {native} native libraries, {kinds['data']} data files; valid CycloneDX 1.6")
+        held = f"{kinds['library']} packages, {native} native libraries, {kinds['data']} data files"
+        print(f"{path.name}: {held}; valid CycloneDX 1.6")
     return 0
 
 

@@ -1,14 +1,14 @@
 """Run the tests with the lowest versions setup.cfg allows, or with the newest there are.
 
-python .ci/versions.py minimum                    requirements/minimum.txt, by hash, on the oldest Python allowed
-python .ci/versions.py newest                     newest releases, on the newest Python named in setup.cfg that is here
-python .ci/versions.py newest --pre               pre-releases of the core's dependencies too
-python .ci/versions.py minimum --only io verdict  these rooms of tests/ alone
+python .ci/versions.py minimum              requirements/minimum.txt, by hash, on the oldest Python allowed
+python .ci/versions.py newest               newest releases, on the newest Python of setup.cfg that is here
+python .ci/versions.py newest --pre         pre-releases of the core's dependencies too
+python .ci/versions.py minimum --only io    these rooms of tests/ alone
 
-What git has is tested, in ``build/versions/``. Results are written after each room; a run that was broken off goes on with
-the next one, unless the commit or the environment changed. Left out by default: screens in a browser, planted faults,
-fuzzing, soak and load, benchmarks, notebooks and the site (``--all`` takes them in): they ask for hours, or test the
-makers' tools. Needs ``uv`` (extra ``release``).
+What git has is tested, in ``build/versions/``. Results are written after each room; a run that was broken
+off goes on with the next one, unless the commit or what is asked for changed. Left out by default: screens
+in a browser, planted faults, fuzzing, soak, benchmarks, notebooks, the site and the computing of references
+(``--all`` takes them in): they ask for hours, or test the makers' tools. Needs ``uv`` (extra ``release``).
 """
 
 from __future__ import annotations
@@ -68,23 +68,45 @@ def environment(kind: str, folder: Path, *, pre: bool) -> Path:
     run("uv", "venv", "--quiet", "--no-project", "--clear", "--python", python_for(kind), folder / "venv")
     install = ["uv", "pip", "install", "--quiet", "--python", str(python)]
     if kind == "minimum":
-        run(*install, "--require-hashes", "--only-binary", ":all:", "-r", ROOT / "requirements" / "minimum.txt")
+        run(
+            *install,
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "-r",
+            ROOT / "requirements" / "minimum.txt",
+        )
         run(*install, "--no-deps", "--no-build-isolation", "--editable", folder / "checkout")
     else:
-        core = [re.split(r"[^\w.-]", line)[0] for line in setup()["options"]["install_requires"].splitlines() if line]
-        run(*install, *(f"{name}>=0.dev0" for name in core if pre), "--editable", f"{folder / 'checkout'}[test]")
+        core = [
+            re.split(r"[^\w.-]", line)[0]
+            for line in setup()["options"]["install_requires"].splitlines()
+            if line
+        ]
+        run(
+            *install,
+            *(f"{name}>=0.dev0" for name in core if pre),
+            "--editable",
+            f"{folder / 'checkout'}[test]",
+        )
     return python
 
 
 def rooms(checkout: Path, only: list[str], *, everything: bool) -> list[str]:
     """Folders of tests/ to run, and the tests that lie in none."""
-    folders = sorted(p.name for p in (checkout / "tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py")))
+    folders = sorted(
+        p.name for p in (checkout / "tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py"))
+    )
     return only or ["", *(f for f in folders if everything or f not in LEFT_OUT)]
 
 
 def test(python: Path, checkout: Path, room: str, *, everything: bool, workers: str) -> dict[str, object]:
     """Run one room; what came of it."""
-    what = [f"tests/{room}"] if room else sorted(str(p.relative_to(checkout)) for p in (checkout / "tests").glob("test_*.py"))
+    what = (
+        [f"tests/{room}"]
+        if room
+        else sorted(str(p.relative_to(checkout)) for p in (checkout / "tests").glob("test_*.py"))
+    )
     skip = [] if everything else [f"--ignore={path}" for path in BROWSER]
     begun = time.monotonic()
     done = subprocess.run(
@@ -107,19 +129,27 @@ def test(python: Path, checkout: Path, room: str, *, everything: bool, workers: 
 
 def main() -> int:
     """Make the environment, run the rooms not yet run, report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("kind", choices=("minimum", "newest"))
-    parser.add_argument("--pre", action="store_true", help="newest: pre-releases of the core's dependencies too")
+    parser.add_argument(
+        "--pre", action="store_true", help="newest: pre-releases of the core's dependencies too"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="ROOM", help="folders of tests/")
     parser.add_argument("--all", action="store_true", help="leave nothing out")
-    parser.add_argument("--again", action="store_true", help="a new environment, and every room from the beginning")
+    parser.add_argument(
+        "--again", action="store_true", help="a new environment, and every room from the beginning"
+    )
     parser.add_argument("--workers", default="auto", help="processes of pytest-xdist (0: none)")
     arguments = parser.parse_args()
 
     folder = ROOT / "build" / "versions" / (arguments.kind + ("-pre" if arguments.pre else ""))
     python, results = folder / "venv" / "bin" / "python", folder / "results.json"
     commit = run("git", "rev-parse", "HEAD", cwd=ROOT, capture_output=True).stdout.strip()
-    asked = hashlib.sha256((ROOT / "setup.cfg").read_bytes() + (ROOT / "requirements/minimum.txt").read_bytes()).hexdigest()
+    asked = hashlib.sha256(
+        (ROOT / "setup.cfg").read_bytes() + (ROOT / "requirements/minimum.txt").read_bytes()
+    ).hexdigest()
     state = json.loads(results.read_text()) if results.is_file() else {}
     if arguments.again or state.get("asked") != asked:
         shutil.rmtree(folder, ignore_errors=True)
@@ -132,11 +162,16 @@ def main() -> int:
         if not state:
             python = environment(arguments.kind, folder, pre=arguments.pre)
         state = {"commit": commit, "asked": asked, "rooms": {}}
-    freeze = run("uv", "pip", "freeze", "--exclude-editable", "--python", python, capture_output=True).stdout.split("\n")
+    freeze = run(
+        "uv", "pip", "freeze", "--exclude-editable", "--python", python, capture_output=True
+    ).stdout.split("\n")
     state["python"] = run(python, "-V", capture_output=True).stdout.strip()
     state["versions"] = [line for line in freeze if line]
     results.write_text(json.dumps(state, indent=1))
-    print(f"{arguments.kind}: {state['python']}, {len(state['versions'])} packages, commit {commit[:7]}", flush=True)
+    print(
+        f"{arguments.kind}: {state['python']}, {len(state['versions'])} packages, commit {commit[:7]}",
+        flush=True,
+    )
     for room in rooms(folder / "checkout", arguments.only, everything=arguments.all):
         if room not in state["rooms"]:
             state["rooms"][room] = test(
