@@ -145,11 +145,11 @@ class Session:
     def mutant(self, job: str, mutation: Any) -> Mutant | None:
         """The mutant of a mutation; None if it is no program, or the same."""
         operator = cosmic_ray.plugins.get_operator(mutation.operator_name)()
-        text = mutate_code(self.source, operator, mutation.occurrence)
         try:
+            text = mutate_code(self.source, operator, mutation.occurrence)
             tree = ast.parse(text)
-        except SyntaxError:
-            return None
+        except (SyntaxError, AttributeError):
+            return None  # cosmic-ray has no replacement for `except (module.Error, …)`
         if ast.dump(tree) == ast.dump(self._tree):
             return None
         line, before, after = _changed(self.source, text)
