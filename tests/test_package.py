@@ -15,7 +15,8 @@ from spectralid import errors
 # What `import spectralid` may load besides the standard library and itself: nothing.
 IMPORT_ALLOWED: set[str] = set()
 # What reading a text or JCAMP-DX file may load: a tablet pays for nothing else.
-READ_ALLOWED = {"numpy"}
+# numpy 1.26 brings Cython's runtime, which later versions load only with numpy.random.
+READ_ALLOWED = {"numpy", "cython_runtime"}
 HEAVY = {"scipy", "sklearn", "matplotlib", "h5py", "pybaselines", "serial", "brukeropus", "renishawWiRE"}
 
 
