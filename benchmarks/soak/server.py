@@ -59,7 +59,7 @@ _LOOKED_AT: tuple[tuple[int, int, str], ...] = (
     (240, 0, "/v1/qa/scoreboard/figure"), (20, 0, "/v1/cases/{case}/bench/{seq}/0"),
     (240, 1, "/v1/bulletins/{month}"),
 )  # fmt: skip
-"""Every so many minutes, as whom (`_ROLES`), what."""
+"""Every so many steps, as whom (`_ROLES`), what; each for the first time within the first two hours."""
 _ENGINE = ("/bench", "/similar", "/figure", "/report", "/bulletins", "/graph")
 _ROLES = ("chemist", "senior_chemist", "qa_manager", "auditor", "lab_analyst", "admin", "librarian")
 
@@ -226,6 +226,7 @@ class _Day:
         self.done: Counter[str] = Counter()
         self.errors: list[str] = []
         self._random = random.Random(seed)
+        self._first = 10
         self._run = ""
         self._seizures = 0
 
@@ -234,8 +235,9 @@ class _Day:
         for _ in range(_poisson(per_step, self._random)):
             self._seized()
         self.desk.work(6)
-        for every, who, path in self._pages:
-            if number % every == every - 1:
+        for index, (every, who, path) in enumerate(self._pages):
+            first = self._first + 2 * index
+            if number >= first and (number - first) % every == 0:
                 self._look(who, path)
         if number % 15 == 14:
             self._shown()

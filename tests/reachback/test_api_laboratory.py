@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import threading
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +141,31 @@ def test_figures_of_quality(desk, lab, client_as):
                   {"since": "1900-01-01T00:00:00Z"}, {"until": "0001-01-01T00:00:00+20:00"}):  # fmt: skip
         assert watcher.get("/v1/qa/scoreboard", params=wrong).status_code == 422
     assert client_as("qa_manager", sites=["south"]).get("/v1/qa/ages", params=times).json()["cases"] == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted by /proc")
+def test_a_figure_leaves_no_font_open_for_each_thread_that_asks(desk, client_as):
+    # matplotlib opens its fonts anew in each thread that draws, and keeps them open.
+    watcher = client_as("qa_manager")
+    together = threading.Barrier(3)
+
+    def ask():
+        together.wait(60)
+        assert watcher.get("/v1/qa/scoreboard/figure").status_code == 200
+        together.wait(60)
+
+    def fonts():
+        links = [os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")]
+        return sum(one.endswith(".ttf") for one in links)
+
+    watcher.get("/v1/qa/scoreboard/figure")
+    before = fonts()
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert fonts() == before
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))

@@ -15,6 +15,7 @@ from spectralid.reachback.api import problems
 from spectralid.reachback.api.access import Actor, requires, see_case
 from spectralid.reachback.api.bodies import CaseId, DeskNow, Limit, Model, Ref, Sent
 from spectralid.reachback.api.desk import Desk
+from spectralid.reachback.api.drawing import drawn
 from spectralid.reachback.lab import ages, laboratory, results_csv, scoreboard
 from spectralid.reachback.lab.methods import METHODS, SOURCE, categories
 from spectralid.reachback.lab.reports import Report, Substance
@@ -550,9 +551,9 @@ def qa_scoreboard_figure(
     """Confirmed among verified with its interval, and weighted to all items."""
     import io
 
-    drawn = io.StringIO()
-    scoreboard.figure(_board(desk, who, since, until), by, sayer).savefig(drawn, format="svg")
-    return _file(drawn.getvalue().encode(), "image/svg+xml", "scoreboard.svg")
+    board, file = _board(desk, who, since, until), io.StringIO()
+    drawn(lambda: scoreboard.figure(board, by, sayer).savefig(file, format="svg"))
+    return _file(file.getvalue().encode(), "image/svg+xml", "scoreboard.svg")
 
 
 def _board(desk: Desk, who: Actor, since: str, until: str) -> scoreboard.Scoreboard:
