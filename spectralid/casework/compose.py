@@ -92,6 +92,7 @@ def concluded(
     *,
     engine: str,
     thresholds: Mapping[str, Any],
+    rests_on: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a packet says of the result: enough to print it, to judge it, and to compute it again.
 
@@ -107,6 +108,8 @@ def concluded(
         Version of spectralid.
     thresholds : mapping
         The numbers the verdict turned on.
+    rests_on : mapping, optional
+        What else the identification rests on (`spectralid.identify.Identifier.rests_on`).
     """
     analysis = identification.analysis
     confidence = identification.confidence
@@ -129,7 +132,12 @@ def concluded(
         for c in _components(identification)
     ]
     return {
-        "engine": {"version": engine, "ranking": identification.method, "fit": _method(identification)},
+        "engine": {
+            "version": engine,
+            "ranking": identification.method,
+            "fit": _method(identification),
+            **(rests_on or {}),
+        },
         "identification_sha256": hashlib.sha256(identification.to_json().encode()).hexdigest(),
         "library": {
             "name": identification.library_name,

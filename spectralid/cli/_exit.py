@@ -12,7 +12,8 @@ class Exit(IntEnum):
 
     Over several inputs the command ends with the first that applies: 3 if any input could not be read, else
     the highest verdict code, so that 0 means every input was read and identified.
-    `DIFFERENT` is the answer of ``library diff`` alone, `GOAL_MISSED` of ``reachback plan`` and ``qa``.
+    `DIFFERENT` is the answer of ``library diff`` and ``qa replay`` alone, `GOAL_MISSED` of ``reachback plan``
+    and ``qa``.
     `INTERRUPTED` (Ctrl-C) and `PIPE_CLOSED` (whoever read the output has gone) are 128 plus the signal, as
     shells have it.
     """
@@ -40,7 +41,7 @@ class Exit(IntEnum):
     POOR_SIGNAL = 14
     """The signal is too poor to tell."""
     DIFFERENT = 20
-    """``library diff`` found differences."""
+    """``library diff`` found differences; ``qa replay``: not the result on record."""
     GOAL_MISSED = 21
     """A study or plan missed its goal, or there is something to look at (``reachback plan``, ``qa``)."""
     INTERRUPTED = 130

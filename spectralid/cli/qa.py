@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from spectralid.cli import qa_chart, qa_check, qa_library, qa_plan, qa_transfer, qa_validate
+from spectralid.cli import qa_chart, qa_check, qa_library, qa_plan, qa_replay, qa_transfer, qa_validate
 
 __all__ = ["add_parser"]
 
@@ -18,5 +18,5 @@ def add_parser(subparsers: Any) -> None:
         description="Quality assurance of units and methods.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (qa_check, qa_chart, qa_validate, qa_transfer, qa_plan, qa_library):
+    for module in (qa_check, qa_chart, qa_validate, qa_transfer, qa_plan, qa_library, qa_replay):
         module.add_parser(commands)

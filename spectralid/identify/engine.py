@@ -19,7 +19,7 @@ from spectralid.identify.analysis import Analyser, Analysis, calibrated_prior
 from spectralid.identify.confidence import Confidence, ConfidenceRecord, apply, load_record
 from spectralid.identify.families import family_of
 from spectralid.identify.family_model import FamilyFinding, FamilyModel
-from spectralid.identify.instrument_model import InstrumentModel
+from spectralid.identify.instrument_model import InstrumentModel, instrument_model_for
 from spectralid.identify.large import reference_set
 from spectralid.identify.leads import Lead, LeadIndex
 from spectralid.identify.quality import signal_quality
@@ -233,6 +233,33 @@ class Identifier:
             references = reference_set(self.library, technique)
             self._analysers[key] = Analyser(self.library, references, self._instruments.get(key))
         return self._analysers[key]
+
+    def rests_on(self, technique: Technique) -> dict[str, Any]:
+        """What results rest on beside spectrum, library and methods, so that they can be repeated.
+
+        Parameters
+        ----------
+        technique : Technique
+            Raman, or any infrared one.
+
+        Returns
+        -------
+        dict
+            JSON-ready: ``instrument_model`` (name and SHA-256), ``family_model`` (SHA-256, or None without
+            one), ``confidence_record`` (SHA-256, or None), ``numpy`` and ``scipy`` (versions).
+        """
+        import numpy
+        import scipy
+
+        model = self._instruments.get(technique.is_infrared) or instrument_model_for(technique)
+        families = self._family_models.get(technique.is_infrared)
+        return {
+            "instrument_model": {"name": model.name, "sha256": model.sha256},
+            "family_model": families[0].sha256 if families else None,
+            "confidence_record": self.record.sha256 if self.record else None,
+            "numpy": numpy.__version__,
+            "scipy": scipy.__version__,
+        }
 
     def characterise(
         self,

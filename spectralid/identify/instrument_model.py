@@ -62,6 +62,11 @@ class InstrumentModel:
         """Plain, JSON-ready form."""
         return {"schema": SCHEMA} | asdict(self)
 
+    @property
+    def sha256(self) -> str:
+        """Identity of its numbers and words."""
+        return _identity(self.to_dict())
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Read the plain form.

@@ -19,6 +19,7 @@ _WHERE = {
     "Outcome": "study",
     "PerformanceCheck": "performance",
     "Rate": "tables",
+    "Replay": "replay",
     "Stress": "robustness",
     "Study": "study",
     "Transfer": "transfer",
@@ -37,6 +38,7 @@ _WHERE = {
     "load_limits": "limits",
     "read_history": "history",
     "read_manifest": "manifest",
+    "replay": "replay",
     "run_study": "study",
     "samples_needed": "planning",
     "stress_study": "robustness",
@@ -55,6 +57,7 @@ __all__ = [
     "Outcome",
     "PerformanceCheck",
     "Rate",
+    "Replay",
     "Stress",
     "Study",
     "Transfer",
@@ -73,6 +76,7 @@ __all__ = [
     "load_limits",
     "read_history",
     "read_manifest",
+    "replay",
     "run_study",
     "samples_needed",
     "stress_study",
@@ -102,6 +106,8 @@ if TYPE_CHECKING:
     from spectralid.qa.performance import PerformanceCheck as PerformanceCheck
     from spectralid.qa.planning import claimable_rate as claimable_rate
     from spectralid.qa.planning import samples_needed as samples_needed
+    from spectralid.qa.replay import Replay as Replay
+    from spectralid.qa.replay import replay as replay
     from spectralid.qa.robustness import Stress as Stress
     from spectralid.qa.robustness import disturb as disturb
     from spectralid.qa.robustness import stress_study as stress_study

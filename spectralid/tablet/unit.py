@@ -511,6 +511,7 @@ class FieldUnit:
             self.library,
             engine=__version__,
             thresholds=self.policy.to_dict()["thresholds"],
+            rests_on=self._identifier().rests_on(identification.technique),
         )
         body["result"]["library"]["age_days"] = self.library_age_days
         body["other_technique"] = suggest_other_technique(identification, spectrum)
