@@ -53,6 +53,7 @@ drawn once, so where not all have been tried, those that were are a random sampl
 functions; what stands outside of them comes last. The interval (95 %, Clopper and Pearson) is for the share
 found among all of those.
 """
+_UNEXPLAINED = "Not explained yet."
 
 
 @dataclass
@@ -125,12 +126,12 @@ def _coverage() -> list[str]:
     lines = [
         "## Branch coverage",
         "",
-        "`python -m benchmarks.branch_coverage` runs the tests of those modules and fails if any statement "
-        "or any branch of them is not run; CI does so. No line is exempted by a comment.",
+        "`python -m benchmarks.branch_coverage` runs the tests of those modules and fails if a statement or a",
+        "branch of them is not run; CI does so. No line is exempted by a comment.",
         "",
     ]
     if not FIGURES.is_file():
-        return [*lines, "The whole package has not been measured yet.", ""]
+        return lines
     table = json.loads(FIGURES.read_text())
     lines += [
         "Of the whole package, by the whole suite (`--all`), with the processes that tests start:",
@@ -189,12 +190,14 @@ def _reasons(rows: list[dict[str, Any]], explained: Explained) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for row in rows:
         for at, one in enumerate(row["survivors"]):
-            reason = explained.reasons[row["module"], at] or "Not explained yet."
+            reason = explained.reasons[row["module"], at] or _UNEXPLAINED
             place = f"`{row['module'].removeprefix('spectralid/')}`, {one['where'] or 'module'}"
             by_reason.setdefault(reason, []).append(
                 f"{place}: {_code(one['before'])} → {_code(one['after'])}"
             )
-    for reason, mutants in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+    for reason, mutants in sorted(
+        by_reason.items(), key=lambda item: (item[0] == _UNEXPLAINED, -len(item[1]))
+    ):
         lines += [f"**{reason}**", "", *(f"- {mutant}" for mutant in mutants), ""]
     return lines or ["There are none.", ""]
 

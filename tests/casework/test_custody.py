@@ -148,6 +148,23 @@ def test_the_newest_entries_are_looked_at_alone(store):
     assert told(store.custody.tail_problems(2)) == [("custody 4", "deleted")]
 
 
+def test_an_entry_before_the_first_is_named(store):
+    rows = entries(store)
+    put(store, [stamp([0], {**loads(rows[0][1]), "n": 0}, store.key), *rows])
+    assert ("custody 1", "deleted") in told(store.custody.verify())
+
+
+def test_a_long_log_is_as_whole_as_a_short_one(store):
+    rows = entries(store)
+    prev = rows[1][2]
+    for at, row in enumerate(rows[2:], start=2):
+        rows[at] = stamp([row[0] + 1000], {**loads(row[1]), "n": row[0] + 1000, "prev": prev}, store.key)
+        prev = rows[at][2]
+    put(store, rows)
+    assert store.custody.tail_problems(3) == ()
+    assert [str(p) for p in store.custody.tail_problems(4)] == ["custody 3: 3 to 1002 are missing."]
+
+
 def test_checkpoints_from_outside_and_from_packets_count(store):
     head = store.custody.head()
     assert store.custody.verify([head]) == ()

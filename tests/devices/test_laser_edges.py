@@ -253,6 +253,9 @@ def test_a_signal_with_no_handler_does_what_the_system_does(handlers, monkeypatc
     watch.install()
     watch.pass_on(signal.SIGHUP)
     assert raised == [(signal.SIGHUP, signal.SIG_DFL)]
+    watch._before[signal.SIGHUP] = None  # a handler that was not installed from Python
+    watch.pass_on(signal.SIGHUP)
+    assert len(raised) == 2
 
 
 def test_a_handler_from_outside_of_python_is_replaced_by_the_default(handlers, monkeypatch):

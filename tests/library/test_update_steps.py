@@ -163,9 +163,11 @@ def test_whom_a_release_is_for(rollout, has_it):
 
 def test_where_a_device_stands_in_the_draw():
     """SHA-256 of number, a zero byte and name; its first 32 bits as a share."""
-    first = next(percent for percent in range(101) if is_for({"percent": percent}, 7, "tablet-1", ""))
-    drawn = int.from_bytes(hashlib.sha256(b"7\0tablet-1").digest()[:4], "big") / 2**32
-    assert first == int(100 * drawn) + 1
+    for name in (f"tablet-{n}" for n in range(300)):
+        drawn = int.from_bytes(hashlib.sha256(f"7\0{name}".encode()).digest()[:4], "big") / 2**32
+        among = [is_for({"percent": percent}, 7, name, "") for percent in range(101)]
+        assert among.index(True) == int(100 * drawn) + 1
+        assert all(among[among.index(True) :])
 
 
 # --- which release -----------------------------------------------------------------------------------------
@@ -311,11 +313,14 @@ def test_a_library_is_the_one_announced_or_is_thrown_away(tmp_path, fault):
     assert not path.exists()
 
 
-def test_a_library_that_does_not_open_is_refused_in_its_own_words(tmp_path, monkeypatch):
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_library_that_does_not_open_is_refused_in_its_own_words(tmp_path, monkeypatch, gone):
     from spectralid.errors import LibraryError
     from spectralid.library import verify
 
     def verify_library(path):
+        if gone:
+            path.unlink()
         raise LibraryError("It is of a later kind.")
 
     monkeypatch.setattr(verify, "verify_library", verify_library)
@@ -426,6 +431,17 @@ def test_one_update_at_a_time(tmp_path):
     with update._locked(tmp_path / "library"):  # given back, after a failure as well
         pass
     assert (tmp_path / "library" / ".update.lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted in /proc")
+def test_no_file_stays_open(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    before = os.listdir("/proc/self/fd")
+    for _ in range(5):
+        update._sync(tmp_path / "file")
+        with update._locked(tmp_path):
+            pass
+    assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
 def test_where_locks_are_not_offered_the_update_is_made_all_the_same(tmp_path, monkeypatch):
