@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spectralid.identify import Identification
@@ -76,6 +76,7 @@ def test_a_single_harmless_scan_comes_to_itself(library: ReferenceLibrary) -> No
         max_size=4,
     )
 )
+@example(["lactose", "caffeine"])
 @settings(deadline=None, max_examples=40)
 def test_the_alarm_is_the_worst_and_no_precaution_is_lost(
     library: ReferenceLibrary, slugs: list[str]
@@ -83,7 +84,8 @@ def test_the_alarm_is_the_worst_and_no_precaution_is_lost(
     scans = [scanned(library, named=[s]) for s in slugs]
     found = assessed(library, scans)
     assert found.alarm is worst(v.alarm for _, v in scans)
-    assert found.escalate == any(v.escalate for _, v in scans)
+    # Scans of one item that name different substances contradict each other, which a person must look at.
+    assert found.escalate == (any(v.escalate for _, v in scans) or len(set(slugs)) > 1)
     told = {line for _, v in scans for line in v.precautions}
     assert set(found.precautions) == told
     assert len(found.precautions) == len(set(found.precautions))
