@@ -126,8 +126,8 @@ def _coverage() -> list[str]:
     lines = [
         "## Branch coverage",
         "",
-        "`python -m benchmarks.branch_coverage` runs the tests of those modules and fails if a statement or a",
-        "branch of them is not run; CI does so. No line is exempted by a comment.",
+        "`python -m benchmarks.branch_coverage` runs the tests of those modules and fails if a statement or",
+        "a branch of them is not run; CI does so. No line is exempted by a comment.",
         "",
     ]
     if not FIGURES.is_file():
