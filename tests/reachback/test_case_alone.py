@@ -30,10 +30,10 @@ WATCHED = ("cases", "leases", "rounds", "case_links", "drafts")
 NAMES = ("ada", "bea", "cem", "dia", "eva")
 
 
-def read(desk):
+def read(desk, watched=WATCHED):
     found = {}
     with desk.db.read() as tx:
-        for name in WATCHED:
+        for name in watched:
             table = tables.metadata.tables[name]
             for row in tx.execute(sa.select(table)).mappings():
                 found[name, *(row[column.name] for column in table.primary_key)] = dict(row)
@@ -43,13 +43,14 @@ def read(desk):
 class Changes:
     """What an operation changed: rows by table and key, and of each the columns that are new."""
 
-    def __init__(self, desk):
+    def __init__(self, desk, watched=WATCHED):
         self.desk = desk
+        self.watched = watched
 
     def of(self, operation, *given, **more):
-        before = read(self.desk)
+        before = read(self.desk, self.watched)
         self.gave = operation(*given, **more)
-        after = read(self.desk)
+        after = read(self.desk, self.watched)
         assert not before.keys() - after.keys()
         return {
             key: {name: value for name, value in row.items() if before.get(key, {}).get(name, ...) != value}
