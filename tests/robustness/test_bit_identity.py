@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -24,21 +26,15 @@ from spectralid.verdict import decide
 with open_library() as library:
     engine = Identifier(library)
     for spectrum in read_all(sys.argv[1]):
-        identification = engine.identify(spectrum, context={"declared": "sugar"}, leads=True)
+        identification = engine.identify(spectrum, context={"declared": "sugar"})
         told = json.dumps(decide(identification, library).to_dict(), sort_keys=True)
         print(hashlib.sha256((identification.to_json() + told).encode()).hexdigest())
 """
-NAMES = ("gaps", "few bits", "sd partly missing", "uneven axis")
-
+NAMES = ("gaps",)
+# The replay of packets (test_replay) is another fresh process, with other settings.
 ELSEWHERE = {
-    "as it comes": {},
-    "another hash seed, time zone and language": {
-        "PYTHONHASHSEED": "4711", "TZ": "Asia/Kathmandu", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8",
-    },
-    "two threads of BLAS": {
-        "PYTHONHASHSEED": "1", "TZ": "America/Lima", "LC_ALL": "C",
-        "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2",
-    },
+    "PYTHONHASHSEED": "4711", "TZ": "America/Lima", "LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8",
+    "OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2",
 }  # fmt: skip
 
 
@@ -51,18 +47,19 @@ def spectra(tmp_path_factory: pytest.TempPathFactory, engine: Identifier) -> Pat
     return file
 
 
-def test_bytes_are_the_same_in_every_process(spectra: Path) -> None:
-    found = {}
-    for name, variables in ELSEWHERE.items():
-        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHASHSEED", "TZ", "LC_ALL")}
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(spectra)],
-            env={**environment, **variables}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        found[name] = done.stdout.split()
-    assert len(found["as it comes"]) == len(NAMES) + 2
-    assert all(hashes == found["as it comes"] for hashes in found.values())
+def test_bytes_are_the_same_in_another_process(spectra: Path, engine: Identifier) -> None:
+    here = []
+    for spectrum in read_all(spectra):
+        identification = engine.identify(spectrum, context={"declared": "sugar"})
+        told = json.dumps(decide(identification, engine.library).to_dict(), sort_keys=True)
+        here.append(hashlib.sha256((identification.to_json() + told).encode()).hexdigest())
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(spectra)],
+        env={**os.environ, **ELSEWHERE}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(here) == len(NAMES) + 2
+    assert done.stdout.split() == here
 
 
 def test_order_repetition_and_processes_change_nothing(spectra: Path, engine: Identifier) -> None:
