@@ -66,7 +66,8 @@ def environment(kind: str, folder: Path, *, pre: bool) -> Path:
     """Python of an environment with these versions and this commit's source installed."""
     python = folder / "venv" / "bin" / "python"
     run("uv", "venv", "--quiet", "--no-project", "--clear", "--python", python_for(kind), folder / "venv")
-    install = ["uv", "pip", "install", "--quiet", "--python", str(python)]
+    # As pip does: else a dependency's warning when it is compiled would fail a test.
+    install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     if kind == "minimum":
         run(
             *install,
