@@ -9,7 +9,7 @@ packet carries one, so that the server and the receipts witness the log.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,9 @@ __all__ = ["Checkpoint", "Custody", "Entry"]
 ENTRY_TYPE: Final = "application/vnd.spectralid.custody+json"
 _NONE: Final = (0, GENESIS)
 _ENTRIES: Final = "SELECT n, entry, sha256, keyid, signature FROM custody "
+_AT_ONCE: Final = 500
+# A row that somebody put before the first one has to be found, too.
+_BEFORE_ALL: Final = -(2**63)
 _FIELDS: Final = ("n", "utc", "clock_state", "kind", "facts")
 
 
@@ -115,18 +118,42 @@ class Custody:
         after : int
             Only entries with greater numbers.
         """
-        sql = "SELECT entry, sha256 FROM custody WHERE n > ? ORDER BY n"
-        found = self._store.read(sql, (after,))
+        return tuple(self._entries(after))
+
+    def about(self, seizure_ref: str, packet_ids: Collection[str]) -> tuple[Entry, ...]:
+        """The entries of a seizure, oldest first.
+
+        Parameters
+        ----------
+        seizure_ref : str
+            Which.
+        packet_ids : collection of str
+            Its packets.
+        """
+        return tuple(
+            entry
+            for entry in self._entries(0)
+            if entry.facts.get("packet_id") in packet_ids or entry.facts.get("seizure_ref") == seizure_ref
+        )
+
+    def _entries(self, after: int) -> Iterator[Entry]:
         try:
-            read = [(loads(as_bytes(raw)), sha256) for raw, sha256 in found]
-            return tuple(Entry(**{name: entry[name] for name in _FIELDS}, sha256=sha) for entry, sha in read)
+            for _, raw, sha256, *_ in self._in_turn(after):
+                entry = loads(as_bytes(raw))
+                yield Entry(**{name: entry[name] for name in _FIELDS}, sha256=sha256)
         except (PacketError, KeyError):
             raise StoreDamagedError("The custody log is damaged; verify() names the entry.") from None
+
+    def _in_turn(self, after: int = _BEFORE_ALL) -> Iterator[tuple[Any, ...]]:
+        """Rows in their order, some at a time: the log is as long as the tablet is old."""
+        while found := self._store.read(f"{_ENTRIES}WHERE n > ? ORDER BY n LIMIT {_AT_ONCE}", (after,)):
+            yield from found
+            after = found[-1][0]
 
     def sound(self) -> Iterator[dict[str, Any]]:
         """The entries that hold by themselves, as they were signed; whether they follow on is not asked."""
         keys = self._store.keys()
-        for n, raw, sha256, keyid, signature in self._store.read(_ENTRIES + "ORDER BY n"):
+        for n, raw, sha256, keyid, signature in self._in_turn():
             if not _wrong(n, as_bytes(raw), sha256, None, keys.get(keyid), as_bytes(signature)):
                 yield loads(raw)
 
@@ -151,19 +178,18 @@ class Custody:
         """
         keys = self._store.keys() if keys is None else keys
         hashes: dict[int, str] = {}
-        problems = self._links(_ENTRIES + "ORDER BY n", (), keys, hashes, last=0)
+        problems = self._links(self._in_turn(), keys, hashes, last=0)
         held = {*checkpoints, *self._in_packets()}
         return tuple(problems + against(held, hashes, "custody"))
 
     def tail_problems(self, limit: int) -> tuple[Problem, ...]:
         """The same for the newest `limit` entries alone, without any checkpoint."""
         sql = f"SELECT * FROM ({_ENTRIES}ORDER BY n DESC LIMIT ?) ORDER BY n"
-        return tuple(self._links(sql, (limit,), self._store.keys(), {}, last=None))
+        return tuple(self._links(self._store.read(sql, (limit,)), self._store.keys(), {}, last=None))
 
     def _links(
         self,
-        sql: str,
-        parameters: tuple[int, ...],
+        found: Iterable[tuple[Any, ...]],
         keys: Mapping[str, PublicKey],
         hashes: dict[int, str],
         *,
@@ -171,7 +197,7 @@ class Custody:
     ) -> list[Problem]:
         problems: list[Problem] = []
         prev = GENESIS if last == 0 else None
-        for n, raw, sha256, keyid, signature in self._store.read(sql, parameters):
+        for n, raw, sha256, keyid, signature in found:
             if last is not None and n != last + 1:
                 problems.append(missing("custody", last, n))
                 prev = None

@@ -317,8 +317,7 @@ def _custody(store: CaseStore, after: int | None) -> _Found:
     if not listed:
         return _Found(None)
     problems = store.custody._links(
-        f"{_ENTRIES}WHERE n BETWEEN ? AND ? ORDER BY n",
-        (after or 0, listed[-1]),
+        store.read(f"{_ENTRIES}WHERE n BETWEEN ? AND ? ORDER BY n", (after or 0, listed[-1])),
         store.keys(),
         {},
         last=0 if after is None else None,

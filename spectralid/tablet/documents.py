@@ -63,9 +63,7 @@ def of_seizure(unit: FieldUnit, seizure_ref: str, form: str) -> bytes:
         "language": unit.language,
         "answers": [a.to_dict() for a in inbox.all(unit.store) if a.seizure_ref == seizure_ref],
         "custody": [
-            {**asdict(e), "facts": dict(e.facts)}
-            for e in unit.store.custody.entries()
-            if e.facts.get("packet_id") in known or e.facts.get("seizure_ref") == seizure_ref
+            {**asdict(e), "facts": dict(e.facts)} for e in unit.store.custody.about(seizure_ref, known)
         ],
         "custody_fault": str(problems[0]) if problems else "",
     }
