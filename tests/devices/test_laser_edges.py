@@ -369,6 +369,29 @@ def test_a_call_that_was_ended_says_who_ended_it():
         it.guard.call(broken)
 
 
+def test_a_lost_line_is_not_taken_for_a_person_who_ended_the_call():
+    it = Guarded(FakeDriver())
+
+    def lost_and_ended():
+        it.guard.cancel()
+        raise lost()
+
+    with pytest.raises(TransportError, match="gone"):
+        it.guard.call(lost_and_ended)
+
+
+def test_the_line_is_free_again_before_off_and_before_a_new_scan():
+    driver = FakeDriver()
+    driver.resume = lambda: driver.log.append("resume")
+    it = Guarded(driver)
+    it.guard.cancel()
+    it.guard.off()
+    assert driver.log == ["abort", "resume", "laser off", "read laser"]
+    driver.log.clear()
+    it.guard.renew()
+    assert driver.log == ["resume"]
+
+
 @pytest.mark.parametrize("order", ["cancel", "urgent_off"])
 def test_nobody_aborts_a_switching_off(order, monkeypatch):
     monkeypatch.setattr(guard_module, "_LOCK_S", 0.0)

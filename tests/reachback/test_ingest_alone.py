@@ -14,6 +14,7 @@ from spectralid.reachback.errors import (
     TooLargeError,
     UnknownFormatError,
 )
+from spectralid.reachback.store import tables
 from spectralid.reachback.tablets import ingest
 from tests.reachback.desk import Tablet
 from tests.reachback.test_case_alone import Changes, on_record
@@ -244,6 +245,22 @@ def test_what_is_put_aside_is_whole_and_on_record_once(desk, tablets, changes):
     again, done = refused(changes, KeyReusedError, other)
     assert done == {}
     assert str(again) == str(error)
+
+
+def test_what_was_put_aside_for_other_reasons_is_put_aside_for_this_one_too(desk, tablets, changes):
+    raw = tablets[1].scan()
+    quarantine = tables.metadata.tables["quarantine"]
+    row = {
+        "sha256": hashlib.sha256(raw).hexdigest(), "device_id": "tablet-1", "said": "", "received_utc": "",
+        "idempotency_key": None, "raw": raw,
+    }  # fmt: skip
+    with desk.db.begin() as tx:
+        for number, code in enumerate(("a-code-before", "z-code-after"), start=1):
+            tx.execute(quarantine.insert(), {**row, "n": number, "code": code})
+    _, done = refused(changes, KeyReusedError, raw, key="wrong")
+    assert [key for key in done if key[0] == "quarantine"] == [("quarantine", 3)]
+    _, done = refused(changes, KeyReusedError, raw, key="wrong")
+    assert done == {}
 
 
 def test_a_packet_that_is_here_and_comes_with_another_key_is_refused(desk, tablets, changes):
