@@ -44,7 +44,7 @@ Mutants are those of [cosmic-ray](https://cosmic-ray.readthedocs.io) (operators,
 conditions, loops, exceptions, decorators), and statements left out: a call made for its effect, an assignment
 to a part, `raise`. Annotations and what only a type checker reads are left alone. A mutant meets the tests of
 its group that run its statement, quickest first, and is *killed* by the first that fails. One that hangs is
-*timed out*, and counts as found. One that lives through two seconds of tests meets them once more, with other
+*timed out*, and counts as found. One that lives through three seconds of tests meets them once more, with other
 tests of its group, for twenty seconds (`python -m benchmarks.mutation again all`). What still lives has
 *survived*.
 
