@@ -24,7 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import product
 from license_expression import ExpressionError, get_spdx_licensing
 
-DOCS = product.ROOT / "docs" / "supply-chain.md"
 PERMISSIVE, WEAK, OTHER = range(3)
 
 
@@ -173,11 +172,6 @@ def faults(within: Iterable[Finding], tools: Iterable[Finding]) -> list[str]:
     return found
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def tables(within: list[Finding], tools: list[Finding]) -> dict[str, str]:
     """The generated parts of docs/supply-chain.md, by name."""
     packages = [f for f in within if not f.native]
@@ -196,11 +190,11 @@ def tables(within: list[Finding], tools: list[Finding]) -> dict[str, str]:
     )
     return {
         "licences-summary": summary,
-        "licences": _table(
+        "licences": product.table(
             ("package", "version", "licence", "for"),
             ((f.name, f.version, str(f.expression), f.asked_by) for f in packages),
         ),
-        "licences-accepted": _table(
+        "licences-accepted": product.table(
             ("weak copyleft", "licence", "for", "why it is accepted"),
             (
                 (
@@ -212,14 +206,14 @@ def tables(within: list[Finding], tools: list[Finding]) -> dict[str, str]:
                 for f in {f.name: f for f in within if f.rank == WEAK}.values()
             ),
         ),
-        "licences-native": _table(
+        "licences-native": product.table(
             ("library", "licence", "in the wheels of"),
             (
                 (name, str(expression), ", ".join(wheels))
                 for (name, expression), wheels in sorted(native.items())
             ),
         ),
-        "licences-tools": _table(
+        "licences-tools": product.table(
             ("licence", "tools"),
             ((licence, str(n)) for licence, n in Counter(str(f.expression) for f in tools).most_common()),
         )
@@ -227,16 +221,6 @@ def tables(within: list[Finding], tools: list[Finding]) -> dict[str, str]:
         + "; ".join(f"{f.name} ({f.expression})" for f in weak_tools)
         + ".\n",
     }
-
-
-def fill(text: str, parts: dict[str, str]) -> str:
-    """`text` with what stands between the markers of each part replaced."""
-    for name, part in parts.items():
-        pattern = rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)"
-        text, n = re.subn(pattern, lambda m, part=part: f"{m[1]}\n{part}\n{m[2]}", text, flags=re.DOTALL)  # type: ignore[misc]
-        if n != 1:
-            raise SystemExit(f"docs/supply-chain.md has {n} places marked {name!r}, not one.")
-    return text
 
 
 def main() -> int:
@@ -255,10 +239,10 @@ def main() -> int:
         sys.exit(str(error))
     found = faults(within, tools) + script_faults()
     if not found and (arguments.write or arguments.check):
-        before = DOCS.read_text(encoding="utf-8")
-        after = fill(before, tables(within, tools))
+        before = product.PAGE.read_text(encoding="utf-8")
+        after = product.fill(before, tables(within, tools))
         if arguments.write:
-            DOCS.write_text(after, encoding="utf-8")
+            product.PAGE.write_text(after, encoding="utf-8")
         elif after != before:
             found = ["docs/supply-chain.md is not what the audit finds. Run: python .ci/licences.py --write"]
     for fault in found:

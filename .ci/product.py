@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -14,6 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "supply-chain.md"
 
 #: Extras a user of the product installs. The others serve its makers.
 PRODUCT_EXTRAS = ("formats", "chem", "recipe", "sign", "tablet", "reachback", "archive")
@@ -119,3 +121,19 @@ def spectralid_version() -> str:
     if not found:
         raise NotAsLockedError("spectralid/__init__.py states no __version__.")
     return found.group(1)
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def fill(text: str, parts: dict[str, str]) -> str:
+    """`text` with what stands between the markers of each part replaced."""
+    for name, part in parts.items():
+        pattern = rf"(<!-- begin: {name} -->\n).*?(<!-- end: {name} -->)"
+        text, n = re.subn(pattern, lambda m, part=part: f"{m[1]}\n{part}\n{m[2]}", text, flags=re.DOTALL)  # type: ignore[misc]
+        if n != 1:
+            raise SystemExit(f"docs/supply-chain.md has {n} places marked {name!r}, not one.")
+    return text

@@ -4,17 +4,18 @@ python .ci/versions.py minimum              requirements/minimum.txt, by hash, o
 python .ci/versions.py newest               newest releases, on the newest Python of setup.cfg that is here
 python .ci/versions.py newest --pre         pre-releases of the core's dependencies too
 python .ci/versions.py minimum --only io    these rooms of tests/ alone
+python .ci/versions.py report               the last results into docs/supply-chain.md
 
-What git has is tested, in ``build/versions/``. Results are written after each room; a run that was broken
-off goes on with the next one, unless the commit or what is asked for changed. Left out by default: screens
-in a browser, planted faults, fuzzing, soak, benchmarks, notebooks, the site and the computing of references
-(``--all`` takes them in): they ask for hours, or test the makers' tools. Needs ``uv`` (extra ``release``).
+What git has is tested, in ``build/versions/``. Results are written after each room; a run that was broken off
+goes on with the next one. Another commit runs again what is asked for, other requirements all. Left out
+by default: screens in a browser, planted faults, fuzzing, soak, benchmarks, notebooks, the site and the
+computing of references (``--all`` takes them in): they ask for hours, or test the makers' tools. Needs the
+extra ``release``.
 """
 
 from __future__ import annotations
 
 import argparse
-import configparser
 import hashlib
 import json
 import os
@@ -25,7 +26,11 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+
+import product
+
+ROOT = product.ROOT
 #: Rooms of tests/ that this job leaves out unless told otherwise: they test the makers' tools or take hours.
 LEFT_OUT = {"benchmarks", "docs", "faults", "fuzz", "notebooks", "recipe", "soak"}
 #: Files that drive a browser.
@@ -37,16 +42,9 @@ def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[
     return subprocess.run([str(c) for c in command], check=True, text=True, **options)  # type: ignore[call-overload]
 
 
-def setup() -> configparser.ConfigParser:
-    """setup.cfg."""
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg", encoding="utf-8")
-    return config
-
-
 def python_for(kind: str) -> str:
     """The oldest Python allowed, or the newest one setup.cfg names that is installed here."""
-    named = re.findall(r"Python :: (3\.\d+)", setup()["metadata"]["classifiers"])
+    named = re.findall(r"Python :: (3\.\d+)", product.setup()["metadata"]["classifiers"])
     named.sort(key=lambda v: int(v.split(".")[1]), reverse=kind == "newest")
     for version in named:
         found = subprocess.run(
@@ -62,10 +60,19 @@ def python_for(kind: str) -> str:
     raise SystemExit(f"No Python {named[0]} is installed here.")
 
 
-def environment(kind: str, folder: Path, *, pre: bool) -> Path:
-    """Python of an environment with these versions and this commit's source installed."""
+def environment(kind: str, folder: Path, *, pre: bool, interpreter: str | None) -> None:
+    """An environment with these versions and this commit's source installed."""
     python = folder / "venv" / "bin" / "python"
-    run("uv", "venv", "--quiet", "--no-project", "--clear", "--python", python_for(kind), folder / "venv")
+    run(
+        "uv",
+        "venv",
+        "--quiet",
+        "--no-project",
+        "--clear",
+        "--python",
+        interpreter or python_for(kind),
+        folder / "venv",
+    )
     # As pip does: else a dependency's warning when it is compiled would fail a test.
     install = ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     if kind == "minimum":
@@ -81,7 +88,7 @@ def environment(kind: str, folder: Path, *, pre: bool) -> Path:
     else:
         core = [
             re.split(r"[^\w.-]", line)[0]
-            for line in setup()["options"]["install_requires"].splitlines()
+            for line in product.setup()["options"]["install_requires"].splitlines()
             if line
         ]
         run(
@@ -90,7 +97,6 @@ def environment(kind: str, folder: Path, *, pre: bool) -> Path:
             "--editable",
             f"{folder / 'checkout'}[test]",
         )
-    return python
 
 
 def rooms(checkout: Path, only: list[str], *, everything: bool) -> list[str]:
@@ -128,15 +134,39 @@ def test(python: Path, checkout: Path, room: str, *, everything: bool, workers: 
     }
 
 
+def _cell(result: dict) -> str:
+    return f"{result['summary']} ({result['commit'][:7]})"
+
+
+def report() -> str:
+    """Table of the last results of each kind, and the versions of the core's dependencies in each."""
+    files = sorted(ROOT.glob("build/versions/*/results.json"))
+    found = {path.parent.name: json.loads(path.read_text()) for path in files}
+    versions = {kind: dict(v.split("==") for v in r["versions"] if "==" in v) for kind, r in found.items()}
+    core = sorted(r.name for r in product.asked(()))
+    rooms = sorted({room for r in found.values() for room in r["rooms"]})
+    rows = [("Python", *(r["python"].split()[1] for r in found.values()))]
+    rows += [(name, *(v.get(name, "") for v in versions.values())) for name in core]
+    rows += [
+        (
+            f"`tests/{room}`",
+            *(_cell(r["rooms"][room]) if room in r["rooms"] else "not run" for r in found.values()),
+        )
+        for room in rooms
+    ]
+    return product.table(("", *found), rows)
+
+
 def main() -> int:
     """Make the environment, run the rooms not yet run, report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("minimum", "newest"))
+    parser.add_argument("kind", choices=("minimum", "newest", "report"))
     parser.add_argument(
         "--pre", action="store_true", help="newest: pre-releases of the core's dependencies too"
     )
+    parser.add_argument("--python", help="this one instead of the oldest or newest found")
     parser.add_argument("--only", nargs="+", default=[], metavar="ROOM", help="folders of tests/")
     parser.add_argument("--all", action="store_true", help="leave nothing out")
     parser.add_argument(
@@ -144,6 +174,10 @@ def main() -> int:
     )
     parser.add_argument("--workers", default="auto", help="processes of pytest-xdist (0: none)")
     arguments = parser.parse_args()
+    if arguments.kind == "report":
+        page = product.PAGE.read_text(encoding="utf-8")
+        product.PAGE.write_text(product.fill(page, {"versions": report()}), encoding="utf-8")
+        return 0
 
     folder = ROOT / "build" / "versions" / (arguments.kind + ("-pre" if arguments.pre else ""))
     python, results = folder / "venv" / "bin" / "python", folder / "results.json"
@@ -154,15 +188,15 @@ def main() -> int:
     state = json.loads(results.read_text()) if results.is_file() else {}
     if arguments.again or state.get("asked") != asked:
         shutil.rmtree(folder, ignore_errors=True)
-        state = {}
+        state = {"asked": asked, "rooms": {}}
     if state.get("commit") != commit:
         shutil.rmtree(folder / "checkout", ignore_errors=True)
         (folder / "checkout").mkdir(parents=True)
         archive = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", folder / "checkout"], input=archive, check=True)
-        if not state:
-            python = environment(arguments.kind, folder, pre=arguments.pre)
-        state = {"commit": commit, "asked": asked, "rooms": {}}
+        if "commit" not in state:
+            environment(arguments.kind, folder, pre=arguments.pre, interpreter=arguments.python)
+        state["commit"] = commit
     freeze = run(
         "uv", "pip", "freeze", "--exclude-editable", "--python", python, capture_output=True
     ).stdout.split("\n")
@@ -174,10 +208,11 @@ def main() -> int:
         flush=True,
     )
     for room in rooms(folder / "checkout", arguments.only, everything=arguments.all):
-        if room not in state["rooms"]:
-            state["rooms"][room] = test(
+        if state["rooms"].get(room, {}).get("commit") != commit:
+            result = test(
                 python, folder / "checkout", room, everything=arguments.all, workers=arguments.workers
             )
+            state["rooms"][room] = {**result, "commit": commit}
             results.write_text(json.dumps(state, indent=1))
         result = state["rooms"][room]
         print(f"{result['room']:12} {result['summary']} ({result['seconds']} s)", flush=True)
