@@ -56,7 +56,8 @@ MACHINE: Final = (
 )
 """Folder of keys that everybody on this machine trusts."""
 
-PERSON: Final = Path.home() / ".spectralid" / "trusted-keys"
+# Unlike Path.home() it never fails, where nobody knows a home.
+PERSON: Final = Path(os.path.expanduser("~"), ".spectralid", "trusted-keys")
 """Folder of keys that this person trusts."""
 
 _FORMAT: Final = "spectralid-signature"
