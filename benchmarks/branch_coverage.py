@@ -1,7 +1,7 @@
 """Branch coverage: of the modules on which evidence and safety hang, and of the whole package.
 
     python -m benchmarks.branch_coverage               # those modules, by their own tests; fails below 100 %
-    python -m benchmarks.branch_coverage --all --save  # everything, by the whole suite: benchmarks/coverage.json
+    python -m benchmarks.branch_coverage --all --save  # everything, by the whole suite; coverage.json
 
 Which modules, and which tests are theirs, stands in ``benchmarks/mutation/modules.toml``.
 """
@@ -16,24 +16,26 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.mutation.groups import ONLY, ROOT, groups
 
 FIGURES = ROOT / "benchmarks" / "coverage.json"
+_COUNTS = ("num_statements", "missing_lines", "num_branches", "missing_branches")
 
 
 def main() -> int:
     """Run the tests and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="the whole package, by the whole suite")
-    parser.add_argument("--save", action="store_true", help="keep the figures of --all")
+    parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/coverage.json")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "coverage"
-        return _whole(data, save=args.save) if args.all else _modules(data)
+        return _whole(data, save=args.save) if args.all else _modules(data, save=args.save)
 
 
-def _modules(data: Path) -> int:
+def _modules(data: Path, *, save: bool) -> int:
     modules = [module for group in groups() for module in group.modules]
     # Nothing but these files is looked at, so that it costs little.
     settings = data.with_name("settings.rc")
@@ -46,7 +48,26 @@ def _modules(data: Path) -> int:
         [sys.executable, *command, "-p", "no:cacheprovider", *ONLY, *tests], cwd=ROOT
     ).returncode
     report = ["-m", "coverage", "report", f"--rcfile={settings}", "--show-missing", "--fail-under=100"]
-    return code or subprocess.run([sys.executable, *report], cwd=ROOT).returncode
+    code = code or subprocess.run([sys.executable, *report], cwd=ROOT).returncode
+    if save:
+        written = data.with_suffix(".json")
+        report = ["-m", "coverage", "json", "-q", f"--rcfile={settings}", "-o", str(written)]
+        subprocess.run([sys.executable, *report], cwd=ROOT, check=True)
+        files = json.loads(written.read_text())["files"]
+        _keep(
+            {
+                "modules": {
+                    module: {name: files[module]["summary"][name] for name in _COUNTS} for module in modules
+                }
+            }
+        )
+    return code
+
+
+def _keep(part: dict[str, Any]) -> None:
+    """Write a part of the figures; the other stays as it is."""
+    before = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
+    FIGURES.write_text(json.dumps({**before, **part}, indent=1) + "\n")
 
 
 def _whole(data: Path, *, save: bool) -> int:
@@ -59,22 +80,16 @@ def _whole(data: Path, *, save: bool) -> int:
     subprocess.run([sys.executable, *report], cwd=ROOT, env=surroundings, check=True)
     found = json.loads(written.read_text())
     rooms: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    modules = {}
-    critical = {module for group in groups() for module in group.modules}
     for file, row in found["files"].items():
-        one = row["summary"]
         parts = Path(file).parts[1:-1]
-        for name in ("num_statements", "missing_lines", "num_branches", "missing_branches"):
-            rooms[parts[0] if parts else "(top)"][name] += one[name]
-            rooms["all"][name] += one[name]
-        if file in critical:
-            modules[file] = one["percent_covered"]
-    table = {"rooms": dict(sorted(rooms.items())), "modules": dict(sorted(modules.items())), "failed": code}
-    for name, row in table["rooms"].items():
-        print(f"{name:14} {share(row):6.1%}")
+        for name in _COUNTS:
+            rooms[parts[0] if parts else "(top)"][name] += row["summary"][name]
+            rooms["all"][name] += row["summary"][name]
+    for name, counts in sorted(rooms.items()):
+        print(f"{name:14} {share(counts):6.1%}")
     if save:
-        FIGURES.write_text(json.dumps(table, indent=1) + "\n")
-    return code or int(any(percent < 100 for percent in modules.values()))
+        _keep({"rooms": dict(sorted(rooms.items()))})
+    return code
 
 
 def share(row: dict[str, int]) -> float:

@@ -44,9 +44,8 @@ Mutants are those of [cosmic-ray](https://cosmic-ray.readthedocs.io) (operators,
 conditions, loops, exceptions, decorators), and statements left out: a call made for its effect, an assignment
 to a part, `raise`. Annotations and what only a type checker reads are left alone. A mutant meets the tests of
 its group that run its statement, quickest first, and is *killed* by the first that fails. One that hangs is
-*timed out*, and counts as found. One that lives through three seconds of tests meets them once more, with other
-tests of its group, for twenty seconds (`python -m benchmarks.mutation again all`). What still lives has
-*survived*.
+*timed out*, and counts as found. One that lives through three seconds of tests has survived, until it meets
+them once more, with other tests of its group, for twenty seconds (`python -m benchmarks.mutation again all`).
 
 `python -m benchmarks.mutation run all` goes on where it was stopped. Mutants are tried in an order that is
 drawn once, so where not all have been tried, those that were are a random sample of what is inside of
@@ -143,6 +142,17 @@ def _coverage() -> list[str]:
     if not FIGURES.is_file():
         return lines
     table = json.loads(FIGURES.read_text())
+    if "modules" in table:
+        rows = table["modules"].values()
+        total = {name: sum(row[name] for row in rows) for name in next(iter(rows))}
+        lines += [
+            f"These {len(rows)} modules have {total['num_statements']:,} statements and "
+            f"{total['num_branches']:,} branches; not run are {total['missing_lines']:,} and "
+            f"{total['missing_branches']:,}: {100 * share(total):.0f} %.",
+            "",
+        ]
+    if "rooms" not in table:
+        return lines
     lines += [
         "Of the whole package, by the whole suite (`--all`), with the processes that tests start:",
         "",

@@ -71,6 +71,30 @@ def test_the_entries_of_a_log_are_read_from_a_number_on(store):
         entry.kind = "released"
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5, 500])
+def test_a_log_is_read_whole_however_many_are_read_at_once(store, monkeypatch, at_once):
+    monkeypatch.setattr(custody_module, "_AT_ONCE", at_once)
+    assert [entry.n for entry in store.custody.entries()] == [1, 2, 3, 4, 5]
+    assert [entry["n"] for entry in store.custody.sound()] == [1, 2, 3, 4, 5]
+    assert store.custody.verify() == ()
+    put(store, [row for row in entries(store) if row[0] != 3])
+    assert [entry.n for entry in store.custody.entries(after=1)] == [2, 4, 5]
+    assert told(store.custody.verify()) == [("custody 3", "deleted")]
+
+
+def test_entries_of_a_seizure_are_those_that_name_it_or_its_packets(store):
+    packet_id = store.custody.entries()[3].facts["packet_id"]
+    with store.transaction() as tx:
+        store.custody.append(tx, "handed over", {"seizure_ref": "S-1"})
+        store.custody.append(tx, "handed over", {"seizure_ref": "S-2"})
+        store.custody.append(tx, "received", {"packet_id": packet_id})
+    assert [entry.n for entry in store.custody.about("S-9", {packet_id})] == [4, 8]
+    named = [entry.n for entry in store.custody.about("S-1", ())]
+    assert 6 in named
+    assert not {7, 8} & set(named)
+    assert [entry.n for entry in store.custody.about("S-9", ())] == []
+
+
 @pytest.mark.parametrize("raw", [b"not json", b'{"n": 3}'])
 def test_a_log_that_cannot_be_read_is_said_to_be_damaged(store, raw):
     rows = entries(store)
