@@ -101,30 +101,49 @@ def _long_run(scores: np.ndarray, rho: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Highest counts in the two halves of a run.
+    """Counts in the two halves of a run.
 
     Attributes
     ----------
     first, second : int
-        Highest in either half.
+        Highest in either half: what comes and goes, such as connections at a busy moment, is in it.
+    quiet_first, quiet_second : int
+        The highest of the lowest counts of each stretch of a half. What is kept raises it for good.
     last : int
         At the end.
     """
 
     first: int
     second: int
+    quiet_first: int
+    quiet_second: int
     last: int
 
     @property
     def is_flat(self) -> bool:
-        """Whether the second half never had more than the first."""
-        return self.second <= self.first
+        """Whether the second half keeps no more than the first."""
+        return self.quiet_second <= self.quiet_first
 
 
-def count(values: Sequence[int]) -> Count:
-    """Of the readings after the warm-up."""
+def count(values: Sequence[int], *, stretch: int = 30) -> Count:
+    """Of the readings after the warm-up.
+
+    Parameters
+    ----------
+    values : sequence of int
+        The readings.
+    stretch : int
+        How many make a stretch; a half that has fewer is one.
+    """
     middle = len(values) // 2
-    return Count(max(values[:middle]), max(values[middle:]), values[-1])
+    halves = values[:middle], values[middle:]
+    quiet = [
+        max(
+            min(half[start : start + stretch]) for start in range(0, max(len(half) - stretch, 0) + 1, stretch)
+        )
+        for half in halves
+    ]
+    return Count(max(halves[0]), max(halves[1]), quiet[0], quiet[1], values[-1])
 
 
 @dataclass(frozen=True, slots=True)

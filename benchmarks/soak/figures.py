@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.soak import evaluate
-from benchmarks.soak.results import MEMORY_LIMIT_MB
 from spectralid.plot._style import BASELINE, FIT, GRID, MEASURED, OTHERS, RESIDUAL, new_figure
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def figure(result: dict[str, Any]) -> Figure:
     drawn = new_figure(10.0, 7.2)
     panels = drawn.subplots(2, 2, sharex=True)
     _memory(panels[0, 0], hours, rows, judged, warm)
+    _before(panels[0, 0], result["what"])
     _counts(panels[0, 1], hours, rows, "connections" in rows[0])
     _database(panels[1, 0], hours, rows, judged, warm)
     _done(panels[1, 1], hours, rows, result)
@@ -48,6 +50,19 @@ def _series(rows: list[dict[str, Any]], name: str) -> np.ndarray:
     return np.array([one[name] for one in rows], float)
 
 
+def _before(axes: Axes, what: str) -> None:
+    """Own memory in the first run, before what it found was mended."""
+    past = json.loads((Path(__file__).parent / "before.json").read_text(encoding="utf-8"))[what]
+    axes.plot(
+        past["hour"],
+        past["own_mb"],
+        color=OTHERS[2],
+        linewidth=0.9,
+        linestyle=":",
+        label="own, before the mends",
+    )
+
+
 def _memory(axes: Axes, hours: np.ndarray, rows: Any, judged: Any, warm: float) -> None:
     axes.plot(hours, _series(rows, "rss_mb"), color=RESIDUAL, linewidth=0.8, label="resident")
     axes.plot(
@@ -65,7 +80,7 @@ def _memory(axes: Axes, hours: np.ndarray, rows: Any, judged: Any, warm: float) 
         color=FIT,
         linewidth=1.4,
         label=f"{found.value:+.2f} MiB per 1,000 {judged['unit']}\n"
-        f"(95 %: {found.low:+.2f} to {found.high:+.2f}; limit {MEMORY_LIMIT_MB:g})",
+        f"(95 %: {found.low:+.2f} to {found.high:+.2f}; limit {judged['limit_mb']:g})",
     )
     axes.set_ylim(0, None)
     axes.set_ylabel("memory / MiB")

@@ -226,7 +226,7 @@ class _Day:
         self.done: Counter[str] = Counter()
         self.errors: list[str] = []
         self._random = random.Random(seed)
-        self._first = 10
+        self._first, self._apart = (10, 2) if engine else (5, 1)
         self._run = ""
         self._seizures = 0
 
@@ -236,7 +236,7 @@ class _Day:
             self._seized()
         self.desk.work(6)
         for index, (every, who, path) in enumerate(self._pages):
-            first = self._first + 2 * index
+            first = self._first + self._apart * index
             if number >= first and (number - first) % every == 0:
                 self._look(who, path)
         if number % 15 == 14:

@@ -9,8 +9,11 @@ from benchmarks.soak import evaluate, server, tablet
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 
-WARM = 12
+SCANS = 24
+WARM = 8
 """Scans after which all that is loaded once is loaded."""
+SERVER_MB = 15.0
+"""The server may take that much more in the second half of a few minutes; a packet is 0.02 MB."""
 KEPT_MB = 0.6
 """A scan may keep that much until 64 results are at hand: about 0.3 MB, measured."""
 
@@ -28,24 +31,25 @@ def grown_mb(readings):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    return tablet.soak(tmp_path_factory.mktemp("tablet"), scans=36, hours=10.0, with_server=False)
+    return tablet.soak(tmp_path_factory.mktemp("tablet"), scans=SCANS, hours=10.0, with_server=False)
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     return tablet.soak(
-        tmp_path_factory.mktemp("leak"), scans=10, hours=1.0, with_server=False,
+        tmp_path_factory.mktemp("leak"), scans=8, hours=1.0, with_server=False,
         plant="tests.soak.leaks:of_each_scan",
     )  # fmt: skip
 
 
 def test_the_tablet_keeps_no_handle_thread_or_child(clean):
-    readings = clean["readings"][WARM:]
     assert clean["errors"] == clean["problems"] == []
-    assert clean["did"]["scans"] == 36
+    assert clean["did"]["scans"] == SCANS
     assert clean["did"]["checks"] == 2
     for name in ("handles", "threads", "children"):
-        assert counts(readings, name).is_flat, [one[name] for one in clean["readings"]]
+        found = counts(clean["readings"][WARM:], name)
+        assert found.quiet_second == found.quiet_first, [one[name] for one in clean["readings"]]
+        assert found.second <= found.first + 2
 
 
 def test_its_memory_grows_no_more_than_its_results_at_hand(clean):
@@ -62,7 +66,7 @@ def test_its_record_grows_as_foretold(clean):
 
 def test_a_planted_leak_is_found(planted):
     readings = planted["readings"][2:]
-    assert planted["did"]["scans"] == 10
+    assert planted["did"]["scans"] == 8
     for name in ("handles", "threads"):
         found = counts(readings, name)
         assert not found.is_flat
@@ -71,25 +75,25 @@ def test_a_planted_leak_is_found(planted):
 
 
 def test_the_server_keeps_nothing_and_a_planted_leak_is_found(tmp_path):
-    small = {"database": "sqlite", "tablets": 2, "steps": 60, "engine": False, "research": False}
+    small = {"database": "sqlite", "tablets": 2, "engine": False, "research": False}
     for name in ("clean", "leak"):
         (tmp_path / name).mkdir()
-    clean = server.soak(tmp_path / "clean", hours=4.0, times=4.0, **small)
+    clean = server.soak(tmp_path / "clean", hours=1.5, times=4.0, steps=50, **small)
     assert clean["errors"] == clean["problems"] == []
     assert clean["waiting_on_tablets"] == 0
-    assert clean["readings"][-1]["requests"] > 200
-    warm = clean["readings"][20:]
-    for name in ("threads", "children"):
-        assert counts(warm, name).second <= counts(warm, name).first + 1, [
+    assert clean["readings"][-1]["requests"] > 100
+    # By the 22nd step everything was asked for once.
+    warm = clean["readings"][22:]
+    for name in ("handles", "threads", "children"):
+        found = counts(warm, name)
+        assert found.quiet_second <= found.quiet_first + (name == "threads"), [
             one[name] for one in clean["readings"]
         ]
-    assert counts(warm, "handles").second <= counts(warm, "handles").first + 2
-    assert grown_mb(warm) < 15
+    assert grown_mb(warm) < SERVER_MB
     leak = server.soak(
-        tmp_path / "leak", hours=1.0, times=8.0, plant="tests.soak.leaks:of_each_packet",
-        **{**small, "steps": 12},
-    )  # fmt: skip
+        tmp_path / "leak", hours=1.0, times=8.0, steps=12, plant="tests.soak.leaks:of_each_packet", **small
+    )
     packets = leak["readings"][-1]["packets"]
-    assert packets > 30
-    assert leak["readings"][-1]["handles"] - leak["readings"][0]["handles"] > 25
-    assert grown_mb(leak["readings"]) > 15
+    assert packets > 2 * SERVER_MB
+    assert leak["readings"][-1]["handles"] - leak["readings"][0]["handles"] > packets / 2
+    assert grown_mb(leak["readings"]) > SERVER_MB
