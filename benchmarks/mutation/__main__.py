@@ -2,7 +2,7 @@
 
     python -m benchmarks.mutation run laser-safety        # goes on where it was stopped
     python -m benchmarks.mutation run all --minutes 30
-    python -m benchmarks.mutation again custody           # the survivors once more, after new tests
+    python -m benchmarks.mutation again custody           # and the survivors once more, with more tests
     python -m benchmarks.mutation survivors custody
     python -m benchmarks.mutation save                    # results.json, from the sessions in build/mutation
 
@@ -57,8 +57,6 @@ def main() -> int:
 
 def _both(name: str, until: float, *, again: bool) -> int:
     """What is in functions, then what is not: each in a process that has not imported the modules yet."""
-    if again:
-        _forget_survivors(name)
     for what in ("inside", "outside"):
         minutes = max(0.0, (until - time.time()) / 60)
         command = [sys.executable, "-m", "benchmarks.mutation", what, name, f"--minutes={minutes}"]
@@ -72,17 +70,6 @@ def _tell(line: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
 
 
-def _forget_survivors(name: str) -> None:
-    from cosmic_ray.work_db import WorkResultStorage
-
-    from benchmarks.mutation.mutants import Session
-
-    for group in groups():
-        for module in group.modules if group.name == name else ():
-            with Session(module).db._session_maker.begin() as tx:
-                tx.query(WorkResultStorage).where(WorkResultStorage.test_outcome == "SURVIVED").delete()
-
-
 def rows(group: Group) -> list[dict[str, Any]]:
     """Of each module of a group, what became of its mutants."""
     from benchmarks.mutation.mutants import Session
@@ -94,10 +81,13 @@ def rows(group: Group) -> list[dict[str, Any]]:
         items = one.items()
         counts: Counter[str] = Counter()
         survivors = []
+        broken_off = False
         for job, mutation in items:
-            result = results.get(job)
+            # What was tried beyond the first that was not would be no random sample.
+            result = None if broken_off else results.get(job)
             if result is None:
                 counts["not run"] += 1
+                broken_off = broken_off or _is_inside(one, job, mutation)
             elif result.test_outcome is None:
                 counts["no program"] += 1
             elif result.test_outcome.value == "survived":
@@ -122,6 +112,11 @@ def rows(group: Group) -> list[dict[str, Any]]:
             {"group": group.name, "module": module, "sha256": one.sha256, **counts, "survivors": survivors}
         )
     return found
+
+
+def _is_inside(one: Any, job: str, mutation: Any) -> bool:
+    mutant = one.mutant(job, mutation)
+    return mutant is not None and mutant.inside
 
 
 def _print_survivors(group: Group) -> None:

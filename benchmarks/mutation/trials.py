@@ -42,6 +42,8 @@ MOST_AGAIN_S = 20.0
 MOST_BYTES = 6 << 30
 FINE = "fine"
 ITSELF = " itself"
+# Of a mutant that has met all its tests, and need not meet them a third time.
+MARK = ", and more"
 NOT_IN = "it could not be put in place"
 OPTIONS = ("-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", *ONLY)
 
@@ -109,13 +111,14 @@ class Trials:
         self,
         sessions: Sequence[Session],
         files: Sequence[str],
-        most_s: float,
+        again: bool,
         until: float,
         tell: Callable[[str], None],
     ) -> None:
         self.sessions = sessions
         self.files = files
-        self.most_s = most_s
+        self.again = again
+        self.most_s = MOST_AGAIN_S if again else MOST_S
         self.until = until
         self.tell = tell
         self.failed: str | None = None
@@ -149,7 +152,7 @@ class Trials:
         if reach is None:
             return True
         for one in self.sessions:
-            for mutant in pending(one):
+            for mutant in pending(one, again=self.again):
                 if time.time() > self.until:
                     return True
                 result = self._try(one, mutant, reach)
@@ -221,7 +224,7 @@ class Trials:
             return ""
 
         said = forked(work, LEAST_S + 5 * sum(reach.seconds[test] for test in tests))
-        return _result(said, f"{len(tests)} tests of {of} that run it")
+        return _result(said, f"{len(tests)} tests of {of} that run it{MARK if self.again else ''}")
 
     def _tests(self, mutant: Mutant, reach: Reach) -> tuple[list[str], int]:
         """The tests a mutant meets, in the order of the group's files; and how many could be asked."""
@@ -245,8 +248,7 @@ class Trials:
 def inside(group: Group, until: float, tell: Callable[[str], None], *, again: bool) -> str:
     """Try what is in functions; what went wrong, if anything did."""
     files = (*group.tests, *group.more) if again else group.tests
-    most_s = MOST_AGAIN_S if again else MOST_S
-    trials = Trials([Session(module) for module in group.modules], files, most_s, until, tell)
+    trials = Trials([Session(module) for module in group.modules], files, again, until, tell)
     pytest.main([*OPTIONS, *files], plugins=[trials])
     return trials.fault
 
@@ -268,19 +270,25 @@ def outside(group: Group, until: float, tell: Callable[[str], None], *, again: b
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     for one in [Session(module) for module in group.modules]:
-        for mutant in pending(one, inside=False):
+        for mutant in pending(one, again=again, inside=False):
             if time.time() > until:
                 return ""
             with tempfile.TemporaryDirectory() as base:
                 said = forked(partial(_imported, mutant, files, base), 240)
-            one.db.set_result(mutant.job, result := _result(said, f"all of {len(files)} files"))
+            one.db.set_result(
+                mutant.job, result := _result(said, f"all of {len(files)} files{MARK if again else ''}")
+            )
             tell(f"{result.test_outcome.value:9} {mutant.module}:{mutant.line} {mutant.operator}")
     return ""
 
 
-def pending(one: Session, *, inside: bool = True) -> Iterator[Mutant]:
-    """Mutants without a result, in the drawn order."""
-    done = {job for job, _ in one.db.results}
+def pending(one: Session, *, again: bool, inside: bool = True) -> Iterator[Mutant]:
+    """Mutants without a result, in the drawn order; with `again` also those that survived."""
+    done = {
+        job
+        for job, result in one.db.results
+        if not again or result.test_outcome is not TestOutcome.SURVIVED or MARK in (result.output or "")
+    }
     for job, mutation in one.items():
         if job in done:
             continue

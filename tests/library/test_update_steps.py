@@ -270,6 +270,7 @@ def test_each_role_that_has_expired_is_refused_by_name():
     [
         (1000, 1000 + 64 * 2**20, True),
         (1000, 1000 + 64 * 2**20 - 1, False),
+        (64 * 2**20, 127 * 2**20, False),
         (4 * 2**30, 2**40, True),
         (4 * 2**30 + 1, 2**40, False),
     ],
