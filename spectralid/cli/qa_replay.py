@@ -45,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
     from spectralid.casework.errors import PacketError
     from spectralid.casework.packet import open_packet
     from spectralid.identify import Identifier
-    from spectralid.qa.replay import replay
+    from spectralid.qa.replaying import replay
 
     policy = policy_of(args)["policy"]
     outcomes, unreadable, others = [], [], 0

@@ -19,7 +19,7 @@ _WHERE = {
     "Outcome": "study",
     "PerformanceCheck": "performance",
     "Rate": "tables",
-    "Replay": "replay",
+    "Replay": "replaying",
     "Stress": "robustness",
     "Study": "study",
     "Transfer": "transfer",
@@ -38,7 +38,7 @@ _WHERE = {
     "load_limits": "limits",
     "read_history": "history",
     "read_manifest": "manifest",
-    "replay": "replay",
+    "replay": "replaying",
     "run_study": "study",
     "samples_needed": "planning",
     "stress_study": "robustness",
@@ -106,8 +106,8 @@ if TYPE_CHECKING:
     from spectralid.qa.performance import PerformanceCheck as PerformanceCheck
     from spectralid.qa.planning import claimable_rate as claimable_rate
     from spectralid.qa.planning import samples_needed as samples_needed
-    from spectralid.qa.replay import Replay as Replay
-    from spectralid.qa.replay import replay as replay
+    from spectralid.qa.replaying import Replay as Replay
+    from spectralid.qa.replaying import replay as replay
     from spectralid.qa.robustness import Stress as Stress
     from spectralid.qa.robustness import disturb as disturb
     from spectralid.qa.robustness import stress_study as stress_study

@@ -15,7 +15,7 @@ import pytest
 
 from spectralid import Spectrum, open_library
 from spectralid.identify import Identifier
-from spectralid.qa.replay import TOLERANCE
+from spectralid.qa.replaying import TOLERANCE
 from spectralid.verdict import decide
 
 FILE = Path(__file__).with_suffix(".json")

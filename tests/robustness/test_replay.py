@@ -25,7 +25,7 @@ from spectralid.errors import TechniqueError
 from spectralid.identify import Identifier
 from spectralid.library import open_library
 from spectralid.library.combine import subset_library
-from spectralid.qa.replay import replay
+from spectralid.qa.replaying import replay
 from spectralid.spectrum import Acquisition, ProcessingStep
 from spectralid.tablet import FieldUnit
 from spectralid.verdict import PolicyKeeper

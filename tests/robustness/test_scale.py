@@ -22,8 +22,6 @@ MEASURED = {
     "cdph-white-powders/Sucrose.txt": "raman",
     "cdph-white-powders/Plastics/PET pellets_785nm_processed.txt": "raman",
     "cdph-white-powders/Aspirin.txt": "raman",
-    "arcadia-5-spectrometers/Horiba_MacroRAM/acetonitrile.txt": "raman",
-    "openspecy/inst/extdata/raman_hdpe.csv": "raman",
     "openspecy/inst/extdata/ftir_ps.0": "ftir",
     "openspecy/inst/extdata/ftir_ldpe_soil.asp": "ftir",
 }
@@ -88,7 +86,7 @@ def test_the_answer_to_a_simulated_scan_does_not_depend_on_its_size(
     before = told(engine, spectrum)
     assert slug in before["verdict"][3]
 
-    @settings(max_examples=4)
+    @settings(max_examples=3)
     @given(exponent=exponents)
     def at_any_size(exponent: float) -> None:
         assert told(engine, scaled(spectrum, 10.0**exponent)) == before
@@ -105,7 +103,7 @@ def test_the_answer_to_a_measured_spectrum_does_not_depend_on_its_size(
         spectrum = spectrum.replace(technique=MEASURED[file])
     before = told(engine, spectrum)
 
-    @settings(max_examples=3)
+    @settings(max_examples=2)
     @given(exponent=exponents)
     def at_any_size(exponent: float) -> None:
         assert told(engine, scaled(spectrum, 10.0**exponent)) == before
@@ -116,10 +114,10 @@ def test_the_answer_to_a_measured_spectrum_does_not_depend_on_its_size(
 def test_the_size_moves_no_digit_that_anybody_reads(engine: Identifier) -> None:
     spectrum = simulated(engine, "raman", "caffeine")
     before = numbers(engine, spectrum)
-    for power in (-1000, -300, -40, 40, 980):
+    for power in (-1000, -40, 980):
         at_this_size = spectrum.replace(intensity=np.ldexp(spectrum.intensity, power))
         np.testing.assert_allclose(numbers(engine, at_this_size), before, atol=1e-9)
-    for factor in (1e-12, 3e-7, 1e12):
+    for factor in (1e-12, 1e12):
         np.testing.assert_allclose(numbers(engine, scaled(spectrum, factor)), before, atol=1e-6)
 
 
