@@ -8,7 +8,7 @@ After every thousand (and at the end) everything is compared: each packet once a
 that was given on record, one case and one answer for each seizure, the audit log whole against every
 checkpoint that was handed out. What is not so ends it with the sentence of the check. The table goes to
 standard output, and with ``--save`` to ``benchmarks/reachback/kills.json``, which
-``python -m tests.reachback.faults.report`` reads.
+docs/faults.md is made from.
 """
 
 from __future__ import annotations

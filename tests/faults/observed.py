@@ -30,6 +30,12 @@ def read() -> dict[str, Any]:
 def keep(room: Room, outcomes: Sequence[Outcome]) -> None:
     """Put what was observed in a room in the place of what was observed there before."""
     found = {(one.test, one.guard): one for one in outcomes}
+    named: dict[str, list[Outcome]] = {}
+    for (test, guard), one in sorted(found.items()):
+        function = test.partition("[")[0]
+        # As a row may name it: a case, a test with all its cases, a file with all its tests.
+        for name in () if guard else dict.fromkeys((test, function, function.partition("::")[0])):
+            named.setdefault(name, []).append(one)
     here = {
         "date": time.strftime("%Y-%m-%d"),
         "with": {
@@ -40,24 +46,18 @@ def keep(room: Room, outcomes: Sequence[Outcome]) -> None:
         },
         "tests": len({test for test, guard in found if not guard}),
         "seconds": round(sum(one.seconds for one in found.values())),
-        "rows": {row.key: _row(row, found) for row in room.rows if row.tests},
+        "rows": {row.key: _row(row, named, found) for row in room.rows if row.tests},
     }
     text = json.dumps({**read(), room.name: here}, indent=0, ensure_ascii=False, sort_keys=True)
     FILE.write_text(text + "\n", encoding="utf-8")
 
 
-def _row(row: Row, found: dict[tuple[str, str], Outcome]) -> dict[str, Any]:
-    said: Counter[str] = Counter()
+def _row(row: Row, named: dict[str, list[Outcome]], found: dict[tuple[str, str], Outcome]) -> dict[str, Any]:
     tests = {}
     for name in row.tests:
-        ended = [
-            one
-            for (test, guard), one in sorted(found.items())
-            if not guard and (test == name or test.startswith((f"{name}::", f"{name}[")))
-        ]
+        ended = named.get(name, [])
         tests[name] = dict(Counter(one.how for one in ended))
         # Of several cases that say the same in other words, one is enough.
-        said.update(dict.fromkeys(text.partition(":")[0] for one in ended for text in one.said))
         words = {text.partition(":")[0]: text for one in reversed(ended) for text in one.said}
         tests[name] |= {"said": [words[kind] for kind in sorted(words)][:_MOST_SAID]}
         if wrong := [f"{one.test}: {one.why}" for one in ended if one.how in ("failed", "error")]:

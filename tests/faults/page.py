@@ -15,6 +15,7 @@ from tests.faults.rows import Room, Row
 __all__ = ["PAGE", "text", "wrong"]
 
 PAGE = running.ROOT / "docs" / "faults.md"
+PEER = running.ROOT / "benchmarks" / "device_faults.json"
 KILLS = running.ROOT / "benchmarks" / "reachback" / "kills.json"
 
 _HEAD = """\
@@ -222,6 +223,19 @@ def _versions(observed: Mapping[str, Any]) -> str:
     return "Run with " + "; and with ".join(kinds) + ".\n"
 
 
+def _peer() -> str:
+    """What a client nobody here wrote does with some of them."""
+    if not PEER.exists():
+        return ""
+    said = json.loads(PEER.read_text(encoding="utf-8"))
+    rows = "".join(f"| {' | '.join(map(_cell, row))} |\n" for row in said["rows"])
+    return (
+        "\n### Beside a client nobody here wrote\n\nThree spectra in a row from a simulated STS "
+        f"(`{said['command']} --save`, {said['date']}):\n\n"
+        f"| fault | cseabreeze | spectralid |\n|---|---|---|\n{rows}"
+    )
+
+
 def _kills() -> str:
     said = json.loads(KILLS.read_text(encoding="utf-8"))
     lines = [
@@ -277,6 +291,8 @@ def text(rooms: Sequence[Room], observed: Mapping[str, Any]) -> str:
         seen = observed.get(room.name, {}).get("rows", {})
         out += f"\n({room.name})=\n## {room.title}\n\n{room.words}\n"
         out += _driver_tables(room, seen) if any(row.of for row in room.rows) else "\n" + _table(room, seen)
+        if room.name == "devices":
+            out += _peer()
         if room.name == "reachback":
             out += _kills()
         if any(row.shown or row.controls for row in room.rows):

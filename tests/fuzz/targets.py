@@ -256,6 +256,12 @@ def _stream(function: str) -> Callable[[bytes], object]:
     return run
 
 
+def _version(data: bytes) -> object:
+    from spectralid.devices.codec.ocean_legacy import read_version
+
+    return read_version(data)
+
+
 def _tcd1304(data: bytes) -> object:
     from spectralid.devices.codec.tcd1304 import decode
 
@@ -485,6 +491,7 @@ TARGETS: tuple[Target, ...] = (
         (b"\x02", b"\x06", b"\x15", b"\xff\xff", b"\xff\xfd", b"\x80"),
         2.0,
     ),
+    Target("Ocean legacy version", _version, lambda: [b"\x06\x03\xe8", b"v\x061000\r\n"], (), (), 0.3),
     Target("TCD1304", _tcd1304, _builder("devices.test_tcd1304", lambda m: [m.GOOD])),
     Target(
         "Wasatch EEPROM",
