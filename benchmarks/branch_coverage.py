@@ -28,21 +28,23 @@ def main() -> int:
     """Run the tests and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--all", action="store_true", help="the whole package, by the whole suite")
+    parser.add_argument("--only", help="one group of those modules")
     parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/coverage.json")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "coverage"
-        return _whole(data, save=args.save) if args.all else _modules(data, save=args.save)
+        return _whole(data, save=args.save) if args.all else _modules(data, args.only, save=args.save)
 
 
-def _modules(data: Path, *, save: bool) -> int:
-    modules = [module for group in groups() for module in group.modules]
+def _modules(data: Path, only: str | None, *, save: bool) -> int:
+    chosen = [group for group in groups() if only in (None, group.name)]
+    modules = [module for group in chosen for module in group.modules]
     # Nothing but these files is looked at, so that it costs little.
     settings = data.with_name("settings.rc")
     settings.write_text(
         f"[run]\nbranch = true\ndata_file = {data}\ninclude =\n  " + "\n  ".join(modules) + "\n"
     )
-    tests = list(dict.fromkeys(test for group in groups() for test in group.branches))
+    tests = list(dict.fromkeys(test for group in chosen for test in group.branches))
     command = ["-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest", "-q", "--no-header"]
     code = subprocess.run(
         [sys.executable, *command, "-p", "no:cacheprovider", *ONLY, *tests], cwd=ROOT
@@ -67,6 +69,8 @@ def _modules(data: Path, *, save: bool) -> int:
 def _keep(part: dict[str, Any]) -> None:
     """Write a part of the figures; the other stays as it is."""
     before = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
+    if "modules" in part:
+        part = {"modules": {**before.get("modules", {}), **part["modules"]}}
     FIGURES.write_text(json.dumps({**before, **part}, indent=1) + "\n")
 
 
