@@ -121,8 +121,8 @@ class Count:
 
     @property
     def is_flat(self) -> bool:
-        """Whether the second half keeps no more than the first."""
-        return self.quiet_second <= self.quiet_first
+        """Whether the second half keeps no more than the first: what is kept raises both of its figures."""
+        return self.second <= self.first or self.quiet_second <= self.quiet_first
 
 
 def count(values: Sequence[int], *, stretch: int = 30) -> Count:

@@ -65,6 +65,7 @@ def test_a_straight_line_has_no_interval_and_a_few_readings_no_slope():
 
 def test_counts_are_flat_if_the_second_half_keeps_no_more():
     assert evaluate.count([5, 7, 6, 5, 9, 6]).is_flat
+    assert evaluate.count([5, 9, 6, 6, 9, 6]).is_flat
     assert not evaluate.count([5, 6, 6, 6, 7, 6]).is_flat
     assert evaluate.count([3, 4, 5, 6]) == evaluate.Count(4, 6, 3, 5, 6)
     busy = [30 + (i % 7 == 0) * 8 for i in range(120)]
