@@ -240,9 +240,8 @@ _HOW = f"""## How it is judged
   covers the true slope in 9 of 10 cases and more, up to a correlation of 0.97 between readings.
   Resident memory
   depends on who else has the library's file mapped, and is shown only.
-- **Counts**: the lowest of each stretch of 30 readings is never higher in the second half of the rest
-  than in the
-  first: what comes and goes does not count, what is kept does. The highest are told beside.
+- **Counts**: the second half of the rest never has more than the first, or the lowest of each stretch of 30
+  readings is never higher than in the first. What is kept raises both; what comes and goes, one at most.
 - **Database**: bytes a packet {results.GROWTH[0]:g} to {results.GROWTH[1]:g} of the prediction, the halves
   within {results.STEADY:.0%} of each other.
 - The clock is put forward at each step; sockets, threads and instruments wait in real time. What the tablet

@@ -23,18 +23,3 @@ def of_each_scan() -> None:
         return record_scan(*arguments, **options)
 
     FieldUnit.record_scan = leaking
-
-
-def of_each_packet() -> None:
-    """The server keeps a handle and a megabyte for each packet that it takes in."""
-    from spectralid.reachback.tablets import ingest
-
-    take_in = ingest.ingest
-
-    @wraps(take_in)
-    def leaking(*arguments, **options):
-        KEPT.append(open("/dev/null", "rb"))  # noqa: SIM115
-        KEPT.append(bytearray(b"x" * MEGABYTE))
-        return take_in(*arguments, **options)
-
-    ingest.ingest = leaking
