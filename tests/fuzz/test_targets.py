@@ -38,6 +38,10 @@ NAMED = (
 )
 
 
+# The reader of HDF5 reads NeXus too, and files of it are among its seeds; the other entry is for writing.
+READ_BY = {"nexus": "hdf5"}
+
+
 @pytest.fixture(scope="module")
 def called() -> set[tuple[CodeType, type]]:
     """What runs when each target reads its own sound inputs: functions, and the types they are methods of."""
@@ -70,7 +74,9 @@ def _code(place: str) -> CodeType:
 
 @pytest.mark.parametrize("known", _registry.formats(), ids=lambda known: known.name)
 def test_every_registered_reader_is_fuzzed(known, called):
-    assert inspect.unwrap(known.read).__code__ in {code for code, _ in called}, "give it a target"
+    (reader,) = (one for one in _registry.formats() if one.name == READ_BY.get(known.name, known.name))
+    assert reader is known or known.sniff(_registry.Source("any", b"any")) == 0
+    assert inspect.unwrap(reader.read).__code__ in {code for code, _ in called}, "give it a target"
 
 
 def _of_codecs() -> Iterator[tuple[str, Any]]:
