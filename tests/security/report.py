@@ -32,7 +32,7 @@ Threats 1 to 20 are those of the specification of field record and reachback; th
 the files. The page is made by `python -m tests.security.report`, which takes controls away, one after the other, and sees their
 tests fail.
 
-**In {noticed} of {tried} cases the test fails once the control is taken away** ({date}). {elsewhere} of them are controls of the [faults](reachback-faults.md)
+**In {noticed} of {tried} cases the test fails once the control is taken away** ({date}). {elsewhere} of them are controls of the [faults](faults.md)
 as well, and are taken away each time the test suite runs. Where the last column is empty, nothing was taken away: the tests show that the
 control works, not that they would notice its absence.
 
