@@ -122,6 +122,11 @@ class Identifier:
                 "The ranking took the Raman shift axis as the file or instrument gives it; the joint fit "
                 f"allowed for an error of it and found {analysis.shift_cm1:+.1f} cm⁻¹.",
             )
+        if self._is_without_its_families(query.technique):
+            assumptions += (
+                "What was learnt of families for this library is damaged, or of another library or version "
+                "of spectralid; unknown members of families were not looked for. Learn it again.",
+            )
         return replace(
             ranked,
             analysis=analysis,
@@ -129,6 +134,11 @@ class Identifier:
             families=self._family_findings(query, analysis),
             assumptions=assumptions,
         )
+
+    def _is_without_its_families(self, technique: Technique) -> bool:
+        """Whether a family model lies beside the library that is of no use to it."""
+        unused = technique.is_infrared not in self._family_models
+        return unused and FamilyModel.place(self.library, technique).exists()
 
     def retrieve(
         self,

@@ -220,8 +220,13 @@ def test_a_model_is_kept_beside_its_library(tmp_path: Path) -> None:
     written = file.stat().st_mtime_ns
     assert FamilyModel.of(held, Technique.RAMAN).sha256 == first.sha256
     assert file.stat().st_mtime_ns == written
-    # Another library in its place: what was kept is not for this one.
+    scan = entries(10)[0][1]
+    assert not any("families" in said for said in Identifier(held).identify(scan).assumptions)
+    # Another library in its place: what was kept is not for this one, and who relies on it must hear of it.
     other = library(tmp_path, entries(50))
+    assert any(
+        "families were not looked for" in said for said in Identifier(other).identify(scan).assumptions
+    )
     again = FamilyModel.of(other, Technique.RAMAN)
     assert again.facts["library_sha256"] == other.sha256
     assert again.sha256 != first.sha256
