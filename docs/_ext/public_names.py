@@ -19,7 +19,13 @@ _PRIVATE = "_"
 # Quality assurance has one public module per subject, and at its top what is used most.
 _ROOM_OF_MODULES = "spectralid.qa"
 # Modules outside the rooms whose names users meet.
-_FOUNDATION = ("spectralid.spectrum", "spectralid.errors", "spectralid.proportion", "spectralid.keys", "spectralid.vouching")
+_FOUNDATION = (
+    "spectralid.spectrum",
+    "spectralid.errors",
+    "spectralid.proportion",
+    "spectralid.keys",
+    "spectralid.vouching",
+)
 
 
 @dataclasses.dataclass(frozen=True)
