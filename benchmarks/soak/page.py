@@ -157,12 +157,12 @@ def _found() -> list[str]:
     return [
         "## What it found",
         _paragraph(
-            f"**The tablet's memory grew** by {value:.0f} MiB per 1,000 scans ({low:.0f} to {high:.0f}, over",
-            f"{tablet['hours']:.0f} simulated hours) in the first run. One cause: the report of a seizure read",
-            "the whole custody log at once (12 MB at 5,260 entries, five and a half a scan), for the entries of",
-            "one seizure. It is read in parts now (`tests/soak/test_custody.py`), and the jump of 3 MiB at such",
-            "a report is one of 0.5. Whether that is all of it, the table above says: until 620 scans the run",
-            "with the mend stood where the first had (232 MiB).",
+            f"**The tablet's memory grew** by {value:.0f} MiB per 1,000 scans ({low:.0f} to {high:.0f},",
+            f"over {tablet['hours']:.0f} simulated hours) in the first run. One cause: the report of a",
+            "seizure read the whole custody log at once (12 MB at 5,260 entries; a scan makes five and a",
+            "half), for the entries of one seizure. It is read in parts now (`tests/soak/test_custody.py`),",
+            "and the jump of 3 MiB at such a report is one of 0.5. Whether that is all of it, the table",
+            "above says: until 620 scans the run with the mend stood where the first had (232 MiB).",
         ),
         _paragraph(
             "**The server kept two open files** for each thread in which a figure was drawn (fonts, which",
