@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -201,7 +202,7 @@ def _totals(rooms: Sequence[Room], observed: Mapping[str, Any]) -> str:
             for said in seen.get(row.key, {}).get("without", {}).values()
         )
         bad = sum(_is_wrong(row, seen) for row in tried)
-        title = f"[{room.title}](#{room.name})"
+        title = f"[{room.title}](#{_anchor(room.title)})"
         lines.append(
             f"| {title} | {len(tried)} | {ended['passed']:,} | {ended['skipped']} | {missed or ''} | {bad} | "
             f"{here.get('date', 'NOT RUN')} | {here.get('seconds', 0) / 60:.0f} |"
@@ -284,12 +285,17 @@ def _skipped(observed: Mapping[str, Any]) -> str:
     return "\n## Why cases were skipped\n\n" + "".join(f"- {_cell(reason)}\n" for reason in sorted(why))
 
 
+def _anchor(title: str) -> str:
+    """Of a heading, as code hosts and the site make it."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
 def text(rooms: Sequence[Room], observed: Mapping[str, Any]) -> str:
     """The document."""
     out = _HEAD + "\n" + _totals(rooms, observed) + "\n" + _versions(observed)
     for room in rooms:
         seen = observed.get(room.name, {}).get("rows", {})
-        out += f"\n({room.name})=\n## {room.title}\n\n{room.words}\n"
+        out += f"\n## {room.title}\n\n{room.words}\n"
         out += _driver_tables(room, seen) if any(row.of for row in room.rows) else "\n" + _table(room, seen)
         if room.name == "devices":
             out += _peer()
