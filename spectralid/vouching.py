@@ -77,6 +77,11 @@ def version_numbers(text: str) -> tuple[int, ...]:
     ----------
     text : str
         Like ``"1.2.dev3"``, which is 1.2 here.
+
+    Returns
+    -------
+    tuple of int
+        Empty where it does not begin with a number.
     """
     numbers: list[int] = []
     for part in text.split("."):
@@ -97,6 +102,11 @@ def engine_problem(needs: object, *, engine: str = __version__) -> str:
         The oldest version that understands it, as it stands in the file; ``None`` if it says nothing.
     engine : str, optional
         Version of this program.
+
+    Returns
+    -------
+    str
+        The rest of a sentence that begins with the file's name.
     """
     if needs is None:
         return ""
@@ -212,6 +222,10 @@ def signature_of(path: Path) -> bytes | None:
     ----------
     path : Path
         The file that may be signed.
+
+    Returns
+    -------
+    bytes or None
 
     Raises
     ------

@@ -18,6 +18,7 @@ from spectralid.io.jcamp import FORMAT
 from spectralid.spectrum import Acquisition, IntensityUnit, ProcessingStep, Spectrum, Technique
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
+positions = st.floats(-1e15, 1e15)
 words = st.text(max_size=60)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | finite | words,
@@ -51,7 +52,7 @@ def axes(draw):
         even = np.linspace(min(low, high), max(low, high), size)
         if np.all(np.diff(even) > 0):
             return even
-    return np.array(sorted(draw(st.sets(finite.map(lambda v: v + 0.0), min_size=size, max_size=size))))
+    return np.array(sorted(draw(st.sets(positions.map(lambda v: v + 0.0), min_size=size, max_size=size))))
 
 
 @st.composite
