@@ -50,11 +50,12 @@ def held(pid: int) -> Held:
 
 
 def handles(pid: int) -> Counter[str]:
-    """Open file descriptors by what they lead to, to find one that is kept."""
+    """Open file descriptors by the name of what they lead to, to find one that is kept."""
     found: Counter[str] = Counter()
     for one in os.listdir(f"/proc/{pid}/fd"):
         with contextlib.suppress(OSError):
-            found[os.readlink(f"/proc/{pid}/fd/{one}").partition(":[")[0]] += 1
+            # Where it lies is the machine's business.
+            found[Path(os.readlink(f"/proc/{pid}/fd/{one}").partition(":[")[0]).name] += 1
     return found
 
 
